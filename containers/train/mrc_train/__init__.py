@@ -1,0 +1,1 @@
+"""Mask R-CNN on tensorpack, TensorFlow and Horovod: from one laptop core to hundreds of GPUs."""

@@ -1,0 +1,314 @@
+"""The trainer's settings: typed, with the keys of tensorpack's FasterRCNN example.
+
+Imports no TensorFlow, so that tools can read the keys, types and defaults without it.
+Keys that tensorpack does not have are marked "ours" in their description.
+"""
+
+import ast
+import difflib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+REFERENCE_BATCH = 8
+"""Total batch size for which ``TRAIN.BASE_LR`` and ``TRAIN.LR_SCHEDULE`` are given (Detectron's)."""
+
+
+class ConfigError(ValueError):
+    """A setting that the trainer does not have or cannot use; the message is one line and says what to do."""
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, (str, int)) else value
+
+
+def _as_range(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+EdgeRange = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_range)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+RGB = tuple[float, float, float]
+BoxWeights = tuple[PositiveFloat, PositiveFloat, PositiveFloat, PositiveFloat]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    """Where the pictures and annotations are."""
+
+    BASEDIR: Path = Field(Path("data"), description="Folder with train2017/, val2017/ and annotations/.")
+    TRAIN: Names = Field(("coco_train2017",), description="Splits to train on, joined.", min_length=1)
+    VAL: Names = Field(("coco_val2017",), description="Splits to evaluate on, one by one.")
+    FILTER_EMPTY_ANNOTATIONS: bool = Field(True, description="Leave out training images without objects.")
+    NUM_WORKERS: NonNegativeInt = Field(4, description="Threads per rank that decode and augment; 0: none.")
+
+
+class Backbone(_Section):
+    """The ResNet."""
+
+    WEIGHTS: str = Field("", description="ImageNet weights (.npz) to start from; empty: from scratch.")
+    RESNET_NUM_BLOCKS: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+        (3, 4, 6, 3), description="Blocks per stage; (3, 4, 23, 3) is ResNet-101."
+    )
+    BLOCK: Literal["bottleneck", "basic"] = Field("bottleneck", description="Ours. basic: small models.")
+    CHANNELS: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
+        (64, 128, 256, 512), description="Ours. Base channels of each stage; the stem has the first's."
+    )
+    NORM: Literal["FreezeBN", "SyncBN", "BN", "GN", "None"] = Field(
+        "FreezeBN", description="Normalisation. BN (ours): statistics of one rank's batch."
+    )
+    FREEZE_AT: Literal[0, 1, 2] = Field(2, description="How many stages, the stem first, are not trained.")
+    FREEZE_AFFINE: bool = Field(False, description="Do not train scale and offset of normalisation layers.")
+    TF_PAD_MODE: bool = Field(False, description="Pad as TensorFlow's SAME does; False: as Caffe2 does.")
+    STRIDE_1X1: bool = Field(False, description="Stride in the 1x1 convolution (MSRA's weights).")
+
+
+class Train(_Section):
+    """Schedule and optimizer."""
+
+    BATCH_SIZE_PER_GPU: PositiveInt = Field(1, description="Images per rank and step.")
+    STEPS_PER_EPOCH: PositiveInt = Field(500, description="Steps of an epoch.")
+    IMAGES_PER_EPOCH: PositiveInt | None = Field(
+        None, description="Images of an epoch over all ranks; set, it decides STEPS_PER_EPOCH."
+    )
+    LR_SCHEDULE: Annotated[str, Field(pattern=r"^[1-9]x$")] | tuple[PositiveInt, ...] = Field(
+        "1x",
+        description="Steps, at a total batch of 8, at which the learning rate drops tenfold; "
+        "the last ends the training. 1x is (120000, 160000, 180000).",
+    )
+    LR_EPOCH_SCHEDULE: tuple[tuple[PositiveInt, PositiveFloat | None], ...] | None = Field(
+        None, description="(epoch, factor) pairs in place of LR_SCHEDULE; factor None ends the training."
+    )
+    LR_DECAY: Literal["step", "cosine"] = Field("step", description="Ours. cosine: to 0 over the schedule.")
+    BASE_LR: PositiveFloat = Field(1e-2, description="Learning rate for a total batch of 8; scaled linearly.")
+    WARMUP: NonNegativeInt = Field(1000, description="Steps of linear warm-up, whatever the batch.")
+    WARMUP_INIT_LR: NonNegativeFloat = Field(1e-5, description="Where the warm-up starts, for a total batch of 8.")
+    OPTIMIZER: Literal["momentum", "adam"] = Field("momentum", description="Ours. adam: small models from scratch.")
+    ADAM_EPSILON: PositiveFloat = Field(1e-6, description="Ours. Adam's epsilon.")
+    WEIGHT_DECAY: NonNegativeFloat = Field(1e-4, description="L2 penalty on convolution and dense weights.")
+    GRADIENT_CLIP: NonNegativeFloat = Field(0.0, description="Largest global gradient norm; 0: no limit.")
+    EVAL_PERIOD: NonNegativeInt = Field(50, description="Epochs between evaluations; 0: never.")
+    CHECKPOINT_PERIOD: PositiveInt = Field(20, description="Epochs between checkpoints.")
+    SEED: NonNegativeInt = Field(0, description="Ours. Decides initial weights, data order and sampling.")
+
+
+class Preproc(_Section):
+    """Resizing, augmentation and colour."""
+
+    TRAIN_SHORT_EDGE_SIZE: EdgeRange = Field((800, 800), description="Range of the short edge in training, pixels.")
+    TEST_SHORT_EDGE_SIZE: PositiveInt = Field(800, description="Short edge in inference, pixels.")
+    MAX_SIZE: PositiveInt = Field(1333, description="Longest edge, pixels.")
+    AUGMENT: Literal["none", "flip", "dihedral"] = Field(
+        "flip", description="Ours. flip: left-right; dihedral: flips and transpose, where up has no meaning."
+    )
+    PIXEL_MEAN: RGB = Field((123.675, 116.28, 103.53), description="ImageNet's, in RGB order.")
+    PIXEL_STD: RGB = Field((58.395, 57.12, 57.375), description="ImageNet's, in RGB order.")
+
+
+class Rpn(_Section):
+    """Region proposal network."""
+
+    ANCHOR_SIZES: tuple[PositiveFloat, ...] = Field(
+        (32.0, 64.0, 128.0, 256.0, 512.0), description="Square root of an anchor's area, one per FPN level."
+    )
+    ANCHOR_RATIOS: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), description="Height / width.")
+    POSITIVE_ANCHOR_THRESH: Fraction = Field(0.7, description="IoU from which an anchor is foreground.")
+    NEGATIVE_ANCHOR_THRESH: Fraction = Field(0.3, description="IoU below which an anchor is background.")
+    CROWD_OVERLAP_THRESH: PositiveFloat = Field(
+        9.99, description="Anchors that lie in a crowd by more than this are ignored; above 1: off."
+    )
+    FG_RATIO: Fraction = Field(0.5, description="Largest share of foreground among sampled anchors.")
+    BATCH_PER_IM: PositiveInt = Field(256, description="Anchors sampled per image.")
+    MIN_SIZE: NonNegativeFloat = Field(0.0, description="Shorter proposals are dropped, pixels.")
+    PROPOSAL_NMS_THRESH: Fraction = Field(0.7, description="IoU of the proposals' NMS.")
+    TRAIN_PER_LEVEL_NMS_TOPK: PositiveInt = Field(2000, description="Proposals per level, and in all, in training.")
+    TEST_PER_LEVEL_NMS_TOPK: PositiveInt = Field(1000, description="The same in inference.")
+
+
+class Frcnn(_Section):
+    """Box head training."""
+
+    BATCH_PER_IM: PositiveInt = Field(512, description="RoIs sampled per image.")
+    FG_THRESH: Fraction = Field(0.5, description="IoU from which an RoI is foreground.")
+    FG_RATIO: Fraction = Field(0.25, description="Largest share of foreground among sampled RoIs.")
+    BBOX_REG_WEIGHTS: BoxWeights = Field((10.0, 10.0, 5.0, 5.0), description="Scale of dx, dy, dw, dh.")
+
+
+class Fpn(_Section):
+    """Feature pyramid and the heads on it."""
+
+    ANCHOR_STRIDES: tuple[PositiveInt, ...] = Field((4, 8, 16, 32, 64), description="Stride of each level, pixels.")
+    NUM_CHANNEL: PositiveInt = Field(256, description="Channels of every level.")
+    NORM: Literal["None", "GN"] = Field("None", description="Normalisation in the pyramid.")
+    CANONICAL_SIZE: PositiveFloat = Field(
+        224.0, description="Ours. RoI size that is pooled from stride 16 (Eq. 1 of the FPN paper)."
+    )
+    FRCNN_HEAD_FUNC: Literal["fastrcnn_2fc_head", "fastrcnn_4conv1fc_head", "fastrcnn_4conv1fc_gn_head"] = Field(
+        "fastrcnn_2fc_head", description="Box head."
+    )
+    FRCNN_CONV_HEAD_DIM: PositiveInt = Field(256, description="Channels of a convolutional box head.")
+    FRCNN_FC_HEAD_DIM: PositiveInt = Field(1024, description="Width of the box head's dense layers.")
+    MRCNN_HEAD_FUNC: Literal["maskrcnn_up4conv_head", "maskrcnn_up4conv_gn_head"] = Field(
+        "maskrcnn_up4conv_head", description="Mask head."
+    )
+
+
+class Mrcnn(_Section):
+    """Mask head."""
+
+    HEAD_DIM: PositiveInt = Field(256, description="Channels of the mask head.")
+    NUM_CONV: NonNegativeInt = Field(4, description="Ours. Convolutions before the deconvolution.")
+
+
+class Test(_Section):
+    """Inference."""
+
+    FRCNN_NMS_THRESH: Fraction = Field(0.5, description="IoU of the detections' per-class NMS.")
+    RESULT_SCORE_THRESH: Fraction = Field(0.05, description="Lowest score of a detection.")
+    RESULT_SCORE_THRESH_VIS: Fraction = Field(0.5, description="Lowest score of a detection in pictures.")
+    RESULTS_PER_IM: PositiveInt = Field(100, description="Most detections per image.")
+
+
+class Config(_Section):
+    """All settings. ``Config()`` is tensorpack's R50-FPN; build one from the command line with ``parse``."""
+
+    TRAINER: Literal["simple", "horovod"] = Field("simple", description="horovod: one process a rank under mpirun.")
+    MODE_MASK: bool = Field(True, description="Mask R-CNN; False: Faster R-CNN.")
+    MODE_FPN: bool = Field(True, description="Feature pyramid. Models without one are not written yet.")
+    DATA: Data = Data()
+    BACKBONE: Backbone = Backbone()
+    TRAIN: Train = Train()
+    PREPROC: Preproc = Preproc()
+    RPN: Rpn = Rpn()
+    FRCNN: Frcnn = Frcnn()
+    FPN: Fpn = Fpn()
+    MRCNN: Mrcnn = Mrcnn()
+    TEST: Test = Test()
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> "Config":
+        if not self.MODE_FPN:
+            raise ValueError("MODE_FPN=False: models without a feature pyramid are not written yet")
+        if len(self.RPN.ANCHOR_SIZES) != len(self.FPN.ANCHOR_STRIDES):
+            raise ValueError(
+                f"RPN.ANCHOR_SIZES has {len(self.RPN.ANCHOR_SIZES)} entries and FPN.ANCHOR_STRIDES has "
+                f"{len(self.FPN.ANCHOR_STRIDES)}; give one size per level"
+            )
+        if self.RPN.NEGATIVE_ANCHOR_THRESH > self.RPN.POSITIVE_ANCHOR_THRESH:
+            raise ValueError("RPN.NEGATIVE_ANCHOR_THRESH is above RPN.POSITIVE_ANCHOR_THRESH")
+        low, high = self.PREPROC.TRAIN_SHORT_EDGE_SIZE
+        if not low <= high <= self.PREPROC.MAX_SIZE:
+            raise ValueError(
+                f"PREPROC.TRAIN_SHORT_EDGE_SIZE=({low}, {high}) must rise and stay within "
+                f"PREPROC.MAX_SIZE={self.PREPROC.MAX_SIZE}"
+            )
+        schedule = self.TRAIN.LR_SCHEDULE
+        if isinstance(schedule, tuple) and (not schedule or list(schedule) != sorted(set(schedule))):
+            raise ValueError(f"TRAIN.LR_SCHEDULE={list(schedule)} must be steps in rising order")
+        return self
+
+    def to_yaml(self) -> str:
+        """YAML text that ``from_yaml`` reads back."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+    @staticmethod
+    def from_yaml(text: str) -> "Config":
+        """Raises ConfigError for text that ``to_yaml`` did not write."""
+        return _validated(yaml.safe_load(text) or {})
+
+
+def known_keys() -> dict[str, Any]:
+    """Every dotted key, such as ``TRAIN.BASE_LR``, with its pydantic field (type, default, description)."""
+    return dict(_walk(Config))
+
+
+def _walk(section: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, _Section):
+            yield from _walk(kind, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def parse_literal(text: str) -> Any:
+    """Python literal, else YAML, else the text itself. Nothing is evaluated.
+
+    ``1e-2``, ``(800, 1333)``, ``[(16, 0.1), (24, None)]`` and ``("coco_val2017")`` are Python's;
+    ``true`` and ``null`` are YAML's.
+    """
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        pass
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def parse(items: Iterable[str], base: Config | None = None) -> Config:
+    """Settings from ``KEY=VALUE`` texts, over those of ``base``; of two for one key the last counts.
+
+    Raises ConfigError, in one line, for an unknown key (with the nearest known one), a value of the
+    wrong type or range, or settings that contradict each other.
+    """
+    values: dict[str, Any] = (base or Config()).model_dump()
+    known = known_keys()
+    for item in items:
+        key, equals, text = item.partition("=")
+        key = key.strip()
+        if not equals:
+            raise ConfigError(f"{item!r} is not of the form KEY=VALUE")
+        if key not in known:
+            raise ConfigError(f"{key}: no such setting.{_did_you_mean(key, known)}")
+        section = values
+        *parents, leaf = key.split(".")
+        for parent in parents:
+            section = section[parent]
+        section[leaf] = parse_literal(text)
+    return _validated(values)
+
+
+def _did_you_mean(key: str, known: Iterable[str]) -> str:
+    by_fold = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(key.casefold(), by_fold, n=1, cutoff=0.6)
+    return f" Did you mean {by_fold[close[0]]}?" if close else ""
+
+
+def _validated(values: dict[str, Any]) -> Config:
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_lines(error))) from None
+
+
+def _lines(error: ValidationError) -> Iterator[str]:
+    seen = set()
+    for finding in error.errors():
+        if finding["type"] == "value_error":
+            yield str(finding["ctx"]["error"])
+            continue
+        # A union reports one finding for each of its members: the key and the value say enough once.
+        key = ".".join(part for part in map(str, finding["loc"]) if part.isupper())
+        if key not in seen:
+            seen.add(key)
+            yield f"{key}={finding['input']!r}: {finding['msg'][0].lower()}{finding['msg'][1:]}"

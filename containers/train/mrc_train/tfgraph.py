@@ -1,0 +1,43 @@
+"""TensorFlow in graph mode, ready for tensorpack: import ``tf`` and ``v1`` from here, never directly.
+
+tensorpack 0.11 was written for TensorFlow 1: it needs Keras 2 layers (tf-keras) and three functions
+that TensorFlow 2 keeps under ``tf.compat.v1`` only.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from types import ModuleType
+
+_BANNER = re.compile(r"All log messages before absl::InitializeLog|oneDNN custom operations are on")
+
+
+def _import_tensorflow() -> ModuleType:
+    """Import TensorFlow without its two banner lines, which no log level silences; other lines pass."""
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    real_stderr = os.dup(2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
+            import tensorflow
+        finally:
+            os.dup2(real_stderr, 2)
+            os.close(real_stderr)
+            captured.seek(0)
+            for line in captured.read().decode(errors="replace").splitlines():
+                if not _BANNER.search(line):
+                    print(line, file=sys.stderr)
+    return tensorflow
+
+
+tf = _import_tensorflow()
+v1 = tf.compat.v1
+
+tf.get_logger().setLevel("ERROR")  # disable_v2_behavior warns about a deprecation of its own
+v1.disable_v2_behavior()
+for _name in ("global_variables", "variable_scope", "get_variable_scope"):
+    if not hasattr(tf, _name):
+        setattr(tf, _name, getattr(v1, _name))
