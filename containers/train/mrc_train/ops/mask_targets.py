@@ -1,0 +1,60 @@
+"""What the mask head shall predict: the matched object's mask inside each region."""
+
+from mrc_train.ops import Tensor
+from mrc_train.tfgraph import tf
+
+_SAMPLING_RATIO = 2
+
+
+def crop_mask_targets(
+    packed: Tensor, image_index: Tensor, gt_index: Tensor, boxes: Tensor, resolution: int
+) -> Tensor:
+    """Crop one bit-packed mask per box and resample it: float32 (N, resolution, resolution) of 0 and 1.
+
+    A bin is 1 when the average of its bilinear samples (RoIAlign of the mask, ``aligned``) is at least
+    0.5. Only the bytes under the samples are read: memory grows with N * resolution ** 2, not with the
+    size of the masks.
+
+    Args:
+        packed: uint8 (B, G, H, W / 8), bits of ``np.packbits`` along the width. Bits outside the image
+            are 0.
+        image_index: int32 (N,) in [0, B).
+        gt_index: int32 (N,) in [0, G).
+        boxes: float32 (N, 4). One without area, or with NaN or inf, gives a mask of any content.
+    """
+    shape = tf.shape(packed, out_type=tf.int64)
+    height, row_bytes = shape[2], shape[3]
+    x, weight_x = _corners(boxes[:, 0], boxes[:, 2], resolution, row_bytes * 8)
+    y, weight_y = _corners(boxes[:, 1], boxes[:, 3], resolution, height)
+
+    mask = tf.cast(image_index, tf.int64) * shape[1] + tf.cast(gt_index, tf.int64)
+    row_start = (mask[:, None] * height + y) * row_bytes
+    byte_index = row_start[:, :, None] + (x // 8)[:, None, :]
+    byte = tf.gather(tf.reshape(packed, [-1]), byte_index)
+    bit = tf.bitwise.bitwise_and(tf.bitwise.right_shift(byte, tf.cast(7 - x % 8, tf.uint8)[:, None, :]), 1)
+
+    # Bins are separable: average over the corners of a bin's samples, rows and columns apart.
+    weighted = tf.cast(bit, tf.float32) * weight_y[:, :, None] * weight_x[:, None, :]
+    per_bin = 2 * _SAMPLING_RATIO
+    bins = tf.reshape(weighted, [-1, resolution, per_bin, resolution, per_bin])
+    return tf.cast(tf.reduce_sum(bins, axis=[2, 4]) >= 0.5, tf.float32)
+
+
+def _corners(low: Tensor, high: Tensor, resolution: int, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels and weights of the bilinear samples along one axis.
+
+    Two neighbours per sample, ``_SAMPLING_RATIO`` samples per bin: int64 and float32
+    (N, resolution * ratio * 2). The weights of a bin add up to 1, or less outside the mask.
+    """
+    samples = resolution * _SAMPLING_RATIO
+    step = (high - low) / samples
+    centre = low[:, None] + (tf.range(samples, dtype=tf.float32) + 0.5) * step[:, None] - 0.5
+    is_inside = (centre >= -1) & (centre <= tf.cast(size, tf.float32))
+    centre = tf.clip_by_value(centre, 0.0, tf.cast(size - 1, tf.float32))
+    left = tf.floor(centre)
+    right_weight = centre - left
+    pixels = tf.stack([left, left + 1], axis=-1)
+    weights = tf.stack([1 - right_weight, right_weight], axis=-1) / _SAMPLING_RATIO
+    weights = tf.where(is_inside[..., None], weights, tf.zeros_like(weights))
+    pixels = tf.clip_by_value(tf.cast(pixels, tf.int64), 0, size - 1)
+    return tf.reshape(pixels, [-1, 2 * samples]), tf.reshape(weights, [-1, 2 * samples])

@@ -1,0 +1,48 @@
+"""Non-maximum suppression of a batch, class by class."""
+
+from mrc_train.ops import Tensor
+from mrc_train.tfgraph import tf
+
+
+def batched_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    iou_threshold: float,
+    per_class: int,
+    total: int,
+    score_threshold: float = float("-inf"),
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Keep, in each class of each image, the boxes that no better kept one overlaps too much.
+
+    Two uses: detections (K object classes) and proposals (the K pyramid levels take the classes' place).
+
+    Args:
+        boxes: float32 (B, N, 4), the same for all K classes, or (B, N, K, 4). Pixels, not clipped.
+        scores: float32 (B, N, K). Boxes whose score is not above ``score_threshold``, or NaN, or whose
+            coordinates are not finite, take no part; give padding the score -inf.
+        iou_threshold: a box is dropped when its IoU with a kept one is above this, not when equal.
+        per_class: most boxes kept per class.
+        total: boxes returned per image: the best of all classes.
+
+    Returns, in falling order of score and zero-padded behind the first ``valid_count``:
+        boxes: float32 (B, total, 4).
+        scores: float32 (B, total).
+        classes: int32 (B, total) in [0, K).
+        valid_count: int32 (B,).
+    """
+    if boxes.shape.rank == 3:
+        boxes = boxes[:, :, None, :]
+    is_finite = tf.reduce_all(tf.math.is_finite(boxes), axis=-1)
+    boxes = tf.where(is_finite[..., None], boxes, tf.zeros_like(boxes))
+    scores = tf.where(is_finite & ~tf.math.is_nan(scores), scores, tf.fill(tf.shape(scores), float("-inf")))
+    kept = tf.raw_ops.CombinedNonMaxSuppression(
+        boxes=boxes,
+        scores=scores,
+        max_output_size_per_class=per_class,
+        max_total_size=total,
+        iou_threshold=iou_threshold,
+        score_threshold=score_threshold,
+        pad_per_class=False,
+        clip_boxes=False,
+    )
+    return kept.nmsed_boxes, kept.nmsed_scores, tf.cast(kept.nmsed_classes, tf.int32), kept.valid_detections
