@@ -100,8 +100,12 @@ class Train(_Section):
     LR_DECAY: Literal["step", "cosine"] = Field("step", description="Ours. cosine: to 0 over the schedule.")
     BASE_LR: PositiveFloat = Field(1e-2, description="Learning rate for a total batch of 8; scaled linearly.")
     WARMUP: NonNegativeInt = Field(1000, description="Steps of linear warm-up, whatever the batch.")
-    WARMUP_INIT_LR: NonNegativeFloat = Field(1e-5, description="Where the warm-up starts, for a total batch of 8.")
-    OPTIMIZER: Literal["momentum", "adam"] = Field("momentum", description="Ours. adam: small models from scratch.")
+    WARMUP_INIT_LR: NonNegativeFloat = Field(
+        1e-5, description="Where the warm-up starts, for a total batch of 8."
+    )
+    OPTIMIZER: Literal["momentum", "adam"] = Field(
+        "momentum", description="Ours. adam: small models from scratch."
+    )
     ADAM_EPSILON: PositiveFloat = Field(1e-6, description="Ours. Adam's epsilon.")
     WEIGHT_DECAY: NonNegativeFloat = Field(1e-4, description="L2 penalty on convolution and dense weights.")
     GRADIENT_CLIP: NonNegativeFloat = Field(0.0, description="Largest global gradient norm; 0: no limit.")
@@ -113,7 +117,9 @@ class Train(_Section):
 class Preproc(_Section):
     """Resizing, augmentation and colour."""
 
-    TRAIN_SHORT_EDGE_SIZE: EdgeRange = Field((800, 800), description="Range of the short edge in training, pixels.")
+    TRAIN_SHORT_EDGE_SIZE: EdgeRange = Field(
+        (800, 800), description="Range of the short edge in training, pixels."
+    )
     TEST_SHORT_EDGE_SIZE: PositiveInt = Field(800, description="Short edge in inference, pixels.")
     MAX_SIZE: PositiveInt = Field(1333, description="Longest edge, pixels.")
     AUGMENT: Literal["none", "flip", "dihedral"] = Field(
@@ -139,7 +145,9 @@ class Rpn(_Section):
     BATCH_PER_IM: PositiveInt = Field(256, description="Anchors sampled per image.")
     MIN_SIZE: NonNegativeFloat = Field(0.0, description="Shorter proposals are dropped, pixels.")
     PROPOSAL_NMS_THRESH: Fraction = Field(0.7, description="IoU of the proposals' NMS.")
-    TRAIN_PER_LEVEL_NMS_TOPK: PositiveInt = Field(2000, description="Proposals per level, and in all, in training.")
+    TRAIN_PER_LEVEL_NMS_TOPK: PositiveInt = Field(
+        2000, description="Proposals per level, and in all, in training."
+    )
     TEST_PER_LEVEL_NMS_TOPK: PositiveInt = Field(1000, description="The same in inference.")
 
 
@@ -155,14 +163,16 @@ class Frcnn(_Section):
 class Fpn(_Section):
     """Feature pyramid and the heads on it."""
 
-    ANCHOR_STRIDES: tuple[PositiveInt, ...] = Field((4, 8, 16, 32, 64), description="Stride of each level, pixels.")
+    ANCHOR_STRIDES: tuple[PositiveInt, ...] = Field(
+        (4, 8, 16, 32, 64), description="Stride of each level, pixels."
+    )
     NUM_CHANNEL: PositiveInt = Field(256, description="Channels of every level.")
     NORM: Literal["None", "GN"] = Field("None", description="Normalisation in the pyramid.")
     CANONICAL_SIZE: PositiveFloat = Field(
         224.0, description="Ours. RoI size that is pooled from stride 16 (Eq. 1 of the FPN paper)."
     )
-    FRCNN_HEAD_FUNC: Literal["fastrcnn_2fc_head", "fastrcnn_4conv1fc_head", "fastrcnn_4conv1fc_gn_head"] = Field(
-        "fastrcnn_2fc_head", description="Box head."
+    FRCNN_HEAD_FUNC: Literal["fastrcnn_2fc_head", "fastrcnn_4conv1fc_head", "fastrcnn_4conv1fc_gn_head"] = (
+        Field("fastrcnn_2fc_head", description="Box head.")
     )
     FRCNN_CONV_HEAD_DIM: PositiveInt = Field(256, description="Channels of a convolutional box head.")
     FRCNN_FC_HEAD_DIM: PositiveInt = Field(1024, description="Width of the box head's dense layers.")
@@ -190,7 +200,9 @@ class Test(_Section):
 class Config(_Section):
     """All settings. ``Config()`` is tensorpack's R50-FPN; build one from the command line with ``parse``."""
 
-    TRAINER: Literal["simple", "horovod"] = Field("simple", description="horovod: one process a rank under mpirun.")
+    TRAINER: Literal["simple", "horovod"] = Field(
+        "simple", description="horovod: one process a rank under mpirun."
+    )
     MODE_MASK: bool = Field(True, description="Mask R-CNN; False: Faster R-CNN.")
     MODE_FPN: bool = Field(True, description="Feature pyramid. Models without one are not written yet.")
     DATA: Data = Data()

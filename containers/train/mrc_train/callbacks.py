@@ -1,0 +1,152 @@
+"""What happens beside the steps: progress, the guard against NaN, evaluation."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from mrc_train.checkpoints import newest_whole, replace
+from mrc_train.config import Config
+from mrc_train.data.coco import ImageRecord, Split
+from mrc_train.data.images import read_record
+from mrc_train.data.sharding import shard
+from mrc_train.drawing import detections_beside_truth
+from mrc_train.errors import NotFiniteError
+from mrc_train.evaluation.coco_metrics import evaluate
+from mrc_train.evaluation.detections import to_coco_results
+from mrc_train.inference import detect
+from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
+from mrc_train.progress import ProgressReporter
+from mrc_train.ranks import Ranks
+from mrc_train.tfgraph import v1
+
+from tensorpack import Callback, ModelSaver  # isort: skip
+from tensorpack.utils import logger  # isort: skip
+
+
+class StepMonitor(Callback):  # type: ignore[misc]
+    """Reports progress, and stops the run at the first loss that is not finite.
+
+    Args:
+        reporter: of rank 0; None on the other ranks.
+        logdir: where the last good checkpoint is looked for.
+    """
+
+    def __init__(self, reporter: ProgressReporter | None, logdir: Path) -> None:
+        self._reporter = reporter
+        self._logdir = logdir
+        self.chief_only = False
+
+    def _before_run(self, _: Any) -> Any:
+        graph = v1.get_default_graph()
+        return v1.train.SessionRunArgs(
+            [graph.get_tensor_by_name(name) for name in ("loss/total:0", "image_id:0")]
+        )
+
+    def _after_run(self, _: Any, values: Any) -> None:
+        loss, image_ids = values.results
+        if not math.isfinite(loss):
+            checkpoint = newest_whole(self._logdir)
+            raise NotFiniteError(
+                f"the loss is {loss} at step {self.global_step}, images {image_ids.tolist()}; "
+                f"the last good checkpoint is {checkpoint or 'none'}. Lower TRAIN.BASE_LR, lengthen "
+                f"TRAIN.WARMUP or set TRAIN.GRADIENT_CLIP, and start again to go on from the checkpoint."
+            )
+        if self._reporter and (
+            line := self._reporter.finished(self.global_step, self.epoch_num, float(loss))
+        ):
+            print(line, flush=True)
+
+    def _after_epoch(self) -> None:
+        if self._reporter:
+            self._reporter.paused()
+
+
+class Checkpoints(ModelSaver):  # type: ignore[misc]
+    """Saves model-<step> every ``period`` epochs and after the last; keeps the newest five."""
+
+    def __init__(self, period: int) -> None:
+        super().__init__(max_to_keep=5, keep_checkpoint_every_n_hours=1_000_000)
+        self._period = period
+
+    def _before_train(self) -> None:
+        """tensorpack would write the whole graph at every start; nothing here reads it."""
+
+    def _trigger(self) -> None:
+        if _due(self, self._period):
+            super()._trigger()
+
+
+def _due(callback: Callback, period: int) -> bool:
+    return bool(callback.epoch_num % period == 0 or callback.epoch_num == callback.trainer.max_epoch)
+
+
+class Evaluation(Callback):  # type: ignore[misc]
+    """COCO metrics of each validation split: every rank predicts a share, rank 0 scores them all.
+
+    Writes result/<split>-<step>.json, scalars such as ``bbox/AP50`` (with the split's name in front when
+    there are several) and a picture of detections beside the truth, always of the same image.
+    """
+
+    def __init__(self, splits: Sequence[Split], ranks: Ranks, cfg: Config, period: int) -> None:
+        self._splits = splits
+        self._ranks = ranks
+        self._cfg = cfg
+        self._period = period
+        self.chief_only = False
+
+    def _setup_graph(self) -> None:
+        model: MaskRCNN = self.trainer.model
+        self._run = self.trainer.get_predictor(INFERENCE_INPUTS, model.output_names)
+
+    def _trigger_epoch(self) -> None:
+        if _due(self, self._period):
+            for split in self._splits:
+                self._evaluate(split)
+
+    def _evaluate(self, split: Split) -> None:
+        mine = shard(split.records, self._ranks.rank, self._ranks.size)
+        gathered = self._ranks.gather([result for record in mine for result in self._results(split, record)])
+        if gathered is None:
+            return
+        results = [result for part in gathered for result in part]
+        logdir = Path(logger.get_logger_dir())
+        path = logdir / "result" / f"{split.name}-{self.global_step}.json"
+        path.parent.mkdir(exist_ok=True)
+        replace(path, json.dumps(results))
+        prefix = f"{split.name}/" if len(self._splits) > 1 else ""
+        metrics = evaluate(split.annotation_file, results, masks=self._cfg.MODE_MASK)
+        for name, value in metrics.items():
+            self.trainer.monitors.put_scalar(prefix + name, value)
+        shown = "  ".join(
+            f"{name} {metrics[name]:.3f}" for name in metrics if name.split("/")[1] in ("AP", "AP50")
+        )
+        print(
+            f"evaluation step={self.global_step} {split.name} ({len(split.records)} images): {shown}",
+            flush=True,
+        )
+        self._show(split, logdir)
+
+    def _results(self, split: Split, record: ImageRecord) -> list[dict[str, Any]]:
+        picture = read_record(record)
+        found = detect(self._run, picture, self._cfg)
+        return to_coco_results(record.image_id, found, split.categories, *picture.shape[:2])
+
+    def _show(self, split: Split, logdir: Path) -> None:
+        record = split.records[0]
+        picture = read_record(record)
+        drawn = detections_beside_truth(
+            picture,
+            detect(self._run, picture, self._cfg),
+            record,
+            split.categories,
+            self._cfg.TEST.RESULT_SCORE_THRESH_VIS,
+        )
+        folder = logdir / "pictures"
+        folder.mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / f"{split.name}-{self.global_step}.png"), drawn)
+        self.trainer.monitors.put_image(f"detections/{split.name}", np.ascontiguousarray(drawn[..., ::-1]))

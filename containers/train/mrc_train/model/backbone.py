@@ -1,0 +1,151 @@
+"""ResNet (He et al. 2015), with bottleneck or basic blocks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from mrc_train.config import Backbone
+from mrc_train.tfgraph import tf, v1  # before tensorpack, which needs its shims
+
+from tensorpack.models import BatchNorm, Conv2D, MaxPooling, layer_register  # isort: skip
+from tensorpack.tfutils import argscope  # isort: skip
+from tensorpack.tfutils.varreplace import custom_getter_scope, freeze_variables  # isort: skip
+
+Tensor = Any
+GROUPS = 32
+"""Groups of group normalisation (Wu & He 2018, table 3)."""
+
+
+@layer_register(log_shape=False)
+def GroupNorm(x: Tensor, gamma_initializer: Any = None) -> Tensor:
+    """Group normalisation of ``x`` (B, h, w, ch); ch must be a multiple of 32."""
+    channels = x.shape.as_list()[-1]
+    if channels % GROUPS:
+        raise ValueError(f"group normalisation needs a multiple of {GROUPS} channels, not {channels}")
+    shape = tf.shape(x)
+    grouped = tf.reshape(x, [shape[0], shape[1], shape[2], GROUPS, channels // GROUPS])
+    mean, variance = tf.nn.moments(grouped, [1, 2, 4], keepdims=True)
+    beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
+    gamma = v1.get_variable("gamma", [channels], initializer=gamma_initializer or v1.ones_initializer())
+    normal = (grouped - mean) * v1.rsqrt(variance + 1e-5)
+    return tf.reshape(normal, shape) * gamma + beta
+
+
+def preprocess(image: Tensor, image_size: Tensor, mean: Any, std: Any) -> Tensor:
+    """Normalised image, exactly zero in the padding.
+
+    Args:
+        image: uint8 or float32 (B, H, W, 3) in BGR order.
+        image_size: float32 (B, 2), height and width without padding.
+        mean, std: three numbers each in RGB order.
+    """
+    mean_bgr, std_bgr = (tf.constant(tuple(reversed(x)), tf.float32) for x in (mean, std))
+    height, width = tf.shape(image)[1], tf.shape(image)[2]
+    rows = tf.sequence_mask(tf.cast(image_size[:, 0], tf.int32), height, tf.float32)
+    columns = tf.sequence_mask(tf.cast(image_size[:, 1], tf.int32), width, tf.float32)
+    inside = rows[:, :, None, None] * columns[:, None, :, None]
+    return (tf.cast(image, tf.float32) - mean_bgr) / std_bgr * inside
+
+
+class ResNet:
+    """``ResNet(settings)(image)`` gives the features of stages 2 to 5, strides 4 to 32."""
+
+    def __init__(self, settings: Backbone) -> None:
+        self._settings = settings
+
+    def __call__(self, image: Tensor) -> list[Tensor]:
+        """From float32 (B, H, W, 3), H and W multiples of 32, to four (B, H/s, W/s, ch) maps."""
+        settings = self._settings
+        with self._layers(frozen=settings.FREEZE_AT > 0):
+            x = self._padded(image, 2, 3)
+            x = Conv2D("conv0", x, settings.CHANNELS[0], 7, strides=2, padding="VALID")
+            x = MaxPooling("pool0", self._padded(x, 0, 1), 3, strides=2, padding="VALID")
+        features = []
+        for stage, (count, channels) in enumerate(
+            zip(settings.RESNET_NUM_BLOCKS, settings.CHANNELS, strict=True)
+        ):
+            frozen = stage + 1 < settings.FREEZE_AT
+            with self._layers(frozen), v1.variable_scope(f"group{stage}"):
+                for index in range(count):
+                    with v1.variable_scope(f"block{index}"):
+                        x = self._block(x, channels, 2 if stage > 0 and index == 0 else 1)
+            if frozen:
+                x = tf.stop_gradient(x)
+            features.append(x)
+        return features
+
+    def _padded(self, x: Tensor, before: int, after: int) -> Tensor:
+        """TensorFlow pads more at the end, Caffe2 (``TF_PAD_MODE=False``) more at the start."""
+        pad = [before, after] if self._settings.TF_PAD_MODE else [after, before]
+        return tf.pad(x, [[0, 0], pad, pad, [0, 0]])
+
+    def _block(self, x: Tensor, channels: int, stride: int) -> Tensor:
+        block = self._bottleneck if self._settings.BLOCK == "bottleneck" else self._basic
+        residual, outputs = block(x, channels, stride)
+        if x.shape.as_list()[3] != outputs:
+            x = Conv2D("convshortcut", x, outputs, 1, strides=stride, activation=self._norm())
+        elif stride > 1:
+            x = MaxPooling("shortcut", x, 1, strides=stride)
+        return tf.nn.relu(residual + x)
+
+    def _bottleneck(self, x: Tensor, channels: int, stride: int) -> tuple[Tensor, int]:
+        stride_1x1 = stride if self._settings.STRIDE_1X1 else 1
+        x = Conv2D("conv1", x, channels, 1, strides=stride_1x1)
+        x = self._conv3x3("conv2", x, channels, stride // stride_1x1)
+        return self._last("conv3", x, channels * 4, 1), channels * 4
+
+    def _basic(self, x: Tensor, channels: int, stride: int) -> tuple[Tensor, int]:
+        x = self._conv3x3("conv1", x, channels, stride)
+        return self._last("conv2", x, channels, 3), channels
+
+    def _conv3x3(self, name: str, x: Tensor, channels: int, stride: int) -> Tensor:
+        if stride == 1:
+            return Conv2D(name, x, channels, 3)
+        return Conv2D(name, self._padded(x, 0, 1), channels, 3, strides=stride, padding="VALID")
+
+    def _last(self, name: str, x: Tensor, channels: int, kernel: int) -> Tensor:
+        """The block's last convolution starts at zero, so that the block starts as the identity."""
+        if self._settings.NORM == "None":
+            return Conv2D(
+                name, x, channels, kernel, activation=tf.identity, kernel_initializer=v1.zeros_initializer()
+            )
+        return Conv2D(name, x, channels, kernel, activation=self._norm(v1.zeros_initializer()))
+
+    def _norm(self, gamma_initializer: Any = None) -> Callable[[Tensor], Tensor]:
+        if self._settings.NORM == "None":
+            return lambda x: x
+        if self._settings.NORM == "GN":
+            return lambda x: GroupNorm("gn", x, gamma_initializer=gamma_initializer)
+        return lambda x: BatchNorm("bn", x, gamma_initializer=gamma_initializer)
+
+    @contextmanager
+    def _layers(self, frozen: bool) -> Iterator[None]:
+        settings = self._settings
+
+        def activation(x: Tensor) -> Tensor:
+            return tf.nn.relu(self._norm()(x))
+
+        initializer = v1.variance_scaling_initializer(
+            scale=2.0, mode="fan_out", distribution="untruncated_normal"
+        )
+        with ExitStack() as stack:
+            stack.enter_context(
+                argscope(Conv2D, use_bias=False, activation=activation, kernel_initializer=initializer)
+            )
+            if frozen or settings.NORM == "FreezeBN":
+                stack.enter_context(argscope(BatchNorm, training=False))
+            elif settings.NORM == "SyncBN":
+                stack.enter_context(argscope(BatchNorm, sync_statistics="horovod"))
+            else:
+                stack.enter_context(argscope(BatchNorm, ema_update="internal"))
+            if frozen:
+                stack.enter_context(freeze_variables(stop_gradient=False, skip_collection=True))
+            elif settings.FREEZE_AFFINE:
+                stack.enter_context(custom_getter_scope(_untrained_affine))
+            yield
+
+
+def _untrained_affine(getter: Any, *args: Any, **kwargs: Any) -> Tensor:
+    if args[0].split("/")[-1] in ("gamma", "beta"):
+        kwargs["trainable"] = False
+    return getter(*args, **kwargs)

@@ -1,0 +1,44 @@
+"""Feature pyramid network (Lin et al. 2017)."""
+
+from typing import Any
+
+from mrc_train.config import Fpn
+from mrc_train.model.backbone import GroupNorm
+from mrc_train.tfgraph import tf, v1
+
+from tensorpack.models import Conv2D, MaxPooling  # isort: skip
+from tensorpack.tfutils import argscope  # isort: skip
+
+Tensor = Any
+
+
+def feature_pyramid(features: list[Tensor], settings: Fpn) -> list[Tensor]:
+    """P2 to P6, each (B, H/s, W/s, NUM_CHANNEL), from C2 to C5; P6 is P5 at every other pixel."""
+    channels = settings.NUM_CHANNEL
+    with (
+        v1.variable_scope("fpn"),
+        argscope(
+            Conv2D, activation=tf.identity, kernel_initializer=v1.variance_scaling_initializer(scale=1.0)
+        ),
+    ):
+        laterals = [
+            _normalised(Conv2D(f"lateral_1x1_c{i}", c, channels, 1), f"gn_c{i}", settings)
+            for i, c in enumerate(features, 2)
+        ]
+        merged = [laterals[-1]]
+        for lateral in reversed(laterals[:-1]):
+            merged.insert(0, lateral + _upsample(merged[0]))
+        pyramid = [
+            _normalised(Conv2D(f"posthoc_3x3_p{i}", m, channels, 3), f"gn_p{i}", settings)
+            for i, m in enumerate(merged, 2)
+        ]
+        return [*pyramid, MaxPooling("maxpool_p6", pyramid[-1], 1, strides=2, padding="VALID")]
+
+
+def _normalised(x: Tensor, name: str, settings: Fpn) -> Tensor:
+    return GroupNorm(name, x) if settings.NORM == "GN" else x
+
+
+def _upsample(x: Tensor) -> Tensor:
+    """Nearest-neighbour, twice the size."""
+    return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)

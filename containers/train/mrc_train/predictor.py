@@ -1,0 +1,83 @@
+"""A trained model, loaded once and called on pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mrc_train.checkpoints import is_whole, newest_whole
+from mrc_train.config import Config
+from mrc_train.data.coco import Categories
+from mrc_train.errors import RunFolderError
+from mrc_train.evaluation.detections import Detections
+from mrc_train.inference import detect
+from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
+from mrc_train.tfgraph import tf
+
+from tensorpack import OfflinePredictor, PredictConfig  # isort: skip
+from tensorpack.tfutils import SmartInit  # isort: skip
+
+
+class Predictor:
+    """``Predictor.load("runs/first")`` then ``predictor(picture)``.
+
+    Attributes:
+        cfg: the settings of the run.
+        categories: names and COCO ids of the classes.
+        checkpoint: prefix of the weights' files.
+    """
+
+    def __init__(self, cfg: Config, categories: Categories, checkpoint: Path) -> None:
+        self.cfg = cfg
+        self.categories = categories
+        self.checkpoint = checkpoint
+        with tf.Graph().as_default():
+            self._run = OfflinePredictor(self.predict_config())
+
+    @staticmethod
+    def load(where: Path | str) -> "Predictor":
+        """From a run's folder (its newest whole checkpoint) or from one checkpoint in it.
+
+        Raises:
+            RunFolderError: in one line, when there is nothing there that can be loaded.
+        """
+        checkpoint = _checkpoint(Path(where))
+        folder = checkpoint.parent
+        try:
+            cfg = Config.from_yaml((folder / "config.yaml").read_text())
+            saved = json.loads((folder / "categories.json").read_text())
+            categories = Categories(tuple(saved["names"]), tuple(saved["coco_ids"]))
+        except OSError as error:
+            raise RunFolderError(
+                f"{error.filename}: {error.strerror}; is {folder} the folder of a run?"
+            ) from None
+        return Predictor(cfg, categories, checkpoint)
+
+    def predict_config(self) -> PredictConfig:
+        """tensorpack's description of the inference graph with these weights."""
+        model = MaskRCNN(self.cfg, self.categories.num_classes)
+        return PredictConfig(
+            model=model,
+            session_init=SmartInit(str(self.checkpoint)),
+            input_names=INFERENCE_INPUTS,
+            output_names=model.output_names,
+        )
+
+    def __call__(self, picture: npt.NDArray[np.uint8]) -> Detections:
+        """Detections in pixels of ``picture``, uint8 (H, W, 3) in BGR order, best first."""
+        return detect(self._run, picture, self.cfg)
+
+
+def _checkpoint(where: Path) -> Path:
+    if where.is_dir():
+        newest = newest_whole(where)
+        if newest is None:
+            raise RunFolderError(f"{where}: no whole checkpoint here; has the run saved one yet?")
+        return newest
+    prefix = where.with_suffix("") if where.suffix in (".index", ".data-00000-of-00001") else where
+    if not prefix.with_name(prefix.name + ".index").exists():
+        raise RunFolderError(f"{where}: no such checkpoint; give the run's folder or model-<step> in it")
+    if not is_whole(prefix):
+        raise RunFolderError(f"{prefix}: the checkpoint is damaged; give another one or the run's folder")
+    return prefix

@@ -1,0 +1,294 @@
+"""Drawn scenes: a small COCO-format data set with exact masks, to try the trainer without a download.
+
+Overlapping circles, squares, triangles and stars on textured ground, in the layout that DATA.BASEDIR takes.
+A mask is what can be seen of its shape, to the pixel.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mrc_train.data.masks import Bitmap, Segmentation, encode_rle, polygons_to_mask
+
+SHAPES = ("circle", "square", "triangle", "star")
+"""Class names; the category id of a shape is its index here + 1."""
+
+SPLITS = ("train2017", "val2017")
+MANIFEST = "scenes.json"
+VERSION = 1
+"""Part of the manifest: raise it when the same arguments give other scenes."""
+
+JPEG_QUALITY = 95
+SUBPIXEL_BITS = 4
+LEAST_CONTRAST = 60.0
+LEAST_VISIBLE = 0.35
+
+
+class ScenesError(ValueError):
+    """The output folder cannot be used; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What decides every scene: how many in each split, their edge in pixels, the seed."""
+
+    train: int = 1500
+    val: int = 48
+    size: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.train, self.val) < 1 or self.size < 32:
+            raise ScenesError(
+                f"train={self.train}, val={self.val}, size={self.size}: "
+                "a split needs a scene or more, a scene 32 pixels or more"
+            )
+
+
+class Scene(NamedTuple):
+    """image: BGR uint8 (size, size, 3); labels: 1..4; masks: the visible part of each shape."""
+
+    image: NDArray[np.uint8]
+    labels: list[int]
+    masks: list[Bitmap]
+
+
+def outline(label: int, centre: NDArray[np.float64], radius: float, angle: float) -> NDArray[np.float64]:
+    """Corners (n, 2) of a shape whose farthest corner is ``radius`` from its centre."""
+    corners = {"circle": 48, "square": 4, "triangle": 3, "star": 10}[SHAPES[label - 1]]
+    turn = angle + np.arange(corners) * 2 * np.pi / corners
+    reach = np.full(corners, radius)
+    if SHAPES[label - 1] == "star":
+        reach[1::2] *= 0.45
+    offsets: NDArray[np.float64] = reach[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    return centre + offsets
+
+
+def draw_scene(rng: np.random.Generator, size: int) -> Scene:
+    """One scene of 2 to 5 shapes, each at least a third visible; drawn anew until that is so."""
+    while True:
+        scene = _attempt(rng, size)
+        if scene is not None:
+            return scene
+
+
+def _attempt(rng: np.random.Generator, size: int) -> Scene | None:
+    canvas = _ground(rng, size)
+    owner = np.zeros((size, size), np.uint8)
+    labels: list[int] = []
+    areas: list[int] = []
+    for number in range(1, int(rng.integers(2, 6)) + 1):
+        label = int(rng.integers(1, len(SHAPES) + 1))
+        radius = rng.uniform(0.08, 0.27) * size
+        centre = rng.uniform(0.8 * radius, size - 0.8 * radius, 2)
+        corners = outline(label, centre, radius, rng.uniform(0, 2 * np.pi))
+        shape = np.zeros((size, size), np.uint8)
+        cv2.fillPoly(shape, [np.round(corners * 2**SUBPIXEL_BITS).astype(np.int32)], 1, shift=SUBPIXEL_BITS)
+        inside = shape.astype(bool)
+        colour = _colour_unlike(rng, canvas[inside].mean(axis=0))
+        rows, columns = inside.nonzero()
+        slope = rng.uniform(-0.4, 0.4, 2) * 128 / size
+        shade = (columns - centre[0]) * slope[0] + (rows - centre[1]) * slope[1]
+        canvas[inside] = colour + shade[:, None].astype(np.float32)
+        owner[inside] = number
+        labels.append(label)
+        areas.append(len(rows))
+    masks = [(owner == number + 1).astype(np.uint8) for number in range(len(labels))]
+    if any(mask.sum() < LEAST_VISIBLE * area for mask, area in zip(masks, areas, strict=True)):
+        return None
+    canvas += rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(3, 14))
+    if rng.random() < 0.3:
+        cv2.GaussianBlur(canvas, (3, 3), 0, dst=canvas)
+    return Scene(canvas.clip(0, 255).astype(np.uint8), labels, masks)
+
+
+def _ground(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """A smooth patchwork of colours, on some scenes with stripes: float32 (size, size, 3)."""
+    cells = int(rng.integers(2, 9))
+    patches = rng.uniform(30, 225, (cells, cells, 3)).astype(np.float32)
+    ground: NDArray[np.float32] = np.array(cv2.resize(patches, (size, size), interpolation=cv2.INTER_CUBIC))
+    ground *= np.float32(rng.uniform(0.3, 1))
+    ground += (rng.uniform(30, 200, 3) * rng.uniform(0, 0.6)).astype(np.float32)
+    if rng.random() < 0.4:
+        angle, pitch = rng.uniform(0, np.pi), rng.uniform(0.2, 1.2) * 128 / size
+        along = np.arange(size, dtype=np.float32) * np.float32(pitch)
+        phase = along[None, :] * np.float32(np.cos(angle)) + along[:, None] * np.float32(np.sin(angle))
+        ground += np.float32(rng.uniform(8, 30)) * np.sin(phase)[..., None]
+    return ground
+
+
+def _colour_unlike(rng: np.random.Generator, around: NDArray[np.float32]) -> NDArray[np.float32]:
+    while True:
+        colour = rng.uniform(0, 255, 3)
+        if np.linalg.norm(colour - around) > LEAST_CONTRAST:
+            return colour.astype(np.float32)
+
+
+def exact_segmentation(mask: Bitmap) -> Segmentation:
+    """Polygons along the pixels' edges, or run lengths where polygons cannot say it (a hole, say).
+
+    Either way pycocotools rasterises it to ``mask`` again.
+    """
+    # At twice the size, a contour through pixel centres tells left edges (even) from right ones (odd).
+    doubled = mask.repeat(2, axis=0).repeat(2, axis=1)
+    contours, tree = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    polygons = [((contour.reshape(-1) + 1) // 2).astype(np.float64) for contour in contours]
+    has_hole = bool((tree[0, :, 3] >= 0).any())
+    if not has_hole and np.array_equal(polygons_to_mask(polygons, *mask.shape), mask):
+        return polygons
+    return encode_rle(mask)
+
+
+def _annotation(label: int, mask: Bitmap) -> dict[str, Any]:
+    segmentation = exact_segmentation(mask)
+    x, y, width, height = cv2.boundingRect(mask)
+    return {
+        "category_id": label,
+        "bbox": [x, y, width, height],
+        "area": int(mask.sum()),
+        "iscrowd": 0,
+        "segmentation": [polygon.astype(int).tolist() for polygon in segmentation]
+        if isinstance(segmentation, list)
+        else segmentation,
+    }
+
+
+def _write_scene(folder: Path, split: int, number: int, arguments: Arguments) -> list[dict[str, Any]]:
+    """Draws and writes scene ``number`` (from 1) of a split; returns its annotations.
+
+    Each scene has a random stream of its own: it is the same however many there are.
+    """
+    scene = draw_scene(np.random.default_rng([arguments.seed, split, number]), arguments.size)
+    path = folder / SPLITS[split] / _file_name(number)
+    if not cv2.imwrite(str(path), scene.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+        raise ScenesError(f"{path}: cannot be written")
+    return [_annotation(label, mask) for label, mask in zip(scene.labels, scene.masks, strict=True)]
+
+
+def _file_name(number: int) -> str:
+    return f"{number:06d}.jpg"
+
+
+def _write_split(folder: Path, split: int, scenes: int, arguments: Arguments) -> Iterator[int]:
+    """Yields the number of scenes written so far."""
+    (folder / SPLITS[split]).mkdir(parents=True)
+    numbers = range(1, scenes + 1)
+    annotations: list[dict[str, Any]] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        written = pool.map(lambda number: _write_scene(folder, split, number, arguments), numbers)
+        for number, objects in zip(numbers, written, strict=True):
+            for entry in objects:
+                annotations.append({"id": len(annotations) + 1, "image_id": number, **entry})
+            yield number
+    edges = {"height": arguments.size, "width": arguments.size}
+    content = {
+        "info": {"description": "Drawn scenes", **asdict(arguments)},
+        "images": [{"id": number, "file_name": _file_name(number), **edges} for number in numbers],
+        "annotations": annotations,
+        "categories": [{"id": i, "name": name, "supercategory": "shape"} for i, name in enumerate(SHAPES, 1)],
+    }
+    _write_json(folder / "annotations" / f"instances_{SPLITS[split]}.json", content)
+
+
+def make_scenes(folder: Path, arguments: Arguments) -> Iterator[tuple[int, int]]:
+    """Fill a folder with scenes; yields (scenes written, scenes in all) as it goes.
+
+    A folder that holds these very scenes already is left as it is. One that holds others, or that an
+    interrupted call left, is emptied first; one that this function did not make is refused (ScenesError).
+    """
+    total = arguments.train + arguments.val
+    manifest = {"version": VERSION, **asdict(arguments)}
+    found = _read_manifest(folder)
+    if found == {**manifest, "complete": True}:
+        yield total, total
+        return
+    if found is None and folder.exists() and any(folder.iterdir()):
+        raise ScenesError(f"{folder}: not empty, and not made by mrc-scenes; name another folder")
+    for name in (*SPLITS, "annotations"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / "annotations").mkdir(parents=True)
+    _write_json(folder / MANIFEST, {**manifest, "complete": False})
+    for done in _write_split(folder, 0, arguments.train, arguments):
+        yield done, total
+    for done in _write_split(folder, 1, arguments.val, arguments):
+        yield arguments.train + done, total
+    _write_json(folder / MANIFEST, {**manifest, "complete": True})
+
+
+def _read_manifest(folder: Path) -> Any:
+    try:
+        return json.loads((folder / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    except OSError as error:
+        raise ScenesError(f"{folder}: {error.strerror}") from None
+
+
+def _write_json(path: Path, content: Any) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, separators=(",", ":")))
+    partial.replace(path)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Console script ``mrc-scenes``."""
+    parser = argparse.ArgumentParser(
+        prog="mrc-scenes",
+        description="Draw a small COCO-format data set: overlapping circles, squares, triangles and stars "
+        "on textured ground, with exact masks. The same arguments always draw the same scenes, and no scene "
+        "is in both splits. A folder that holds them already is left as it is.",
+        epilog="Train on it: mrc-train --logdir run --config DATA.BASEDIR=OUTPUT_DIR "
+        "PREPROC.TRAIN_SHORT_EDGE_SIZE=128 PREPROC.TEST_SHORT_EDGE_SIZE=128 PREPROC.MAX_SIZE=128",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "output_dir", metavar="OUTPUT_DIR", type=Path, help="gets train2017/, val2017/ and annotations/"
+    )
+    for name, metavar, text in (
+        ("train", "N", "scenes to train on"),
+        ("val", "N", "scenes to evaluate on"),
+        ("size", "PIXELS", "height and width of a scene, 32 or more"),
+        ("seed", "N", "decides every scene"),
+    ):
+        parser.add_argument(
+            f"--{name}", type=_natural, default=getattr(Arguments, name), metavar=metavar, help=text
+        )
+    options = vars(parser.parse_args(argv))
+    folder = options.pop("output_dir")
+    try:
+        for done, total in make_scenes(folder, Arguments(**options)):
+            _show_progress(done, total)
+    except (ScenesError, OSError) as error:
+        print(f"mrc-scenes: {error}", file=sys.stderr)
+        return 1
+    print(folder)
+    return 0
+
+
+def _show_progress(done: int, total: int) -> None:
+    if done == total or done % 100 == 0:
+        end = "\n" if done == total else "\r"
+        print(f"mrc-scenes: {done} of {total} scenes", end=end, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

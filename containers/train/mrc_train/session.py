@@ -1,0 +1,61 @@
+"""How tensorpack runs the graph: which trainer, which threads, how batches reach it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mrc_train.config import Config
+from mrc_train.tfgraph import v1
+
+from tensorpack import DataFlow, HorovodTrainer, QueueInput, SimpleTrainer  # isort: skip
+from tensorpack.dataflow import DataFlowTerminated  # isort: skip
+from tensorpack.tfutils import get_default_sess_config  # isort: skip
+
+PREFETCHED_BATCHES = 4
+
+
+def trainer_for(cfg: Config) -> Any:
+    """tensorpack's trainer; Horovod's averages the gradients, so learning rates are those of the total batch."""
+    return HorovodTrainer(average=True) if cfg.TRAINER == "horovod" else SimpleTrainer()
+
+
+def session_config(ranks_on_this_machine: int) -> Any:
+    """Each rank computes with its share of the cores: more threads than cores slow all ranks down."""
+    config = get_default_sess_config()
+    config.intra_op_parallelism_threads = max(1, len(os.sched_getaffinity(0)) // ranks_on_this_machine)
+    return config
+
+
+def ranks_on_this_machine() -> int:
+    """As Open MPI says; 1 without it."""
+    return int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
+
+
+class NumberedFlow(DataFlow):  # type: ignore[misc]
+    """Batches with the number of their step in front.
+
+    tensorpack ends a training quietly when its data flow fails; ``error`` keeps the reason.
+    """
+
+    def __init__(self, flow: DataFlow, start_step: int) -> None:
+        self._flow = flow
+        self._start = start_step
+        self.error: Exception | None = None
+
+    def reset_state(self) -> None:
+        self._flow.reset_state()
+
+    def __iter__(self) -> Iterator[list[Any]]:
+        try:
+            for step, batch in enumerate(self._flow, self._start):
+                yield [np.int32(step), *batch]
+        except Exception as error:
+            self.error = error
+            raise DataFlowTerminated from error
+
+
+def input_queue(flow: NumberedFlow, specs: Sequence[Any]) -> QueueInput:
+    """Batches read ahead of the graph; ``specs`` are the model's inputs."""
+    return QueueInput(flow, queue=v1.FIFOQueue(PREFETCHED_BATCHES, [spec.dtype for spec in specs]))
