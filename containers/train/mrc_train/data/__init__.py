@@ -1,0 +1,1 @@
+"""Data: COCO annotations, masks, augmentation, sharding and the training stream."""

@@ -1,0 +1,171 @@
+"""The training stream: batches that depend on nothing but the seed, the step, the rank and the data."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import count
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mrc_train.config import Config
+from mrc_train.data.augment import draw_transform
+from mrc_train.data.coco import DataError, ImageRecord
+from mrc_train.data.images import UnreadableImage, inference_image, padded
+from mrc_train.data.sharding import batch_positions, sample_at
+from mrc_train.tfgraph import tf  # noqa: F401  tensorpack imports TensorFlow and needs it prepared
+
+from tensorpack.dataflow import DataFlow  # isort: skip
+
+__all__ = ["TrainingFlow", "inference_image", "training_flow"]
+
+log = logging.getLogger("mrc_train")
+
+AUGMENT_STREAM = 2
+"""Second word of the seed of the augmentation, so that no other random stream repeats it."""
+
+MOST_UNREADABLE_IN_A_ROW = 64
+"""From here on the data are taken for lost (a file system that went away), not for a few bad files."""
+
+PREFETCHED_PER_WORKER = 2
+
+
+class Sample(NamedTuple):
+    """One augmented picture with its n objects: see ``training_flow`` for the shapes without batch."""
+
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    masks: NDArray[np.uint8] | None
+    image_id: int
+
+
+class TrainingFlow(DataFlow):  # type: ignore[misc]
+    """Endless; one list a step, as ``training_flow`` describes.
+
+    ``unreadable`` names the pictures that were replaced so far, with the reason. ``error`` is what ended the
+    stream, if anything did: tensorpack's input thread only logs it and lets the training stop as if finished.
+    """
+
+    def __init__(
+        self, cfg: Config, records: Sequence[ImageRecord], rank: int, size: int, start_step: int
+    ) -> None:
+        if not records:
+            raise DataError("there are no pictures to train on")
+        self._cfg, self._records = cfg, records
+        self._rank, self._size, self._start_step = rank, size, start_step
+        self._lock = threading.Lock()
+        self.unreadable: dict[str, str] = {}
+        self.error: BaseException | None = None
+        cv2.setNumThreads(1)  # the workers are the parallelism; ranks share the machine
+
+    def __iter__(self) -> Iterator[list[NDArray[Any]]]:
+        try:
+            yield from self._batches()
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _batches(self) -> Iterator[list[NDArray[Any]]]:
+        workers = self._cfg.DATA.NUM_WORKERS
+        if workers == 0:
+            yield from map(self._batch, count(self._start_step))
+            return
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="mrc-data")
+        pending: deque[Future[list[NDArray[Any]]]] = deque()
+        try:
+            for step in count(self._start_step):
+                pending.append(pool.submit(self._batch, step))
+                if len(pending) > PREFETCHED_PER_WORKER * workers:
+                    yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _batch(self, step: int) -> list[NDArray[Any]]:
+        positions = batch_positions(step, self._rank, self._size, self._cfg.TRAIN.BATCH_SIZE_PER_GPU)
+        return collate([self._sample(position) for position in positions])
+
+    def _sample(self, position: int) -> Sample:
+        """The sample at a position of the stream; or the next readable one of the data set."""
+        seed, total = self._cfg.TRAIN.SEED, len(self._records)
+        first = sample_at(position, total, seed)
+        tries = min(total, MOST_UNREADABLE_IN_A_ROW)
+        for offset in range(tries):
+            record = self._records[(first + offset) % total]
+            try:
+                image = record.read()
+            except UnreadableImage as error:
+                self._note(record, str(error))
+                continue
+            rng = np.random.default_rng([seed, AUGMENT_STREAM, position])
+            return augmented(image, record, rng, self._cfg)
+        raise DataError(
+            f"{tries} pictures in a row cannot be read; the last: {self.unreadable[str(record.path)]}"
+        )
+
+    def _note(self, record: ImageRecord, reason: str) -> None:
+        with self._lock:
+            if str(record.path) in self.unreadable:
+                return
+            self.unreadable[str(record.path)] = reason
+            number = len(self.unreadable)
+        log.warning("%s; another picture takes its place (%d so far)", reason, number)
+
+
+def training_flow(
+    cfg: Config, records: Sequence[ImageRecord], rank: int, size: int, start_step: int = 0
+) -> TrainingFlow:
+    """Batches for one rank of ``size``, from the 0-based ``start_step`` on.
+
+    A batch of B pictures, at most G objects in one of them (G >= 1), H and W the largest height and width
+    among them rounded up to a multiple of 32, is the list
+
+    - image uint8 (B, H, W, 3), BGR, zero padded at the bottom and the right
+    - image_size float32 (B, 2), height and width without padding
+    - gt_boxes float32 (B, G, 4), x1, y1, x2, y2 in pixels of ``image``
+    - gt_labels int32 (B, G): 1..C, -1 crowd, 0 padding
+    - gt_masks uint8 (B, G, H, W/8): bitmaps packed along the width, bit 7 leftmost; zero for crowds and
+      padding; only with MODE_MASK
+    - image_id int64 (B,)
+    """
+    return TrainingFlow(cfg, records, rank, size, start_step)
+
+
+def augmented(image: NDArray[np.uint8], record: ImageRecord, rng: np.random.Generator, cfg: Config) -> Sample:
+    """A picture and its objects under a random transform."""
+    transform = draw_transform(rng, record.height, record.width, cfg.PREPROC)
+    masks = None
+    if cfg.MODE_MASK:
+        masks = np.zeros((len(record.boxes), *transform.size), np.uint8)
+        for mask, segmentation, crowd in zip(masks, record.segmentations, record.crowd, strict=True):
+            if not crowd:
+                mask[:] = transform.mask(segmentation)
+    labels = np.where(record.crowd, np.int32(-1), record.labels)
+    return Sample(transform.image(image), transform.boxes(record.boxes), labels, masks, record.image_id)
+
+
+def collate(samples: Sequence[Sample]) -> list[NDArray[Any]]:
+    """Samples padded to common shapes: the batch of ``training_flow``."""
+    batch = len(samples)
+    sizes = np.array([sample.image.shape[:2] for sample in samples])
+    height, width = (padded(int(length)) for length in sizes.max(axis=0))
+    objects = max(1, *(len(sample.labels) for sample in samples))
+    images = np.zeros((batch, height, width, 3), np.uint8)
+    boxes = np.zeros((batch, objects, 4), np.float32)
+    labels = np.zeros((batch, objects), np.int32)
+    masks = np.zeros((batch, objects, height, width // 8), np.uint8)
+    for index, sample in enumerate(samples):
+        h, w = sample.image.shape[:2]
+        n = len(sample.labels)
+        images[index, :h, :w] = sample.image
+        boxes[index, :n] = sample.boxes
+        labels[index, :n] = sample.labels
+        if sample.masks is not None:
+            masks[index, :n, :h, : -(-w // 8)] = np.packbits(sample.masks, axis=-1)
+    ids = np.array([sample.image_id for sample in samples], np.int64)
+    with_masks = [masks] if samples[0].masks is not None else []
+    return [images, sizes.astype(np.float32), boxes, labels, *with_masks, ids]

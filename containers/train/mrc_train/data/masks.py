@@ -1,0 +1,167 @@
+"""Object masks: COCO segmentations to bitmaps and back, and pasting of the mask head's output.
+
+Three forms of one mask: a *segmentation* is what a COCO file holds (polygons or run lengths), a *bitmap*
+is uint8 (height, width) of 0 and 1, and a *soft mask* is float32 (m, m) in 0..1 over the object's box.
+Coordinates are continuous: pixel (row i, column j) is the square [j, j+1] x [i, i+1], its centre at +0.5.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict, cast
+
+import cv2
+import numpy as np
+import pycocotools.mask
+from numpy.typing import NDArray
+
+Bitmap = NDArray[np.uint8]
+Polygons = list[NDArray[np.float64]]
+
+
+class Rle(TypedDict):
+    """COCO's compressed run lengths; ``counts`` is text, so that it goes into JSON as it is."""
+
+    size: list[int]
+    counts: str
+
+
+Segmentation = Polygons | Rle
+
+
+def clean_segmentation(raw: Any, height: int, width: int) -> Segmentation | None:
+    """The usable part of an annotation's ``segmentation`` in a picture of the given size.
+
+    Polygons of fewer than three points and those that are not finite numbers are left out; run lengths
+    (plain or compressed) must fill the picture exactly, since pycocotools reads past them otherwise.
+    Returns None when nothing usable is left.
+    """
+    if isinstance(raw, list):
+        return list(_usable_polygons(raw, height, width)) or None
+    if isinstance(raw, dict):
+        return _usable_rle(raw, height, width)
+    return None
+
+
+def _usable_polygons(raw: list[Any], height: int, width: int) -> Iterator[NDArray[np.float64]]:
+    for candidate in raw:
+        try:
+            polygon = np.asarray(candidate, np.float64)
+        except (TypeError, ValueError):
+            continue
+        if polygon.ndim == 1 and polygon.size >= 6 and polygon.size % 2 == 0 and np.isfinite(polygon).all():
+            # pycocotools' memory grows with the distance between points: keep a wild one within reach.
+            polygon[0::2] = polygon[0::2].clip(-width, 2 * width)
+            polygon[1::2] = polygon[1::2].clip(-height, 2 * height)
+            yield polygon
+
+
+def _usable_rle(raw: dict[str, Any], height: int, width: int) -> Rle | None:
+    counts = raw.get("counts")
+    if raw.get("size") != [height, width] or not isinstance(counts, (str, list)):
+        return None
+    try:
+        runs = list(_run_lengths(counts)) if isinstance(counts, str) else [int(run) for run in counts]
+    except (TypeError, ValueError, IndexError):
+        return None
+    if min(runs, default=-1) < 0 or sum(runs) != height * width:
+        return None
+    if isinstance(counts, str):
+        return {"size": [height, width], "counts": counts}
+    return _with_text(pycocotools.mask.frPyObjects({"size": [height, width], "counts": runs}, height, width))
+
+
+def _run_lengths(counts: str) -> Iterator[int]:
+    """Runs of a compressed COCO string: 5 bits a character, low bits first, from the fourth on as the
+    difference to the run before the last (rleToString in COCO's maskApi.c)."""
+    runs: list[int] = []
+    position = 0
+    while position < len(counts):
+        value, shift, more = 0, 0, True
+        while more:
+            bits = ord(counts[position]) - 48
+            value |= (bits & 0x1F) << shift
+            more = bool(bits & 0x20)
+            position += 1
+            shift += 5
+            if not more and bits & 0x10:
+                value |= -1 << shift
+        if len(runs) > 2:
+            value += runs[-2]
+        runs.append(value)
+        yield value
+
+
+def _with_text(rle: dict[str, Any]) -> Rle:
+    return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def polygons_to_mask(polygons: Sequence[NDArray[np.float64]], height: int, width: int) -> Bitmap:
+    """Union of polygons, each (x0, y0, x1, y1, ...) in pixels, rasterised as pycocotools does."""
+    rles = pycocotools.mask.frPyObjects(list(polygons), height, width)
+    rle = pycocotools.mask.merge(rles) if len(rles) > 1 else rles[0]
+    return cast(Bitmap, pycocotools.mask.decode(rle))
+
+
+def segmentation_to_mask(segmentation: Segmentation, height: int, width: int) -> Bitmap:
+    """Bitmap of a segmentation from ``clean_segmentation``."""
+    if isinstance(segmentation, list):
+        return polygons_to_mask(segmentation, height, width)
+    return decode_rle(segmentation)
+
+
+def encode_rle(bitmap: NDArray[np.generic]) -> Rle:
+    """Run lengths of a (height, width) bitmap; whatever is not 0 counts as 1."""
+    return _with_text(pycocotools.mask.encode(np.asfortranarray(bitmap != 0, np.uint8)))
+
+
+def decode_rle(rle: Rle) -> Bitmap:
+    """Bitmap of compressed run lengths."""
+    return cast(Bitmap, pycocotools.mask.decode(rle))
+
+
+def paste_mask(
+    mask: NDArray[np.float32], box: NDArray[np.float32], height: int, width: int, threshold: float = 0.5
+) -> Bitmap:
+    """Stretch a soft mask over its box in an otherwise empty picture.
+
+    mask: (m, m) in 0..1; box: (x1, y1, x2, y2) in pixels, may reach out of the picture.
+    Each picture pixel takes the mask's value at the pixel's centre, bilinear between the centres of the
+    mask's cells and fading to 0 beyond the outer ones; it is set from ``threshold`` on. (The sampling of
+    detectron2's paste_masks_in_image: grid_sample with align_corners=False and zero padding.)
+    """
+    bitmap = np.zeros((height, width), np.uint8)
+    x1, y1, x2, y2 = (float(value) for value in box)
+    left, right = max(int(np.floor(x1)), 0), min(int(np.ceil(x2)), width)
+    top, bottom = max(int(np.floor(y1)), 0), min(int(np.ceil(y2)), height)
+    if left >= right or top >= bottom or x2 <= x1 or y2 <= y1:
+        return bitmap
+    rows, columns = mask.shape
+    x = (np.arange(left, right) + 0.5 - x1) / (x2 - x1) * columns - 0.5
+    y = (np.arange(top, bottom) + 0.5 - y1) / (y2 - y1) * rows - 0.5
+    # Bilinear sampling on a grid is separable: interpolate along the rows, then along the columns.
+    values = _linear_weights(y, rows) @ mask.astype(np.float32) @ _linear_weights(x, columns).T
+    bitmap[top:bottom, left:right] = values >= threshold
+    return bitmap
+
+
+def _linear_weights(positions: NDArray[np.float64], size: int) -> NDArray[np.float32]:
+    """(n, size): how much each of ``size`` cells counts at each position, in cell units."""
+    nearness: NDArray[np.float64] = 1 - np.abs(positions[:, None] - np.arange(size))
+    return nearness.clip(0).astype(np.float32)
+
+
+def paste_masks(
+    masks: NDArray[np.float32], boxes: NDArray[np.float32], height: int, width: int, threshold: float = 0.5
+) -> NDArray[np.uint8]:
+    """``paste_mask`` for n objects: masks (n, m, m), boxes (n, 4) -> bitmaps (n, height, width)."""
+    bitmaps = np.zeros((len(masks), height, width), np.uint8)
+    for bitmap, mask, box in zip(bitmaps, masks, boxes, strict=True):
+        bitmap[:] = paste_mask(mask, box, height, width, threshold)
+    return bitmaps
+
+
+def resize_bitmap(bitmap: Bitmap, height: int, width: int) -> Bitmap:
+    """Bitmap at another size; a pixel is set where at least half of its bilinear value is."""
+    if bitmap.shape == (height, width):
+        return bitmap
+    grey = cv2.resize(np.ascontiguousarray(bitmap) * np.uint8(255), (width, height))
+    return (grey >= 128).astype(np.uint8)

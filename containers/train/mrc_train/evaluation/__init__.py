@@ -1,0 +1,1 @@
+"""Evaluation: detections in original pixels and COCO's metrics."""
