@@ -1,0 +1,88 @@
+{{/*
+What every chart of the suite shares. Named templates are global: a parent and its sub-charts see one
+another's, and of two with one name the last loaded counts. So whatever starts with "mrc." depends only on
+its argument, .Values.global and .Release, and the charts get this one file by link. What belongs to one chart
+starts with that chart's name and lies in its own files.
+
+The argument is the root context ("."), unless the comment says otherwise.
+*/}}
+
+{{/* Namespace of all objects. */}}
+{{- define "mrc.namespace" -}}
+{{- $namespace := (.Values.global).namespace | default .Release.Namespace -}}
+{{- if not (has .Release.Namespace (list "default" $namespace)) -}}
+{{- fail (printf "global.namespace: the release goes to the namespace %s, its objects to %s. Run helm with --namespace %s, or set global.namespace to \"\" to have them in %s." .Release.Namespace $namespace $namespace .Release.Namespace) -}}
+{{- end -}}
+{{- $namespace -}}
+{{- end -}}
+
+{{/*
+A text as a name that Kubernetes takes anywhere (DNS-1035: letters, digits and hyphens, a letter first).
+Argument: dict "text" and "max", the length; a longer text keeps a hash of what is cut, so that two differ.
+*/}}
+{{- define "mrc.dnsName" -}}
+{{- $text := .text | lower | replace "." "-" | replace "_" "-" -}}
+{{- if not (regexMatch "^[a-z]" $text) -}}{{- $text = printf "m-%s" $text -}}{{- end -}}
+{{- if gt (len $text) (int .max) -}}
+{{- printf "%s-%s" (trunc (int (sub .max 9)) $text | trimSuffix "-") (sha256sum .text | trunc 8) -}}
+{{- else -}}
+{{- trimSuffix "-" $text -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels that select the pods of a component, fixed for the life of a release. Argument: dict "root", "component". */}}
+{{- define "mrc.selectorLabels" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* The labels that Kubernetes recommends, for an object's metadata. Argument: dict "root", "component". */}}
+{{- define "mrc.labels" -}}
+{{ include "mrc.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: mask-rcnn
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* The claim of a file system that nobody named. Argument: "efs" or "fsx". */}}
+{{- define "mrc.defaultClaim" -}}
+{{- get (dict "efs" "tensorpack-efs-gp-bursting" "fsx" "tensorpack-fsx") . -}}
+{{- end -}}
+
+{{/* The claim of the file system of logs and checkpoints. */}}
+{{- define "mrc.sharedClaim" -}}
+{{- $fs := .Values.global.shared_fs -}}
+{{- $claim := .Values.global.shared_pvc | default (include "mrc.defaultClaim" $fs) -}}
+{{- range $other := without (list "efs" "fsx") $fs -}}
+{{- if eq $claim (include "mrc.defaultClaim" $other) -}}
+{{- fail (printf "global.shared_pvc: %s is the claim of %s, and global.shared_fs is %s. Set global.shared_pvc to \"\" or to a claim of %s." $claim $other $fs $fs) -}}
+{{- end -}}
+{{- end -}}
+{{- $claim -}}
+{{- end -}}
+
+{{/*
+A value as text: a text as it is, a number with its own digits (Helm reads 67108864 as 6.7108864e+07), and
+booleans, lists and null as Python writes them. Argument: the value.
+*/}}
+{{- define "mrc.literal" -}}
+{{- if kindIs "string" . -}}{{- trim . -}}{{- else -}}{{- include "mrc.pythonLiteral" . -}}{{- end -}}
+{{- end -}}
+
+{{- define "mrc.pythonLiteral" -}}
+{{- if kindIs "bool" . -}}{{- ternary "True" "False" . -}}
+{{- else if kindIs "invalid" . -}}None
+{{- else if kindIs "slice" . -}}
+{{- $items := list -}}
+{{- range . -}}{{- $items = append $items (include "mrc.pythonLiteral" .) -}}{{- end -}}
+{{- printf "[%s]" (join ", " $items) -}}
+{{- else -}}{{- toRawJson . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" for true, 1, "1", "True" and the like, else nothing. Argument: the value. */}}
+{{- define "mrc.isTrue" -}}
+{{- if has (toString . | lower) (list "true" "1") -}}true{{- end -}}
+{{- end -}}

@@ -1,0 +1,208 @@
+{{/*
+Names, placement, resources and volumes of the training job. The argument is the root context ("."), unless
+the comment says otherwise; templates that give YAML are read back with fromYaml.
+*/}}
+
+{{/*
+Name of the MPIJob: <name> or <name>-<run>. At most 48 characters, so that <job>-worker-<n> and
+<job>-launcher-xxxxx stay within the 63 of a host name.
+*/}}
+{{- define "maskrcnn.jobName" -}}
+{{- $name := .Values.maskrcnn.name | default .Release.Name -}}
+{{- $run := include "mrc.literal" (.Values.maskrcnn.run | default "") -}}
+{{- include "mrc.dnsName" (dict "text" (ternary (printf "%s-%s" $name $run) $name (ne $run "")) "max" 48) -}}
+{{- end -}}
+
+{{/* Folder of the run, as an argument that Kubernetes expands. */}}
+{{- define "maskrcnn.runDir" -}}
+$(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
+{{- end -}}
+
+{{/* Row of the node-group catalogue (YAML), an empty one without a node group. */}}
+{{- define "maskrcnn.node" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $groups := .Files.Get "files/node-groups.yaml" | fromYaml -}}
+{{- $row := dict -}}
+{{- if $m.node_group -}}
+{{- if not (hasKey $groups $m.node_group) -}}
+{{- fail (printf "maskrcnn.node_group: %s is not in the catalogue. Set one of %s, or \"\" and maskrcnn.node_selector, memory and efa by hand." $m.node_group (keys $groups | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- $row = get $groups $m.node_group | default dict -}}
+{{- else if $m.gpu_instance_type -}}
+{{- range $groups -}}{{- if eq .instance_type $m.gpu_instance_type -}}{{- $row = . -}}{{- end -}}{{- end -}}
+{{- if not $row -}}
+{{- fail (printf "maskrcnn.gpu_instance_type: %s is not in the catalogue. Set maskrcnn.node_group to one of %s, or maskrcnn.node_selector, memory and efa by hand." $m.gpu_instance_type (keys $groups | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $row -}}
+{{- end -}}
+
+{{- define "maskrcnn.workers" -}}
+{{- div (int .Values.maskrcnn.gpus) (int .Values.maskrcnn.gpus_per_node) -}}
+{{- end -}}
+
+{{/* EFA interfaces of a worker: its share of the node's, whole ones. */}}
+{{- define "maskrcnn.efa" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $node := include "maskrcnn.node" . | fromYaml -}}
+{{- if eq $m.device "cpu" -}}0
+{{- else if not (kindIs "invalid" $m.efa) -}}{{- int $m.efa -}}
+{{- else if $node -}}{{- div (mul $node.efa $m.gpus_per_node) $node.gpus -}}
+{{- else -}}0
+{{- end -}}
+{{- end -}}
+
+{{/* Resources of a worker. Nine tenths of its share of the node: the rest is for the node's daemon sets. */}}
+{{- define "maskrcnn.workerResources" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $node := include "maskrcnn.node" . | fromYaml -}}
+{{- $requests := dict -}}
+{{- $limits := dict -}}
+{{- if eq $m.device "cpu" -}}
+{{- $_ := set $requests "cpu" (printf "%dm" (mul 250 $m.gpus_per_node)) -}}
+{{- $_ := set $requests "memory" (printf "%dMi" (mul 1024 $m.gpus_per_node)) -}}
+{{- else -}}
+{{- $_ := set $limits "nvidia.com/gpu" (int $m.gpus_per_node) -}}
+{{- with include "maskrcnn.efa" . | int -}}{{- $_ := set $limits "vpc.amazonaws.com/efa" . -}}{{- end -}}
+{{- if $node -}}
+{{- $share := dict "n" (mul 9 $m.gpus_per_node) "d" (mul 10 $node.gpus) -}}
+{{- $_ := set $requests "cpu" (printf "%dm" (div (mul $node.allocatable.cpu_millis $share.n) $share.d)) -}}
+{{- $_ := set $limits "memory" (printf "%dMi" (div (mul $node.allocatable.memory_mib $share.n) $share.d)) -}}
+{{- end -}}
+{{- end -}}
+{{- with $m.cpu -}}{{- $_ := set $requests "cpu" (include "mrc.literal" .) -}}{{- end -}}
+{{- with $m.memory -}}{{- $_ := set $limits "memory" . -}}{{- end -}}
+{{- with $m.hugepages -}}{{- $_ := set $limits "hugepages-2Mi" . -}}{{- end -}}
+{{- /* Kubernetes takes devices and huge pages only with request = limit; so is memory, which /dev/shm shares. */ -}}
+{{- toYaml (dict "limits" $limits "requests" (merge (deepCopy $limits) $requests)) -}}
+{{- end -}}
+
+{{/* Size of /dev/shm, which counts against the pod's memory when used. */}}
+{{- define "maskrcnn.shm" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $node := include "maskrcnn.node" . | fromYaml -}}
+{{- if $m.shm -}}{{- $m.shm -}}
+{{- else if eq $m.device "cpu" -}}1Gi
+{{- else if $node -}}{{- printf "%dMi" (div (mul $node.allocatable.memory_mib $m.gpus_per_node) (mul 4 $node.gpus)) -}}
+{{- else -}}8Gi
+{{- end -}}
+{{- end -}}
+
+{{/* The file system of the data: efs or fsx. */}}
+{{- define "maskrcnn.dataFs" -}}
+{{- .Values.maskrcnn.data_fs | default .Values.global.shared_fs -}}
+{{- end -}}
+
+{{- define "maskrcnn.dataClaim" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $fs := include "maskrcnn.dataFs" . -}}
+{{- $shared := include "mrc.sharedClaim" . -}}
+{{- if eq $fs .Values.global.shared_fs -}}
+{{- if and $m.data_pvc (ne $m.data_pvc $shared) -}}
+{{- fail (printf "maskrcnn.data_pvc: %s and %s are two claims of one file system, %s. Set maskrcnn.data_pvc to \"\", or maskrcnn.data_fs to the other file system." $m.data_pvc $shared $fs) -}}
+{{- end -}}
+{{- $shared -}}
+{{- else -}}
+{{- $claim := $m.data_pvc | default (include "mrc.defaultClaim" $fs) -}}
+{{- if eq $claim $shared -}}
+{{- fail (printf "maskrcnn.data_pvc: %s is the claim of %s already (global.shared_pvc), and maskrcnn.data_fs is %s. Give each file system its own claim." $claim .Values.global.shared_fs $fs) -}}
+{{- end -}}
+{{- $claim -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Volumes of launcher and workers, a list. Argument: dict "root" and "shm", the size, if wanted. */}}
+{{- define "maskrcnn.volumes" -}}
+{{- $sharedFs := .root.Values.global.shared_fs -}}
+{{- $dataFs := include "maskrcnn.dataFs" .root -}}
+- name: {{ $sharedFs }}
+  persistentVolumeClaim:
+    claimName: {{ include "mrc.sharedClaim" .root }}
+{{- $dataClaim := include "maskrcnn.dataClaim" .root }}
+{{- if ne $dataFs $sharedFs }}
+- name: {{ $dataFs }}
+  persistentVolumeClaim:
+    claimName: {{ $dataClaim }}
+{{- end }}
+{{- with .shm }}
+- name: shm
+  emptyDir:
+    medium: Memory
+    sizeLimit: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{- define "maskrcnn.volumeMounts" -}}
+{{- range uniq (list .root.Values.global.shared_fs (include "maskrcnn.dataFs" .root)) }}
+- name: {{ . }}
+  mountPath: /{{ . }}
+{{- end }}
+{{- with .shm }}
+- name: shm
+  mountPath: /dev/shm
+{{- end }}
+{{- end -}}
+
+{{/* "true" when the pods do not run as root. */}}
+{{- define "maskrcnn.nonRoot" -}}
+{{- if .Values.maskrcnn.run_as_user -}}true{{- end -}}
+{{- end -}}
+
+{{- define "maskrcnn.podSecurityContext" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $context := dict -}}
+{{- if not (kindIs "invalid" $m.run_as_user) -}}{{- $_ := set $context "runAsUser" (int64 $m.run_as_user) -}}{{- end -}}
+{{- if not (kindIs "invalid" $m.run_as_group) -}}{{- $_ := set $context "runAsGroup" (int64 $m.run_as_group) -}}{{- end -}}
+{{- if include "maskrcnn.nonRoot" . -}}
+{{- $_ := set $context "runAsNonRoot" true -}}
+{{- $_ := set $context "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- end -}}
+{{- toYaml $context -}}
+{{- end -}}
+
+{{- define "maskrcnn.containerSecurityContext" -}}
+{{- if include "maskrcnn.nonRoot" . -}}
+allowPrivilegeEscalation: false
+capabilities:
+  drop: [ALL]
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
+{{/* Where the operator mounts the job's ssh key. At /root/.ssh alone it makes the key private to root. */}}
+{{- define "maskrcnn.sshPath" -}}
+{{- ternary "/home/mpiuser/.ssh" "/root/.ssh" (eq (include "maskrcnn.nonRoot" .) "true") -}}
+{{- end -}}
+
+{{- define "maskrcnn.sshPort" -}}
+{{- ternary 2222 22 (eq (include "maskrcnn.nonRoot" .) "true") -}}
+{{- end -}}
+
+{{/* Options of ssh to the workers: the same for the wait and for mpirun, whatever the image's ssh_config says. */}}
+{{- define "maskrcnn.sshOptions" -}}
+{{- $path := include "maskrcnn.sshPath" . -}}
+-p {{ include "maskrcnn.sshPort" . }} -i {{ $path }}/id_rsa -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectionAttempts=10
+{{- end -}}
+
+{{/* Command of a worker: sshd, with nothing of the image's configuration or host keys. */}}
+{{- define "maskrcnn.sshdCommand" -}}
+{{- $path := include "maskrcnn.sshPath" . -}}
+{{- if not (include "maskrcnn.nonRoot" .) }}mkdir -p /run/sshd && {{ end -}}
+exec /usr/sbin/sshd -De -f /dev/null -p {{ include "maskrcnn.sshPort" . }} -o HostKey={{ $path }}/id_rsa -o AuthorizedKeysFile={{ $path }}/authorized_keys -o StrictModes=no -o PasswordAuthentication=no -o PidFile=none -o LogLevel=ERROR
+{{- end -}}
+
+{{/* Tolerations of the node group's taints, and the user's. */}}
+{{- define "maskrcnn.tolerations" -}}
+{{- $node := include "maskrcnn.node" . | fromYaml -}}
+{{- $tolerations := list -}}
+{{- range $node.taints -}}
+{{- $tolerations = append $tolerations (dict "key" .key "operator" "Exists" "effect" .effect) -}}
+{{- end -}}
+{{- toYaml (concat $tolerations (.Values.maskrcnn.tolerations | default list) | uniq) -}}
+{{- end -}}
+
+{{- define "maskrcnn.nodeSelector" -}}
+{{- $node := include "maskrcnn.node" . | fromYaml -}}
+{{- toYaml (merge (deepCopy (.Values.maskrcnn.node_selector | default dict)) ($node.labels | default dict)) -}}
+{{- end -}}

@@ -1,0 +1,129 @@
+{{/* The MPIJob's spec. Argument: the root context. */}}
+{{- define "maskrcnn.jobSpec" -}}
+{{- $m := .Values.maskrcnn -}}
+slotsPerWorker: {{ int $m.gpus_per_node }}
+sshAuthMountPath: {{ include "maskrcnn.sshPath" . }}
+launcherCreationPolicy: WaitForWorkersReady
+runPolicy:
+  # Workers go when the launcher has ended; failed pods stay with their logs.
+  cleanPodPolicy: Running
+  backoffLimit: {{ int $m.backoff_limit }}
+  {{- if $m.gang }}
+  schedulingPolicy:
+    # The launcher is created when the workers are ready, so the gang is the workers alone.
+    minAvailable: {{ include "maskrcnn.workers" . }}
+    {{- with $m.priority_class }}
+    priorityClass: {{ . }}
+    {{- end }}
+  {{- end }}
+mpiReplicaSpecs:
+  Launcher:
+    replicas: 1
+    restartPolicy: Never
+    template:
+      {{- include "maskrcnn.podMetadata" (dict "root" . "component" "launcher") | nindent 6 }}
+      spec:
+        {{- include "maskrcnn.podSpec" . | nindent 8 }}
+        {{- with $m.launcher.node_selector }}
+        nodeSelector:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
+        {{- with $m.launcher.tolerations }}
+        tolerations:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
+        volumes:
+          {{- include "maskrcnn.volumes" (dict "root" .) | nindent 10 }}
+        containers:
+          - name: launcher
+            {{- include "maskrcnn.container" . | nindent 12 }}
+            command:
+              - /bin/bash
+              - -c
+              - |
+                {{- .Files.Get "files/launch.sh" | nindent 16 }}
+              - launch
+            args:
+              {{- include "maskrcnn.launcherArgs" . | nindent 14 }}
+            env:
+              {{- include "maskrcnn.launcherEnv" . | nindent 14 }}
+            volumeMounts:
+              {{- include "maskrcnn.volumeMounts" (dict "root" .) | nindent 14 }}
+            resources:
+              {{- toYaml $m.launcher.resources | nindent 14 }}
+  Worker:
+    replicas: {{ include "maskrcnn.workers" . }}
+    restartPolicy: OnFailure
+    template:
+      {{- include "maskrcnn.podMetadata" (dict "root" . "component" "worker") | nindent 6 }}
+      spec:
+        {{- include "maskrcnn.podSpec" . | nindent 8 }}
+        {{- with include "maskrcnn.nodeSelector" . | fromYaml }}
+        nodeSelector:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
+        {{- with include "maskrcnn.tolerations" . | fromYamlArray }}
+        tolerations:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
+        {{- $volumes := dict "root" . "shm" (include "maskrcnn.shm" .) }}
+        volumes:
+          {{- include "maskrcnn.volumes" $volumes | nindent 10 }}
+        containers:
+          - name: worker
+            {{- include "maskrcnn.container" . | nindent 12 }}
+            command:
+              - /bin/bash
+              - -c
+              - {{ include "maskrcnn.sshdCommand" . | quote }}
+            ports:
+              - name: ssh
+                containerPort: {{ include "maskrcnn.sshPort" . }}
+            readinessProbe:
+              tcpSocket:
+                port: ssh
+              periodSeconds: 5
+            volumeMounts:
+              {{- include "maskrcnn.volumeMounts" $volumes | nindent 14 }}
+            resources:
+              {{- include "maskrcnn.workerResources" . | nindent 14 }}
+{{- end -}}
+
+{{/* Metadata of the pods. Argument: dict "root", "component". */}}
+{{- define "maskrcnn.podMetadata" -}}
+metadata:
+  labels:
+    {{- include "mrc.selectorLabels" . | nindent 4 }}
+    # A mesh's proxy would keep the launcher's pod alive after its end.
+    sidecar.istio.io/inject: "false"
+  annotations:
+    # A lost pod costs the job everything since the last checkpoint.
+    karpenter.sh/do-not-disrupt: "true"
+    cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
+{{- end -}}
+
+{{/* What the specs of both pods have in common. */}}
+{{- define "maskrcnn.podSpec" -}}
+automountServiceAccountToken: false
+{{- with .Values.maskrcnn.priority_class }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with include "maskrcnn.podSecurityContext" . | fromYaml }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* What both containers have in common. */}}
+{{- define "maskrcnn.container" -}}
+{{- $m := .Values.maskrcnn -}}
+image: {{ required "maskrcnn.image is not set. Give the image of the trainer, for example --set maskrcnn.image=<registry>/<name>:<tag>" $m.image }}
+imagePullPolicy: {{ $m.image_pull_policy }}
+{{- with $m.working_dir }}
+workingDir: {{ . }}
+{{- end }}
+{{- with include "maskrcnn.containerSecurityContext" . | fromYaml }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}

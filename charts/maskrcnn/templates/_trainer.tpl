@@ -1,0 +1,144 @@
+{{/*
+What the launcher runs: environment, mpirun's flags, the trainer's settings. The argument is the root
+context ("."); templates that give YAML are read back with fromYaml or fromYamlArray.
+*/}}
+
+{{/* "true" with half precision; tp_16 is its old name. */}}
+{{- define "maskrcnn.fp16" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- include "mrc.isTrue" (ternary $m.tp_16 $m.fp16 (kindIs "invalid" $m.fp16)) -}}
+{{- end -}}
+
+{{/* Communication settings and the user's environment (YAML, name: text, or valueFrom). */}}
+{{- define "maskrcnn.environment" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $node := include "maskrcnn.node" . | fromYaml -}}
+{{- $environment := deepCopy ($node.env | default dict) -}}
+{{- if include "maskrcnn.efa" . | int -}}
+{{- $_ := set $environment "FI_PROVIDER" "efa" -}}
+{{- $_ := set $environment "FI_EFA_FORK_SAFE" "1" -}}
+{{- if $node.efa_rdma -}}{{- $_ := set $environment "FI_EFA_USE_DEVICE_RDMA" "1" -}}{{- end -}}
+{{- end -}}
+{{- if eq $m.device "cpu" -}}
+{{- /* More ranks than cores are the rule here, and Open MPI waits busily. */ -}}
+{{- $environment = dict "OMPI_MCA_mpi_yield_when_idle" "1" "CUDA_VISIBLE_DEVICES" "-1" -}}
+{{- end -}}
+{{- if include "maskrcnn.fp16" . -}}{{- $_ := set $environment "TENSORPACK_FP16" "1" -}}{{- end -}}
+{{- if include "mrc.isTrue" $m.xla -}}{{- $_ := set $environment "TF_XLA_FLAGS" "--tf_xla_auto_jit=2" -}}{{- end -}}
+{{- $settings := dict
+  "HOROVOD_CYCLE_TIME" $m.horovod_cycle_time
+  "HOROVOD_FUSION_THRESHOLD" $m.horovod_fusion_threshold
+  "HOROVOD_AUTOTUNE" $m.horovod_autotune
+  "HOROVOD_LOG_LEVEL" $m.horovod_log_level
+  "NCCL_SOCKET_IFNAME" $m.nccl_socket_ifname
+  "NCCL_MIN_NRINGS" $m.nccl_min_rings
+  "NCCL_DEBUG" $m.nccl_debug
+  "FI_PROVIDER" $m.fi_provider
+  "FI_EFA_FORK_SAFE" $m.fi_efa_fork_safe
+  "FI_EFA_USE_DEVICE_RDMA" $m.fi_efa_use_device_rdma
+  "TF_DEVICE_MIN_SYS_MEMORY_IN_MB" $m.tf_device_min_sys_mem_mb
+  "TF_ENABLE_AUTO_MIXED_PRECISION" $m.tf_enable_auto_mixed_precision
+-}}
+{{- range $name, $value := $settings -}}
+{{- if kindIs "bool" $value -}}{{- $value = ternary "1" "0" $value -}}{{- end -}}
+{{- $text := include "mrc.literal" ($value | default "") -}}
+{{- if kindIs "float64" $value -}}{{- $text = include "mrc.literal" $value -}}{{- end -}}
+{{- if $text -}}{{- $_ := set $environment $name $text -}}{{- end -}}
+{{- end -}}
+{{- range $name, $value := $m.env -}}
+{{- if has $name (list "SHARED_FS" "DATA_FS" "RUN_DIR" "SSH_OPTIONS") -}}
+{{- fail (printf "maskrcnn.env: %s is set by the chart. Take it out; global.shared_fs and maskrcnn.data_fs decide the file systems." $name) -}}
+{{- end -}}
+{{- if kindIs "invalid" $value -}}{{- $_ := unset $environment $name -}}
+{{- else if kindIs "map" $value -}}{{- $_ := set $environment $name $value -}}
+{{- else -}}{{- $_ := set $environment $name (include "mrc.literal" $value) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $environment -}}
+{{- end -}}
+
+{{/*
+Environment of the launcher, a list. First what others refer to by $(NAME), which Kubernetes expands only
+from names further up.
+*/}}
+{{- define "maskrcnn.launcherEnv" -}}
+- name: SHARED_FS
+  value: /{{ .Values.global.shared_fs }}
+- name: DATA_FS
+  value: /{{ include "maskrcnn.dataFs" . }}
+- name: RUN_DIR
+  value: {{ include "maskrcnn.runDir" . }}
+- name: SSH_OPTIONS
+  value: {{ include "maskrcnn.sshOptions" . | quote }}
+{{- range $name, $value := include "maskrcnn.environment" . | fromYaml }}
+- name: {{ $name }}
+{{- if kindIs "map" $value }}
+{{ toYaml $value | indent 2 }}
+{{- else }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* KEY=VALUE of every setting that is given, a list; the last of two for one key counts. */}}
+{{- define "maskrcnn.settings" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $weights := ternary (printf "$(DATA_FS)/%s" $m.backbone_weights) "" (ne ($m.backbone_weights | default "") "") -}}
+{{- $pairs := list
+  (list "TRAINER" "horovod")
+  (list "MODE_MASK" $m.mode_mask)
+  (list "MODE_FPN" $m.mode_fpn)
+  (list "DATA.BASEDIR" (printf "$(DATA_FS)/%s" ($m.data_dir | default "") | trimSuffix "/"))
+  (list "DATA.TRAIN" $m.data_train)
+  (list "DATA.VAL" $m.data_val)
+  (list "TRAIN.STEPS_PER_EPOCH" $m.steps_per_epoch)
+  (list "TRAIN.LR_SCHEDULE" $m.lr_schedule)
+  (list "TRAIN.EVAL_PERIOD" $m.eval_period_in_epochs)
+  (list "BACKBONE.NORM" $m.backbone_norm)
+  (list "BACKBONE.WEIGHTS" $weights)
+  (list "TRAIN.BASE_LR" $m.base_lr)
+  (list "TRAIN.BATCH_SIZE_PER_GPU" $m.batch_size_per_gpu)
+  (list "TRAIN.IMAGES_PER_EPOCH" (ternary nil $m.images_per_epoch (ne ($m.train_script | default "") "")))
+  (list "TRAIN.LR_EPOCH_SCHEDULE" $m.lr_epoch_schedule)
+  (list "TRAIN.GRADIENT_CLIP" $m.gradient_clip)
+-}}
+{{- $settings := list -}}
+{{- range $pairs -}}
+{{- $value := last . -}}
+{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
+{{- $settings = append $settings (printf "%s=%s" (first .) (include "mrc.literal" $value)) -}}
+{{- end -}}
+{{- end -}}
+{{- $extra := $m.extra_config | default list -}}
+{{- if kindIs "string" $extra -}}
+{{- /* Values may hold blanks, as in "A.B=[1, 2] C=3": a new setting starts where a key does. */ -}}
+{{- $extra = regexReplaceAll `\s+([A-Z][A-Z0-9_.]*=)` $extra "\n$1" | splitList "\n" -}}
+{{- end -}}
+{{- range $extra -}}{{- with trim . -}}{{- $settings = append $settings . -}}{{- end -}}{{- end -}}
+{{- toYaml $settings -}}
+{{- end -}}
+
+{{/* Arguments of the launcher, a list: mpirun, its flags, the trainer and its settings. */}}
+{{- define "maskrcnn.launcherArgs" -}}
+{{- $m := .Values.maskrcnn -}}
+{{- $run := include "maskrcnn.runDir" . -}}
+{{- $args := list "mpirun" "-np" (printf "%d" (int $m.gpus)) "--allow-run-as-root" "--bind-to" "none" "--tag-output" "--output-filename" (printf "%s/ranks" $run) "--mca" "btl" "^openib" "--mca" "pml" "ob1" -}}
+{{- with $m.if_exclude -}}{{- $args = concat $args (list "--mca" "btl_tcp_if_exclude" .) -}}{{- end -}}
+{{- $args = concat $args (list "--mca" "plm_rsh_args" "$(SSH_OPTIONS)") -}}
+{{- range concat (list "PATH" "LD_LIBRARY_PATH" "SHARED_FS" "DATA_FS") (include "maskrcnn.environment" . | fromYaml | keys | sortAlpha) -}}
+{{- /* mpirun passes on its own parameters by itself. */ -}}
+{{- if not (hasPrefix "OMPI_MCA_" .) -}}{{- $args = concat $args (list "-x" .) -}}{{- end -}}
+{{- end -}}
+{{- if $m.train_script -}}
+{{- $args = concat $args (list "python3" $m.train_script) -}}
+{{- else -}}
+{{- $args = append $args "mrc-train" -}}
+{{- end -}}
+{{- $args = concat $args (list "--logdir" $run) -}}
+{{- if include "maskrcnn.fp16" . -}}{{- $args = append $args "--fp16" -}}{{- end -}}
+{{- /* AWS's script has a flag for this; its configuration has no such key. */ -}}
+{{- if and $m.train_script $m.images_per_epoch -}}
+{{- $args = concat $args (list "--images_per_epoch" (include "mrc.literal" $m.images_per_epoch)) -}}
+{{- end -}}
+{{- toYaml (concat $args (list "--config") (include "maskrcnn.settings" . | fromYamlArray)) -}}
+{{- end -}}
