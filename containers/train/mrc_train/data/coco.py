@@ -273,7 +273,7 @@ def _check_files(folder: Path, names: Sequence[str], file: Path) -> None:
             missing.append(name)
     if missing:
         raise DataError(
-            f"{folder}: {len(missing)} of the {len(names)} pictures in {file} are missing, such as {missing[0]}"
+            f"{folder}: {len(missing)} of {len(names)} pictures in {file} are missing, such as {missing[0]}"
         )
 
 

@@ -1,0 +1,197 @@
+"""Pictures for people: detections and ground truth with translucent masks, boxes and readable labels."""
+
+import colorsys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mrc_train.data.coco import Categories, ImageRecord
+from mrc_train.data.masks import Bitmap, resize_bitmap, segmentation_to_mask
+from mrc_train.evaluation.detections import Detections
+
+Picture = NDArray[np.uint8]
+"""BGR uint8 (height, width, 3)."""
+
+LEAST_EDGE = 480
+"""Smaller pictures are enlarged by a whole factor, so that labels have room."""
+
+MASK_OPACITY = 0.4
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+BAND_COLOUR = (40, 40, 40)
+WHITE = (255, 255, 255)
+BLACK = (0, 0, 0)
+
+Rectangle = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnObject:
+    """One object to draw: box (4,) in pixels, its colour's class, its caption, its mask if it has one."""
+
+    box: NDArray[np.float32]
+    label: int
+    caption: str
+    mask: Bitmap | None
+
+
+def class_colour(label: int) -> tuple[int, int, int]:
+    """BGR of a class: bright, and unlike its neighbours' (steps of the golden ratio around the hues)."""
+    red, green, blue = colorsys.hsv_to_rgb((0.58 + (label - 1) * 0.618034) % 1, 0.75, 1)
+    return round(255 * blue), round(255 * green), round(255 * red)
+
+
+def draw_detections(
+    picture: Picture, detections: Detections, categories: Categories, threshold: float
+) -> Picture:
+    """The picture, enlarged when small, with the detections of at least this score."""
+    height, width = picture.shape[:2]
+    shown = detections.above(threshold)
+    objects = [
+        DrawnObject(
+            box, label, f"{categories.name_of(label)} {score:.2f}", shown.bitmap(index, height, width)
+        )
+        for index, (box, label, score) in enumerate(zip(shown.boxes, shown.labels, shown.scores, strict=True))
+    ]
+    return draw_objects(picture, objects)
+
+
+def draw_truth(picture: Picture, record: ImageRecord, categories: Categories) -> Picture:
+    """The picture, enlarged when small, with its annotated objects; crowds are named as such."""
+    objects = []
+    for index, (box, label) in enumerate(zip(record.boxes, record.labels, strict=True)):
+        mask = None
+        if record.segmentations:
+            mask = segmentation_to_mask(record.segmentations[index], record.height, record.width)
+        caption = f"{categories.name_of(label)}{' (crowd)' if record.crowd[index] else ''}"
+        objects.append(DrawnObject(box, label, caption, mask))
+    return draw_objects(picture, objects)
+
+
+def detections_beside_truth(
+    picture: Picture, detections: Detections, record: ImageRecord, categories: Categories, threshold: float
+) -> Picture:
+    """Left the detections of at least this score, right the annotated objects, each under a heading."""
+    count = len(detections.above(threshold))
+    return side_by_side(
+        [
+            (f"detections: {count}", draw_detections(picture, detections, categories, threshold)),
+            (f"truth: {len(record.boxes)}", draw_truth(picture, record, categories)),
+        ]
+    )
+
+
+def side_by_side(panels: Sequence[tuple[str, Picture]]) -> Picture:
+    """Pictures of one height in a row, each under its heading."""
+    return grid([_headed(heading, picture) for heading, picture in panels], columns=len(panels))
+
+
+def grid(pictures: Sequence[Picture], columns: int) -> Picture:
+    """Pictures in rows of ``columns`` with gaps; smaller ones stand in the middle of their cell."""
+    gap = 8
+    cell_height = max(picture.shape[0] for picture in pictures) + gap
+    cell_width = max(picture.shape[1] for picture in pictures) + gap
+    rows = -(-len(pictures) // columns)
+    sheet = np.full((rows * cell_height - gap, columns * cell_width - gap, 3), 255, np.uint8)
+    for index, picture in enumerate(pictures):
+        height, width = picture.shape[:2]
+        top = index // columns * cell_height + (cell_height - gap - height) // 2
+        left = index % columns * cell_width + (cell_width - gap - width) // 2
+        sheet[top : top + height, left : left + width] = picture
+    return sheet
+
+
+def draw_objects(picture: Picture, objects: Sequence[DrawnObject]) -> Picture:
+    """A copy of the picture, enlarged when small, with objects drawn; the first, the best, lie on top."""
+    factor = max(1, -(-LEAST_EDGE // max(picture.shape[:2])))
+    height, width = picture.shape[0] * factor, picture.shape[1] * factor
+    canvas = np.array(cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+    line = max(2, round(min(height, width) / 400))
+    for drawn in reversed(objects):
+        if drawn.mask is not None:
+            _draw_mask(canvas, resize_bitmap(drawn.mask, height, width), class_colour(drawn.label), line)
+    for drawn in reversed(objects):
+        x1, y1, x2, y2 = _pixels(drawn.box * factor)
+        for colour, thickness in _with_rim(class_colour(drawn.label), line):
+            cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
+    taken: list[Rectangle] = []
+    for drawn in objects:
+        _draw_caption(canvas, drawn.caption, _pixels(drawn.box * factor), class_colour(drawn.label), taken)
+    return canvas
+
+
+def _pixels(box: NDArray[np.float32]) -> Rectangle:
+    x1, y1, x2, y2 = (round(float(value)) for value in box)
+    return x1, y1, x2, y2
+
+
+def _draw_mask(canvas: Picture, mask: Bitmap, colour: tuple[int, int, int], line: int) -> None:
+    inside = mask.astype(bool)
+    canvas[inside] = (canvas[inside] * (1 - MASK_OPACITY) + np.array(colour) * MASK_OPACITY).astype(np.uint8)
+    contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    for stroke, thickness in _with_rim(colour, line):
+        cv2.drawContours(canvas, contours, -1, stroke, thickness, cv2.LINE_AA)
+
+
+def _with_rim(colour: tuple[int, int, int], line: int) -> Iterator[tuple[tuple[int, int, int], int]]:
+    """Strokes to draw one over the other: a dark rim keeps a line visible on its own colour."""
+    yield BLACK, line + 2
+    yield colour, line
+
+
+def _draw_caption(
+    canvas: Picture, caption: str, box: Rectangle, colour: tuple[int, int, int], taken: list[Rectangle]
+) -> None:
+    """Writes on a filled ground, above or below the box or in it: where it covers other captions least."""
+    size = _font_size(canvas)
+    text = _ascii(caption)
+    (text_width, text_height), below_line = cv2.getTextSize(text, FONT, size, 1)
+    margin = max(2, text_height // 4)
+    width, height = text_width + 2 * margin, text_height + below_line + 2 * margin
+    x1, y1, x2, y2 = box
+    corners = [(x1, y1 - height), (x1, y2), (x1, y1), (x2 - width, y1 - height), (x2 - width, y2)]
+    places = [_moved_inside(x, y, width, height, canvas) for x, y in corners]
+    place = min(places, key=lambda candidate: sum(_overlap(candidate, other) for other in taken))
+    taken.append(place)
+    left, top, right, bottom = place
+    cv2.rectangle(canvas, (left, top), (right, bottom), colour, cv2.FILLED)
+    baseline = (left + margin, top + margin + text_height)
+    cv2.putText(canvas, text, baseline, FONT, size, _readable_on(colour), 1, cv2.LINE_AA)
+
+
+def _font_size(canvas: Picture) -> float:
+    longest: int = max(canvas.shape[:2])
+    return max(0.45, longest / 1600)
+
+
+def _ascii(text: str) -> str:
+    """OpenCV's font has no other letters."""
+    return text.encode("ascii", "replace").decode()
+
+
+def _moved_inside(x: int, y: int, width: int, height: int, canvas: Picture) -> Rectangle:
+    left = max(0, min(x, canvas.shape[1] - width))
+    top = max(0, min(y, canvas.shape[0] - height))
+    return left, top, left + width, top + height
+
+
+def _overlap(one: Rectangle, other: Rectangle) -> int:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    return max(width, 0) * max(height, 0)
+
+
+def _readable_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    blue, green, red = colour
+    return BLACK if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else WHITE
+
+
+def _headed(heading: str, picture: Picture) -> Picture:
+    size = _font_size(picture) * 1.2
+    (_, text_height), below_line = cv2.getTextSize(heading, FONT, size, 1)
+    band = np.full((text_height + below_line + 16, picture.shape[1], 3), BAND_COLOUR, np.uint8)
+    cv2.putText(band, _ascii(heading), (8, 8 + text_height), FONT, size, WHITE, 1, cv2.LINE_AA)
+    return cast(Picture, np.vstack([band, picture]))

@@ -1,0 +1,117 @@
+"""COCO's detection metrics, computed by pycocotools."""
+
+import contextlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pycocotools.mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mrc_train.data.coco import DataError, read_annotation_file
+from mrc_train.data.masks import clean_segmentation
+
+Kind = Literal["bbox", "segm"]
+
+METRICS = (
+    "AP",
+    "AP50",
+    "AP75",
+    "AP_small",
+    "AP_medium",
+    "AP_large",
+    "AR1",
+    "AR10",
+    "AR100",
+    "AR_small",
+    "AR_medium",
+    "AR_large",
+)
+"""COCO's twelve, in the order of COCOeval.stats: small is below 32 x 32 pixels, large above 96 x 96."""
+
+
+def evaluate(annotation_file: Path, results: Sequence[dict[str, Any]], masks: bool) -> dict[str, float]:
+    """Metrics of a results list over all pictures of an annotation file: ``bbox/AP``, ``segm/AP50``, ...
+
+    A metric without any object to count it on (no large ones, say) is -1, as in pycocotools. Objects that
+    training leaves out (data.coco) do not count. Raises DataError for a bad file and for results of other
+    pictures.
+    """
+    kinds: tuple[Kind, ...] = ("bbox", "segm") if masks else ("bbox",)
+    metrics: dict[str, float] = {}
+    for kind in kinds:
+        scorer = _scorer(annotation_file, results, kind)
+        metrics |= {f"{kind}/{name}": float(value) for name, value in zip(METRICS, scorer.stats, strict=True)}
+    return metrics
+
+
+def ap50_per_class(
+    annotation_file: Path, results: Sequence[dict[str, Any]], kind: Kind = "bbox"
+) -> dict[str, float]:
+    """AP at IoU 0.5 of each class by its name; -1 for a class without objects in the file."""
+    scorer = _scorer(annotation_file, results, kind)
+    # precision: (IoU thresholds from .5, recalls, classes, areas from "all", detection limits up to 100)
+    precision = scorer.eval["precision"][0, :, :, 0, -1]
+    names = [scorer.cocoGt.cats[category]["name"] for category in scorer.params.catIds]
+    return {name: float(precision[:, index].mean()) for index, name in enumerate(names)}
+
+
+def _scorer(annotation_file: Path, results: Sequence[dict[str, Any]], kind: Kind) -> COCOeval:
+    content = read_annotation_file(annotation_file)
+    frame = {key: content[key] for key in ("images", "categories")}
+    known = {image["id"] for image in content["images"]}
+    for result in results:
+        if result["image_id"] not in known:
+            raise DataError(
+                f"{annotation_file}: has no image {result['image_id']}, which the results are for"
+            )
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints at every turn
+        truth = _coco({**frame, "annotations": _truth(content, kind)})
+        found = _coco({**frame, "annotations": _found(results, kind)})
+        scorer = COCOeval(truth, found, kind)
+        scorer.evaluate()
+        scorer.accumulate()
+        scorer.summarize()
+    return scorer
+
+
+def _coco(dataset: dict[str, Any]) -> COCO:
+    coco = COCO()
+    coco.dataset = dataset
+    coco.createIndex()
+    return coco
+
+
+def _truth(content: dict[str, list[dict[str, Any]]], kind: Kind) -> list[dict[str, Any]]:
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    objects: list[dict[str, Any]] = []
+    for annotation in content["annotations"]:
+        _, _, width, height = annotation["bbox"]
+        if not (width > 0 and height > 0):
+            continue
+        # COCOeval takes the id 0 for "no match": number the objects anew, from 1.
+        entry = {"iscrowd": 0, "area": width * height, **annotation, "id": len(objects) + 1}
+        if kind == "segm":
+            segmentation = clean_segmentation(annotation.get("segmentation"), *sizes[annotation["image_id"]])
+            if segmentation is None:
+                continue
+            entry["segmentation"] = segmentation
+        objects.append(entry)
+    return objects
+
+
+def _found(results: Sequence[dict[str, Any]], kind: Kind) -> list[dict[str, Any]]:
+    """What COCO.loadRes makes of results, but for an empty list too, and for masks with the masks' areas."""
+    objects = []
+    for number, result in enumerate(results, start=1):
+        entry = {key: result[key] for key in ("image_id", "category_id", "score")}
+        if kind == "segm":
+            area = pycocotools.mask.area(result["segmentation"])
+            entry |= {"segmentation": result["segmentation"], "area": int(area)}
+        else:
+            _, _, width, height = result["bbox"]
+            entry |= {"bbox": result["bbox"], "area": width * height}
+        objects.append({**entry, "id": number, "iscrowd": 0})
+    return objects

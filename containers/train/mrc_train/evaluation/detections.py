@@ -1,0 +1,90 @@
+"""What the model found in one picture, in the picture's own pixels, and COCO's way to write it down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrc_train.data.coco import Categories
+from mrc_train.data.masks import Bitmap, Rle, decode_rle, encode_rle, paste_mask
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """n objects, best first.
+
+    boxes: float32 (n, 4) x1, y1, x2, y2 in pixels of the original picture; scores: float32 (n,);
+    labels: int32 (n,) of 1..C; masks: soft masks float32 (n, m, m) over the boxes, or n run lengths of the
+    whole picture, or None without a mask head.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    masks: NDArray[np.float32] | Sequence[Rle] | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def above(self, threshold: float) -> "Detections":
+        """Those with at least this score."""
+        kept: list[int] = np.flatnonzero(self.scores >= threshold).tolist()
+        masks = self.masks
+        if masks is not None:
+            masks = masks[kept] if isinstance(masks, np.ndarray) else [masks[index] for index in kept]
+        return Detections(self.boxes[kept], self.scores[kept], self.labels[kept], masks)
+
+    def bitmap(self, index: int, height: int, width: int) -> Bitmap | None:
+        """One object's mask as uint8 (height, width), the original picture's size; None without masks."""
+        if self.masks is None:
+            return None
+        if isinstance(self.masks, np.ndarray):
+            return paste_mask(self.masks[index], self.boxes[index], height, width)
+        return decode_rle(self.masks[index])
+
+    def rle(self, index: int, height: int, width: int) -> Rle | None:
+        """One object's mask as run lengths; None without masks."""
+        if self.masks is None or isinstance(self.masks, np.ndarray):
+            bitmap = self.bitmap(index, height, width)
+            return None if bitmap is None else encode_rle(bitmap)
+        return self.masks[index]
+
+
+def boxes_to_original(
+    boxes: NDArray[np.float32], image_size: NDArray[np.float32], height: int, width: int
+) -> NDArray[np.float32]:
+    """Boxes (n, 4) in a resized picture of ``image_size`` (2,) = height, width -> in the original, clipped.
+
+    Each axis has its own factor, since each side was rounded to whole pixels.
+    """
+    factors = np.array([width / image_size[1], height / image_size[0]] * 2)
+    original: NDArray[np.float64] = boxes * factors
+    return original.clip(0, [width, height, width, height]).astype(np.float32)
+
+
+def to_coco_results(
+    image_id: int, detections: Detections, categories: Categories, height: int, width: int
+) -> list[dict[str, Any]]:
+    """Entries of a COCO results file, ready for JSON.
+
+    ``bbox`` is x, y, width, height in pixels to the hundredth; ``category_id`` is the data set's own;
+    ``segmentation`` (with masks) is run lengths for a picture of the given size.
+    """
+    results = []
+    for index, (box, score, label) in enumerate(
+        zip(detections.boxes.tolist(), detections.scores.tolist(), detections.labels.tolist(), strict=True)
+    ):
+        x1, y1, x2, y2 = box
+        result = {
+            "image_id": image_id,
+            "category_id": categories.id_of(label),
+            "bbox": [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
+            "score": round(score, 6),
+        }
+        rle = detections.rle(index, height, width)
+        if rle is not None:
+            result["segmentation"] = rle
+        results.append(result)
+    return results
