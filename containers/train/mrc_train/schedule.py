@@ -79,7 +79,7 @@ def _milestones(train: Train, total_batch: int, per_epoch: int) -> tuple[tuple[t
         if end is not None or any(factor is None for _, factor in drops) or epochs != sorted(set(epochs)):
             raise ConfigError(
                 f"TRAIN.LR_EPOCH_SCHEDULE={list(train.LR_EPOCH_SCHEDULE)} must be (epoch, factor) pairs "
-                "with rising epochs, factor None in the last and only there: [(16, 0.1), (20, 0.01), (24, None)]"
+                "with rising epochs, factor None in the last only: [(16, 0.1), (20, 0.01), (24, None)]"
             )
         return tuple(
             (epoch * per_epoch, factor) for epoch, factor in drops if factor is not None

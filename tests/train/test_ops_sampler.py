@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from mrc_train.ops import sampler
+
+
+@pytest.fixture
+def sample(run_graph):
+    """Labels of the drawn boxes of each image (foreground first), and their indices."""
+
+    def run(labels, num, fg_fraction, seed=(1, 2)):
+        labels = np.int32(labels)
+        indices, valid = run_graph(
+            lambda lab, s: sampler.sample(lab, num, fg_fraction, s), labels, np.int32(seed)
+        )
+        assert indices.shape == valid.shape == (len(labels), num)
+        drawn = [row[ok] for row, ok in zip(indices, valid, strict=True)]
+        assert not indices[~valid].any()
+        return [labels[i][row].tolist() for i, row in enumerate(drawn)], [row.tolist() for row in drawn]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("labels", "drawn"),
+    [
+        ([1, 1, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0]),
+        ([0, 0, -1, 0, 0, 0, 0, 0], [0, 0, 0, 0]),
+        ([1, 1, 1, 1, 1, 0, 0, 1], [1, 0, 0]),
+        ([1, 1, 1, -1, -1, -1, 1, 1], [1]),
+        ([-1] * 8, []),
+        ([0, 1], [1, 0]),
+    ],
+    ids=[
+        "share of foreground",
+        "no foreground",
+        "too little background",
+        "no background",
+        "all ignored",
+        "fewer boxes than asked for",
+    ],
+)
+def test_a_quarter_of_four_is_foreground_and_background_fills_the_rest(sample, labels, drawn):
+    assert sample([labels], 4, 0.25)[0] == [drawn]
+
+
+def test_foreground_comes_first_and_no_box_is_drawn_twice(sample):
+    labels = np.random.default_rng(0).choice([-1, 0, 1], (3, 500), p=[0.2, 0.7, 0.1])
+    drawn, indices = sample(labels, 64, 0.5)
+    assert drawn == [[1] * 32 + [0] * 32] * 3
+    assert all(len(set(row)) == 64 for row in indices)
+
+
+def test_the_same_seed_draws_the_same_boxes_and_another_seed_others(sample):
+    labels = np.zeros((1, 1000))
+    assert sample(labels, 16, 0.5, seed=(7, 1)) == sample(labels, 16, 0.5, seed=(7, 1))
+    assert sample(labels, 16, 0.5, seed=(7, 1)) != sample(labels, 16, 0.5, seed=(7, 2))
+
+
+def test_images_of_a_batch_are_drawn_independently(sample):
+    _, (first, second) = sample(np.zeros((2, 1000)), 16, 0.5)
+    assert first != second
+
+
+def test_every_candidate_is_equally_likely(sample):
+    labels = np.tile([1] * 8 + [0] * 12 + [-1] * 5, (4000, 1))
+    _, indices = sample(labels, 8, 0.25)
+    share = np.bincount(np.concatenate(indices), minlength=25) / 4000
+    # 2 of 8 foreground, 6 of 12 background; 5 standard deviations of a share of 4000 draws are 0.04.
+    np.testing.assert_allclose(share, [2 / 8] * 8 + [6 / 12] * 12 + [0] * 5, atol=0.04)
