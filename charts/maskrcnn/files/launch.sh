@@ -16,7 +16,7 @@ folder=${RUN_DIR:-${SHARED_FS:?is not set}}
 # Succeeds when the host answers; says so and fails when it has not within the limit.
 await() {
   local host=$1 answer
-  until answer=$(ssh -n -o BatchMode=yes -o ConnectTimeout=5 "${ssh_options[@]}" "$host" true 2>&1); do
+  until answer=$(ssh -n -o BatchMode=yes -o ConnectTimeout=5 -o ConnectionAttempts=1 "${ssh_options[@]}" "$host" true 2>&1); do
     if ((SECONDS >= limit)); then
       say "$host does not answer ssh after $limit s: ${answer##*$'\n'}"
       return 1
@@ -42,6 +42,8 @@ while read -r host _; do
 done <"$hostfile"
 
 waits=()
+# As a container's first process, bash would sit out a SIGTERM until it is killed.
+trap 'kill "${waits[@]}"; exit 143' TERM INT
 for host in "${hosts[@]+"${hosts[@]}"}"; do
   await "$host" &
   waits+=($!)
@@ -56,8 +58,8 @@ if ((silent)); then
 fi
 say "${#hosts[@]} workers answer after $SECONDS s"
 
-# `mpirun -x` warns about a variable that is not there.
-export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}
+# `mpirun -x` warns about a variable that is not there; an empty one would stand for the working folder.
+export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-/usr/local/lib}
 # Called by its full path, mpirun looks for its daemon in the same folder of the workers: an ssh session there
 # does not have the image's PATH.
 program=$(command -v "$1") || {

@@ -9,8 +9,9 @@ The argument is the root context ("."), unless the comment says otherwise.
 
 {{/* Namespace of all objects. */}}
 {{- define "mrc.namespace" -}}
-{{- $namespace := (.Values.global).namespace | default .Release.Namespace -}}
-{{- if not (has .Release.Namespace (list "default" $namespace)) -}}
+{{- /* `helm lint` has no namespace. */ -}}
+{{- $namespace := .Values.global.namespace | default .Release.Namespace -}}
+{{- if not (has .Release.Namespace (list "" "default" $namespace)) -}}
 {{- fail (printf "global.namespace: the release goes to the namespace %s, its objects to %s. Run helm with --namespace %s, or set global.namespace to \"\" to have them in %s." .Release.Namespace $namespace $namespace .Release.Namespace) -}}
 {{- end -}}
 {{- $namespace -}}
@@ -24,9 +25,9 @@ Argument: dict "text" and "max", the length; a longer text keeps a hash of what 
 {{- $text := .text | lower | replace "." "-" | replace "_" "-" -}}
 {{- if not (regexMatch "^[a-z]" $text) -}}{{- $text = printf "m-%s" $text -}}{{- end -}}
 {{- if gt (len $text) (int .max) -}}
-{{- printf "%s-%s" (trunc (int (sub .max 9)) $text | trimSuffix "-") (sha256sum .text | trunc 8) -}}
+{{- printf "%s-%s" (trunc (int (sub .max 9)) $text | trimAll "-") (sha256sum .text | trunc 8) -}}
 {{- else -}}
-{{- trimSuffix "-" $text -}}
+{{- trimAll "-" $text -}}
 {{- end -}}
 {{- end -}}
 

@@ -9,8 +9,9 @@ Name of the MPIJob: <name> or <name>-<run>. At most 48 characters, so that <job>
 */}}
 {{- define "maskrcnn.jobName" -}}
 {{- $name := .Values.maskrcnn.name | default .Release.Name -}}
-{{- $run := include "mrc.literal" (.Values.maskrcnn.run | default "") -}}
-{{- include "mrc.dnsName" (dict "text" (ternary (printf "%s-%s" $name $run) $name (ne $run "")) "max" 48) -}}
+{{- $run := .Values.maskrcnn.run -}}
+{{- if not (has $run (list nil "")) -}}{{- $name = printf "%s-%s" $name (include "mrc.literal" $run) -}}{{- end -}}
+{{- include "mrc.dnsName" (dict "text" $name "max" 48) -}}
 {{- end -}}
 
 {{/* Folder of the run, as an argument that Kubernetes expands. */}}
@@ -111,7 +112,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- end -}}
 {{- end -}}
 
-{{/* Volumes of launcher and workers, a list. Argument: dict "root" and "shm", the size, if wanted. */}}
+{{/* Volumes of a pod, a list. Argument: dict "root" and "shm", the size, if wanted. */}}
 {{- define "maskrcnn.volumes" -}}
 {{- $sharedFs := .root.Values.global.shared_fs -}}
 {{- $dataFs := include "maskrcnn.dataFs" .root -}}
@@ -132,10 +133,12 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- end }}
 {{- end -}}
 
+{{/* Where they are mounted, a list. Argument: as above. */}}
 {{- define "maskrcnn.volumeMounts" -}}
-{{- range uniq (list .root.Values.global.shared_fs (include "maskrcnn.dataFs" .root)) }}
-- name: {{ . }}
-  mountPath: /{{ . }}
+{{- range $i, $fs := uniq (list .root.Values.global.shared_fs (include "maskrcnn.dataFs" .root)) }}
+{{- if $i }}{{ "\n" }}{{ end -}}
+- name: {{ $fs }}
+  mountPath: /{{ $fs }}
 {{- end }}
 {{- with .shm }}
 - name: shm

@@ -6,7 +6,7 @@ context ("."); templates that give YAML are read back with fromYaml or fromYamlA
 {{/* "true" with half precision; tp_16 is its old name. */}}
 {{- define "maskrcnn.fp16" -}}
 {{- $m := .Values.maskrcnn -}}
-{{- include "mrc.isTrue" (ternary $m.tp_16 $m.fp16 (kindIs "invalid" $m.fp16)) -}}
+{{- include "mrc.isTrue" (ternary $m.tp_16 $m.fp16 (has $m.fp16 (list nil ""))) -}}
 {{- end -}}
 
 {{/* Communication settings and the user's environment (YAML, name: text, or valueFrom). */}}
@@ -40,10 +40,9 @@ context ("."); templates that give YAML are read back with fromYaml or fromYamlA
   "TF_ENABLE_AUTO_MIXED_PRECISION" $m.tf_enable_auto_mixed_precision
 -}}
 {{- range $name, $value := $settings -}}
-{{- if kindIs "bool" $value -}}{{- $value = ternary "1" "0" $value -}}{{- end -}}
-{{- $text := include "mrc.literal" ($value | default "") -}}
-{{- if kindIs "float64" $value -}}{{- $text = include "mrc.literal" $value -}}{{- end -}}
-{{- if $text -}}{{- $_ := set $environment $name $text -}}{{- end -}}
+{{- /* Horovod reads a number where others take true as well. */ -}}
+{{- if has (toString $value | lower) (list "true" "false") -}}{{- $value = ternary "1" "0" (eq (include "mrc.isTrue" $value) "true") -}}{{- end -}}
+{{- if not (has $value (list nil "")) -}}{{- $_ := set $environment $name (include "mrc.literal" $value) -}}{{- end -}}
 {{- end -}}
 {{- range $name, $value := $m.env -}}
 {{- if has $name (list "SHARED_FS" "DATA_FS" "RUN_DIR" "SSH_OPTIONS") -}}
@@ -105,7 +104,7 @@ from names further up.
 {{- $settings := list -}}
 {{- range $pairs -}}
 {{- $value := last . -}}
-{{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}
+{{- if not (has $value (list nil "")) -}}
 {{- $settings = append $settings (printf "%s=%s" (first .) (include "mrc.literal" $value)) -}}
 {{- end -}}
 {{- end -}}
