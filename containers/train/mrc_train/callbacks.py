@@ -7,25 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from mrc_train.checkpoints import newest_whole, replace
 from mrc_train.config import Config
 from mrc_train.data.coco import ImageRecord, Split
-from mrc_train.data.images import read_record
 from mrc_train.data.sharding import shard
 from mrc_train.drawing import detections_beside_truth
 from mrc_train.errors import NotFiniteError
 from mrc_train.evaluation.coco_metrics import evaluate
 from mrc_train.evaluation.detections import to_coco_results
 from mrc_train.inference import detect
-from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
+from mrc_train.log import log
+from mrc_train.model.detector import IMAGE_IDS, INFERENCE_INPUTS
 from mrc_train.progress import ProgressReporter
 from mrc_train.ranks import Ranks
 from mrc_train.tfgraph import v1
 
 from tensorpack import Callback, ModelSaver  # isort: skip
-from tensorpack.utils import logger  # isort: skip
 
 
 class StepMonitor(Callback):  # type: ignore[misc]
@@ -44,7 +42,7 @@ class StepMonitor(Callback):  # type: ignore[misc]
     def _before_run(self, _: Any) -> Any:
         graph = v1.get_default_graph()
         return v1.train.SessionRunArgs(
-            [graph.get_tensor_by_name(name) for name in ("loss/total:0", "image_id:0")]
+            [graph.get_tensor_by_name(name) for name in ("loss/total:0", IMAGE_IDS)]
         )
 
     def _after_run(self, _: Any, values: Any) -> None:
@@ -59,7 +57,7 @@ class StepMonitor(Callback):  # type: ignore[misc]
         if self._reporter and (
             line := self._reporter.finished(self.global_step, self.epoch_num, float(loss))
         ):
-            print(line, flush=True)
+            log.info(line)
 
     def _after_epoch(self) -> None:
         if self._reporter:
@@ -92,19 +90,21 @@ class Evaluation(Callback):  # type: ignore[misc]
     there are several) and a picture of detections beside the truth, always of the same image.
     """
 
-    def __init__(self, splits: Sequence[Split], ranks: Ranks, cfg: Config, period: int) -> None:
+    def __init__(
+        self, splits: Sequence[Split], ranks: Ranks, cfg: Config, output_names: Sequence[str], logdir: Path
+    ) -> None:
         self._splits = splits
         self._ranks = ranks
         self._cfg = cfg
-        self._period = period
+        self._output_names = output_names
+        self._logdir = logdir
         self.chief_only = False
 
     def _setup_graph(self) -> None:
-        model: MaskRCNN = self.trainer.model
-        self._run = self.trainer.get_predictor(INFERENCE_INPUTS, model.output_names)
+        self._run = self.trainer.get_predictor(INFERENCE_INPUTS, self._output_names)
 
     def _trigger_epoch(self) -> None:
-        if _due(self, self._period):
+        if _due(self, self._cfg.TRAIN.EVAL_PERIOD):
             for split in self._splits:
                 self._evaluate(split)
 
@@ -114,8 +114,7 @@ class Evaluation(Callback):  # type: ignore[misc]
         if gathered is None:
             return
         results = [result for part in gathered for result in part]
-        logdir = Path(logger.get_logger_dir())
-        path = logdir / "result" / f"{split.name}-{self.global_step}.json"
+        path = self._logdir / "result" / f"{split.name}-{self.global_step}.json"
         path.parent.mkdir(exist_ok=True)
         replace(path, json.dumps(results))
         prefix = f"{split.name}/" if len(self._splits) > 1 else ""
@@ -125,20 +124,17 @@ class Evaluation(Callback):  # type: ignore[misc]
         shown = "  ".join(
             f"{name} {metrics[name]:.3f}" for name in metrics if name.split("/")[1] in ("AP", "AP50")
         )
-        print(
-            f"evaluation step={self.global_step} {split.name} ({len(split.records)} images): {shown}",
-            flush=True,
-        )
-        self._show(split, logdir)
+        log.info(f"evaluation step={self.global_step} {split.name} ({len(split.records)} images): {shown}")
+        self._show(split)
 
     def _results(self, split: Split, record: ImageRecord) -> list[dict[str, Any]]:
-        picture = read_record(record)
+        picture = record.read()
         found = detect(self._run, picture, self._cfg)
         return to_coco_results(record.image_id, found, split.categories, *picture.shape[:2])
 
-    def _show(self, split: Split, logdir: Path) -> None:
+    def _show(self, split: Split) -> None:
         record = split.records[0]
-        picture = read_record(record)
+        picture = record.read()
         drawn = detections_beside_truth(
             picture,
             detect(self._run, picture, self._cfg),
@@ -146,7 +142,12 @@ class Evaluation(Callback):  # type: ignore[misc]
             split.categories,
             self._cfg.TEST.RESULT_SCORE_THRESH_VIS,
         )
-        folder = logdir / "pictures"
-        folder.mkdir(exist_ok=True)
-        cv2.imwrite(str(folder / f"{split.name}-{self.global_step}.png"), drawn)
-        self.trainer.monitors.put_image(f"detections/{split.name}", np.ascontiguousarray(drawn[..., ::-1]))
+        _, png = cv2.imencode(".png", drawn)
+        path = self._logdir / "pictures" / f"{split.name}-{self.global_step}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(png.tobytes())
+        height, width = drawn.shape[:2]
+        image = v1.Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png.tobytes())
+        self.trainer.monitors.put_summary(
+            v1.Summary(value=[v1.Summary.Value(tag=f"detections/{split.name}", image=image)])
+        )

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from mrc_train.config import Config
 from mrc_train.data.loader import inference_image
-from mrc_train.evaluation.detections import Detections
+from mrc_train.evaluation.detections import Detections, boxes_to_original
 
 RunGraph = Callable[..., Sequence[Any]]
 """(image, image_size) -> the tensors of ``MaskRCNN.output_names``."""
@@ -19,8 +19,7 @@ def detect(run: RunGraph, picture: npt.NDArray[np.uint8], cfg: Config) -> Detect
 
     The soft masks stay 28 x 28 relative to their boxes until somebody pastes them.
     """
-    image, image_size, scale = inference_image(cfg, picture)
+    image, image_size, _ = inference_image(cfg, picture)
     _, boxes, scores, labels, *masks = run(image, image_size)
-    height, width = picture.shape[:2]
-    boxes = np.clip(boxes / scale, 0, [width, height, width, height]).astype(np.float32)
+    boxes = boxes_to_original(boxes, image_size[0], *picture.shape[:2])
     return Detections(boxes, scores, labels, masks[0] if masks else None)

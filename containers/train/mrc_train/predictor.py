@@ -1,19 +1,21 @@
 """A trained model, loaded once and called on pictures."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from mrc_train.checkpoints import is_whole, newest_whole
-from mrc_train.config import Config
+from mrc_train.config import Config, parse
 from mrc_train.data.coco import Categories
 from mrc_train.errors import RunFolderError
 from mrc_train.evaluation.detections import Detections
 from mrc_train.inference import detect
 from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
-from mrc_train.tfgraph import tf
+from mrc_train.tfgraph import tf, v1
 
 from tensorpack import OfflinePredictor, PredictConfig  # isort: skip
 from tensorpack.tfutils import SmartInit  # isort: skip
@@ -32,20 +34,34 @@ class Predictor:
         self.cfg = cfg
         self.categories = categories
         self.checkpoint = checkpoint
-        with tf.Graph().as_default():
-            self._run = OfflinePredictor(self.predict_config())
+        model = MaskRCNN(cfg, categories.num_classes)
+        self._output_names = model.output_names
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            self._run = OfflinePredictor(
+                PredictConfig(
+                    model=model,
+                    session_init=SmartInit(str(checkpoint)),
+                    input_names=INFERENCE_INPUTS,
+                    output_names=self._output_names,
+                )
+            )
 
     @staticmethod
-    def load(where: Path | str) -> "Predictor":
+    def load(where: Path | str, settings: Sequence[str] = ()) -> "Predictor":
         """From a run's folder (its newest whole checkpoint) or from one checkpoint in it.
+
+        Args:
+            settings: KEY=VALUE texts in place of the run's own.
 
         Raises:
             RunFolderError: in one line, when there is nothing there that can be loaded.
+            ConfigError: for settings that the trainer does not have.
         """
         checkpoint = _checkpoint(Path(where))
         folder = checkpoint.parent
         try:
-            cfg = Config.from_yaml((folder / "config.yaml").read_text())
+            cfg = parse(settings, Config.from_yaml((folder / "config.yaml").read_text()))
             saved = json.loads((folder / "categories.json").read_text())
             categories = Categories(tuple(saved["names"]), tuple(saved["coco_ids"]))
         except OSError as error:
@@ -54,19 +70,28 @@ class Predictor:
             ) from None
         return Predictor(cfg, categories, checkpoint)
 
-    def predict_config(self) -> PredictConfig:
-        """tensorpack's description of the inference graph with these weights."""
-        model = MaskRCNN(self.cfg, self.categories.num_classes)
-        return PredictConfig(
-            model=model,
-            session_init=SmartInit(str(self.checkpoint)),
-            input_names=INFERENCE_INPUTS,
-            output_names=model.output_names,
-        )
-
     def __call__(self, picture: npt.NDArray[np.uint8]) -> Detections:
         """Detections in pixels of ``picture``, uint8 (H, W, 3) in BGR order, best first."""
         return detect(self._run, picture, self.cfg)
+
+    def export(self, folder: Path) -> None:
+        """Write a SavedModel: image and image_size in, the rows of ``MaskRCNN.output_names`` out.
+
+        Raises:
+            RunFolderError: when ``folder`` exists.
+        """
+        if folder.exists():
+            raise RunFolderError(f"{folder}: exists already; export to a new folder")
+
+        def tensors(names: Sequence[str]) -> dict[str, Any]:
+            return {
+                name.rpartition("/")[2]: self._run.graph.get_tensor_by_name(f"{name}:0") for name in names
+            }
+
+        with self._run.graph.as_default():
+            v1.saved_model.simple_save(
+                self._run.sess, str(folder), tensors(INFERENCE_INPUTS), tensors(self._output_names)
+            )
 
 
 def _checkpoint(where: Path) -> Path:

@@ -21,16 +21,12 @@ def trainer_for(cfg: Config) -> Any:
     return HorovodTrainer(average=True) if cfg.TRAINER == "horovod" else SimpleTrainer()
 
 
-def session_config(ranks_on_this_machine: int) -> Any:
+def session_config() -> Any:
     """Each rank computes with its share of the cores: more threads than cores slow all ranks down."""
+    ranks_on_this_machine = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
     config = get_default_sess_config()
     config.intra_op_parallelism_threads = max(1, len(os.sched_getaffinity(0)) // ranks_on_this_machine)
     return config
-
-
-def ranks_on_this_machine() -> int:
-    """As Open MPI says; 1 without it."""
-    return int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
 
 
 class NumberedFlow(DataFlow):  # type: ignore[misc]

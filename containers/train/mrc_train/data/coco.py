@@ -61,17 +61,9 @@ class Categories:
         self.id_of(label)
         return self.names[label - 1]
 
-    def to_json(self) -> list[dict[str, Any]]:
-        """As in a COCO file: ``[{"id": 1, "name": "circle"}, ...]``."""
-        return [
-            {"id": coco_id, "name": name} for coco_id, name in zip(self.coco_ids, self.names, strict=True)
-        ]
-
-    @staticmethod
-    def from_json(entries: Sequence[Mapping[str, Any]]) -> "Categories":
-        """From the ``categories`` of a COCO file, in any order."""
-        ordered = sorted(entries, key=lambda entry: int(entry["id"]))
-        return Categories(tuple(entry["name"] for entry in ordered), tuple(entry["id"] for entry in ordered))
+    def to_json(self) -> dict[str, list[Any]]:
+        """Names and COCO ids, for a file beside the weights."""
+        return {"names": list(self.names), "coco_ids": list(self.coco_ids)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,16 +214,15 @@ def _categories(entries: list[dict[str, Any]], file: Path) -> Categories:
     _require(entries, {"id": int, "name": str}, "category", file)
     if not _unique_ids(entries, "category", file):
         raise DataError(f"{file}: 'categories' is empty: there is nothing to learn")
-    return Categories.from_json(entries)
+    ordered = sorted(entries, key=lambda entry: int(entry["id"]))
+    return Categories(tuple(entry["name"] for entry in ordered), tuple(entry["id"] for entry in ordered))
 
 
 def _images(entries: list[dict[str, Any]], file: Path) -> dict[int, dict[str, Any]]:
     _require(entries, {"id": int, "file_name": str, "height": int, "width": int}, "image", file)
     for entry in entries:
         if entry["height"] < 1 or entry["width"] < 1:
-            raise DataError(
-                f"{file}: image {entry['id']} is {entry['height']} pixels high, {entry['width']} wide"
-            )
+            raise DataError(f"{file}: image {entry['id']} is {entry['width']} x {entry['height']} pixels")
     if not entries:
         raise DataError(f"{file}: 'images' is empty")
     return _unique_ids(entries, "image", file)

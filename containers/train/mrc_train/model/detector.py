@@ -34,6 +34,8 @@ MASK_RESOLUTION = 14
 INFERENCE_INPUTS = ["image", "image_size"]
 BOX_OUTPUTS = ["output/image_index", "output/boxes", "output/scores", "output/labels"]
 MASK_OUTPUT = "output/masks"
+IMAGE_IDS = "batch/image_id:0"
+"""The ids of the pictures of a training step."""
 
 
 class MaskRCNN(ModelDesc):
@@ -123,6 +125,7 @@ class MaskRCNN(ModelDesc):
     ) -> dict[str, Tensor]:
         cfg = self._cfg
         self._step = batch["step"]
+        tf.identity(batch["image_id"], name=IMAGE_IDS.removesuffix(":0"))
         gt_boxes, gt_labels = batch["gt_boxes"], batch["gt_labels"]
         with tf.name_scope("rpn_losses"):
             targets = rpn.rpn_targets(anchors, gt_boxes, gt_labels, batch["image_size"], self._seed(0), cfg)

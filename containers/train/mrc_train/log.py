@@ -1,0 +1,37 @@
+"""What a person sees and what the run folder keeps: our lines on stdout, all of tensorpack's in log.log."""
+
+import logging
+import re
+import sys
+from pathlib import Path
+
+from mrc_train.tfgraph import tf  # noqa: F401  tensorpack needs it prepared
+
+from tensorpack.models.registry import disable_layer_logging  # isort: skip
+from tensorpack.utils import logger as tensorpack_logger  # isort: skip
+
+log = logging.getLogger("mrc_train")
+
+_USELESS = re.compile(
+    r"User-provided custom session config|To workaround this issue|import prctl failed|'fork' method"
+    r"|uses moving_mean/moving_variance in training|Training failed at global_step="
+)
+
+
+def to_console() -> None:
+    """Our lines go to stdout; of tensorpack's only the warnings that mean something."""
+    ours = logging.StreamHandler(sys.stdout)
+    ours.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(ours)
+    log.setLevel(logging.INFO)
+    disable_layer_logging()
+    theirs = logging.getLogger("tensorpack")
+    theirs.addFilter(lambda record: not _USELESS.search(str(record.msg)))
+    for handler in theirs.handlers:
+        handler.setLevel(logging.WARNING)
+
+
+def to_folder(folder: Path) -> None:
+    """All lines go to ``folder``/log.log too; the log of an earlier start is kept beside it."""
+    tensorpack_logger.set_logger_dir(str(folder), action="k")
+    log.addHandler(logging.getLogger("tensorpack").handlers[-1])

@@ -1,0 +1,101 @@
+"""One training run: what ``mrc-train`` does once settings and data are known to be good."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mrc_train import checkpoints, session
+from mrc_train.callbacks import Checkpoints, Evaluation, StepMonitor
+from mrc_train.config import Config
+from mrc_train.data.coco import Dataset, Split
+from mrc_train.data.loader import training_flow
+from mrc_train.log import log, to_console, to_folder
+from mrc_train.model.detector import MaskRCNN
+from mrc_train.progress import ProgressReporter
+from mrc_train.ranks import Ranks
+from mrc_train.schedule import LearningRate, steps_per_epoch
+
+from tensorpack import TrainConfig, launch_train_with_config  # isort: skip
+from tensorpack import callbacks as tensorpack_callbacks  # isort: skip
+from tensorpack.tfutils import SmartInit  # isort: skip
+from tensorpack.utils import fix_rng_seed  # isort: skip
+
+
+def train(
+    cfg: Config, data: Dataset, validation: Sequence[Split], weights: str, logdir: Path, ranks: Ranks
+) -> None:
+    """Train until the schedule ends, from the newest whole checkpoint in ``logdir`` if there is one.
+
+    All ranks call this together.
+
+    Raises:
+        DataError: when pictures turn out unreadable one after the other.
+        NotFiniteError: at a loss that is NaN or infinite.
+    """
+    to_console()
+    batch = cfg.TRAIN.BATCH_SIZE_PER_GPU
+    total_batch = batch * ranks.size
+    rate = LearningRate.from_config(cfg.TRAIN, total_batch)
+    per_epoch = steps_per_epoch(cfg.TRAIN, total_batch)
+    epochs = math.ceil(rate.total_steps / per_epoch)
+    chief = ranks.rank == 0
+
+    checkpoint = ranks.broadcast(checkpoints.newest_whole(logdir) if chief else None)
+    start = checkpoints.step_of(checkpoint) if checkpoint else 0
+    if start >= epochs * per_epoch:
+        if chief:
+            log.info(f"finished: {logdir} has all {start} steps; raise TRAIN.LR_SCHEDULE to train longer")
+        return
+
+    if chief:
+        to_folder(logdir)
+        checkpoints.rewind(logdir, start)
+        checkpoints.replace(logdir / "config.yaml", cfg.to_yaml())
+        checkpoints.replace(logdir / "categories.json", json.dumps(asdict(data.categories)))
+        for dataset in (data, *validation):
+            log.info(dataset.summary())
+        log.info(f"going on from {checkpoint}" if checkpoint else f"starting anew in {logdir}")
+    log.info(
+        f"rank {ranks.rank} of {ranks.size}: process {os.getpid()}, pictures {ranks.rank * batch} to "
+        f"{(ranks.rank + 1) * batch - 1} of every {total_batch} in the order of seed {cfg.TRAIN.SEED}"
+    )
+
+    fix_rng_seed(cfg.TRAIN.SEED)
+    trainer = session.trainer_for(cfg)
+    model = MaskRCNN(cfg, data.categories.num_classes, rate, ranks.rank)
+    flow = session.NumberedFlow(training_flow(cfg, data.records, ranks.rank, ranks.size, start), start)
+    reporter = ProgressReporter(logdir / "progress.json", epochs * per_epoch, epochs, total_batch)
+    callbacks: list[Any] = [StepMonitor(reporter if chief else None, logdir)]
+    if validation and cfg.TRAIN.EVAL_PERIOD:
+        callbacks.append(Evaluation(validation, ranks, cfg, model.output_names, logdir))
+    if chief:
+        callbacks.append(Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD))
+    initial = str(checkpoint) if checkpoint else weights
+    launch_train_with_config(
+        TrainConfig(
+            model=model,
+            data=session.input_queue(flow, model.inputs()),
+            callbacks=callbacks,
+            # Of tensorpack's defaults, all but its progress bar, which does not suit a log.
+            extra_callbacks=[
+                tensorpack_callbacks.MovingAverageSummary(),
+                tensorpack_callbacks.MergeAllSummaries(),
+                tensorpack_callbacks.RunUpdateOps(),
+            ],
+            monitors=[tensorpack_callbacks.TFEventWriter(), tensorpack_callbacks.JSONWriter()] if chief else [],
+            session_config=session.session_config(),
+            session_init=SmartInit(initial, ignore_mismatch=not checkpoint) if chief and initial else None,
+            steps_per_epoch=per_epoch,
+            starting_epoch=start // per_epoch + 1,
+            max_epoch=epochs,
+        ),
+        trainer,
+    )
+    if flow.error:
+        raise flow.error
+    if chief:
+        log.info(f"finished: {epochs * per_epoch} steps, model-{epochs * per_epoch} in {logdir}")

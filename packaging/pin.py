@@ -1,0 +1,43 @@
+"""Renew the version pins in pyproject.toml: newest versions that fit, written as constraints.
+
+uv.lock would do this better, but it records the registry it was made with; constraints do not.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+PINS = re.compile(r"constraint-dependencies = \[\n(.*?)^\]\n", re.DOTALL | re.MULTILINE)
+TRAINERS = ("train-cpu", "train-gpu")
+
+
+def exported(uv: str, trainer: str) -> list[str]:
+    """Requirement lines of everything but the other trainer."""
+    extras = [part for extra in (trainer, "values", "viz") for part in ("--extra", extra)]
+    command = [
+        uv,
+        "export",
+        "--quiet",
+        "--no-hashes",
+        "--no-emit-project",
+        "--no-annotate",
+        "--no-header",
+        *extras,
+    ]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()  # noqa: S603
+
+
+def main(uv: str) -> None:
+    text = PYPROJECT.read_text()
+    PYPROJECT.write_text(PINS.sub("constraint-dependencies = [\n]\n", text))
+    subprocess.run([uv, "lock", "--upgrade", "--quiet"], check=True)  # noqa: S603
+    lines = sorted({line for trainer in TRAINERS for line in exported(uv, trainer)})
+    pins = "".join(f'  "{line}",\n' for line in lines)
+    PYPROJECT.write_text(PINS.sub(lambda _: f"constraint-dependencies = [\n{pins}]\n", text))
+    print(f"{len(lines)} versions pinned in {PYPROJECT.name}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
