@@ -29,7 +29,11 @@ MANIFEST = "scenes.json"
 VERSION = 1
 """Part of the manifest: raise it when the same arguments give other scenes."""
 
-JPEG_QUALITY = 95
+# Colour at full resolution: by default JPEG halves it, and the shapes' edges bleed.
+JPEG = [
+    *(cv2.IMWRITE_JPEG_QUALITY, 95),
+    *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
+]
 SUBPIXEL_BITS = 4
 LEAST_CONTRAST = 60.0
 LEAST_VISIBLE = 0.35
@@ -171,7 +175,7 @@ def _write_scene(folder: Path, split: int, number: int, arguments: Arguments) ->
     """
     scene = draw_scene(np.random.default_rng([arguments.seed, split, number]), arguments.size)
     path = folder / SPLITS[split] / _file_name(number)
-    if not cv2.imwrite(str(path), scene.image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]):
+    if not cv2.imwrite(str(path), scene.image, JPEG):
         raise ScenesError(f"{path}: cannot be written")
     return [_annotation(label, mask) for label, mask in zip(scene.labels, scene.masks, strict=True)]
 
