@@ -1,0 +1,36 @@
+"""mrc-values: the command line."""
+
+import sys
+
+import typer
+
+from mrc_values.commands import explain, local, nodegroups, validate
+from mrc_values.errors import ToolError
+
+app = typer.Typer(
+    help="Values of the Mask R-CNN charts: find the mistake before a GPU node starts, and run them here.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown" if sys.stdout.isatty() and sys.stderr.isatty() else None,
+)
+app.command()(validate.validate)
+app.command()(explain.rules)
+app.command()(explain.explain)
+app.command("node-groups")(nodegroups.node_groups)
+app.add_typer(local.app, name="local")
+
+
+def main() -> None:
+    """Runs the command; an error that the user can act on is one line on stderr."""
+    try:
+        app()
+    except ToolError as error:
+        typer.echo(f"mrc-values: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output is gone
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

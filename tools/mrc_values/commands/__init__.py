@@ -1,0 +1,1 @@
+"""The commands of mrc-values, one file each: arguments in, text out."""

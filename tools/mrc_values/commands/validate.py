@@ -1,0 +1,44 @@
+"""mrc-values validate"""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from mrc_values.commands.arguments import Chart, Sets, ValuesFiles, chart_folder
+
+
+class Format(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def validate(
+    chart: Chart = None,
+    values: ValuesFiles = None,
+    sets: Sets = None,
+    format: Annotated[Format, typer.Option(help="json: a list of objects, for programs.")] = Format.TEXT,
+) -> None:
+    """Find what is wrong with a values file, before a GPU node starts.
+
+    Checks the chart's schema, then rules that no schema can say (`mrc-values rules`), then what Helm
+    renders against Kubernetes' schemas. Needs no cluster. Findings go to stdout, one a line, with the
+    place in your file and what to do.
+
+    Example: mrc-values validate charts/maskrcnn -f values.yaml --set maskrcnn.gpus=20
+
+    values.yaml:7:9: error MRC014 maskrcnn.gpus: 20 is not a multiple of 8, ... Set gpus to 16 or 24.
+
+    Exit code: 0 without errors, 1 with errors, 2 when called wrongly.
+    """
+    from mrc_values import report
+    from mrc_values.check import check
+
+    folder = chart_folder(chart)
+    result = check(folder, values or (), sets or ())
+    if text := report.FORMATS[format](result.findings):
+        typer.echo(text)
+    typer.echo(f"{folder}: {report.summary(result.findings)}", err=True)
+    raise typer.Exit(1 if result.failing else 0)

@@ -1,0 +1,252 @@
+"""A values file: its text read as Helm reads it, with the place of every value.
+
+Helm's own YAML parser decides the values, PyYAML's nodes give the places. Files that would take
+long or much memory are refused before either expands them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mrc_values import helm
+from mrc_values.errors import UsageError
+from mrc_values.findings import Finding, Position, Severity, ValuePath
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
+MAX_NODES = 100_000
+"""Values in a file, every alias counted as what it stands for."""
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MERGE = "tag:yaml.org,2002:merge"
+_BOOL = "tag:yaml.org,2002:bool"
+_TRUE = ("y", "yes", "true", "on")
+
+
+@dataclass
+class Document:
+    """Values of one source (a file or a ``--set`` flag).
+
+    ``places`` maps a path to where its value is written and ``keys`` to where its key is; ``texts`` has
+    the text of values without quotes, which YAML may have turned into something else.
+    """
+
+    source: str
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[ValuePath, Position] = field(default_factory=dict)
+    keys: dict[ValuePath, Position] = field(default_factory=dict)
+    texts: dict[ValuePath, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+class _Unreadable(Exception):
+    def __init__(self, message: str, fix: str, at: tuple[int, int] = (1, 1)) -> None:
+        super().__init__(message)
+        self.message, self.fix, self.at = message, fix, at
+
+
+def read_file(path: Path) -> Document:
+    """The values of a file; what is wrong with its YAML is among the document's findings.
+
+    Raises UsageError when there is no such file or it cannot be opened.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _Unreadable(
+                f"the file has {path.stat().st_size:,} bytes, more than {MAX_BYTES:,}.",
+                "Is it a values file?",
+            )
+        data = path.read_bytes()
+    except _Unreadable as problem:
+        return Document(str(path), findings=[_finding(str(path), problem)])
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    return read_text(data, str(path))
+
+
+def read_text(data: bytes, source: str) -> Document:
+    """The values in ``data``, named ``source`` in findings."""
+    document = Document(source)
+    try:
+        text = _decoded(data)
+        root = _composed(text)
+        if root is None:
+            return document
+        if not isinstance(root, yaml.MappingNode):
+            if isinstance(root, yaml.ScalarNode) and root.tag.endswith(":null"):
+                return document
+            raise _Unreadable(
+                f"the file holds {_kind(root)}, not names with values.",
+                "Write it as `name: value` lines.",
+                _spot(root),
+            )
+        _Surveyor(document).survey(root)
+        document.values = helm.parse_values(text)
+    except _Unreadable as problem:
+        document.findings.append(_finding(source, problem))
+    except helm.ValuesError as error:
+        document.findings.append(_finding(source, _Unreadable(f"{error}.", "Write it as plain YAML.")))
+    return document
+
+
+def _finding(source: str, problem: _Unreadable) -> Finding:
+    position = Position(source, *problem.at)
+    return Finding(position, Severity.ERROR, "MRC001", (), problem.message, problem.fix)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        raise _Unreadable(
+            f"byte 0x{data[error.start]:02x} is not UTF-8.", "Save the file as UTF-8.", (line, column)
+        ) from None
+    return text.replace("\r\n", "\n")
+
+
+def _composed(text: str) -> yaml.Node | None:
+    """The document's node tree, after a look at its events that bounds depth and size."""
+    try:
+        depth = documents = nodes = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            documents += isinstance(event, yaml.DocumentStartEvent)
+            nodes += isinstance(event, yaml.NodeEvent)
+            if depth > MAX_DEPTH:
+                raise _Unreadable(
+                    f"values are nested more than {MAX_DEPTH} deep.", "Is it a values file?", _spot(event)
+                )
+            if documents > 1:
+                raise _Unreadable(
+                    "a second YAML document starts here, and Helm would ignore it.",
+                    "Put it into a file of its own.",
+                    _spot(event),
+                )
+            if nodes > MAX_NODES:
+                raise _Unreadable(f"the file has more than {MAX_NODES:,} values.", "Is it a values file?")
+        node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+        return node
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        if mark and error.context_mark and mark.line >= len(text.rstrip().splitlines()):
+            mark = error.context_mark  # what is open, rather than the end of the file
+        message = " ".join(part for part in (error.problem, error.context) if part)
+        at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _Unreadable(f"not YAML: {message}.", _yaml_hint(error, text), at) from None
+    except yaml.YAMLError as error:
+        reason = str(getattr(error, "reason", error))
+        position = int(getattr(error, "position", 0))
+        raise _Unreadable(
+            f"not YAML: {reason}.", "Save the file as plain text.", (text.count("\n", 0, position) + 1, 1)
+        ) from None
+
+
+def _yaml_hint(error: yaml.MarkedYAMLError, text: str) -> str:
+    mark = error.problem_mark
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        return "Indent with spaces, not with tabs."
+    if "alias" in (error.problem or ""):
+        return "Define the anchor (&name) above its first use (*name)."
+    return "Check indentation, quotes and brackets here and in the line above."
+
+
+def _spot(part: yaml.Node | yaml.Event) -> tuple[int, int]:
+    """Line and column, from 1, where a node or event starts."""
+    mark = part.start_mark
+    return (mark.line + 1, mark.column + 1) if mark else (1, 1)
+
+
+def _kind(node: yaml.Node) -> str:
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
+
+
+class _Surveyor:
+    """Walks a node tree and writes the place of every value into a document."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.nodes = 0
+        self.depth = 0
+
+    def survey(self, root: yaml.Node) -> None:
+        self._value((), root)
+
+    def _at(self, node: yaml.Node) -> Position:
+        return Position(self.document.source, *_spot(node))
+
+    def _value(self, path: ValuePath, node: yaml.Node) -> None:
+        self._enter()
+        self.document.places[path] = self._at(node)
+        if isinstance(node, yaml.MappingNode):
+            self._duplicates(path, node)
+            for name, key, value in self._entries(node):
+                self.document.keys[(*path, name)] = self._at(key)
+                self._value((*path, name), value)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self._value((*path, index), item)
+        elif isinstance(node, yaml.ScalarNode) and node.style is None:
+            self.document.texts[path] = node.value
+        self.depth -= 1
+
+    def _entries(self, node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+        """Names, keys and values; those of merge keys (<<) first, so that own ones replace them."""
+        self._enter()
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                # Of several merged mappings the first counts.
+                merged = reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]
+                for mapping in merged:
+                    if isinstance(mapping, yaml.MappingNode):
+                        yield from self._entries(mapping)
+        self.depth -= 1
+        for key, value in node.value:
+            if key.tag != _MERGE:
+                yield _name(key), key, value
+
+    def _enter(self) -> None:
+        self.nodes += 1
+        self.depth += 1
+        if self.nodes > MAX_NODES or self.depth > MAX_DEPTH:
+            raise _Unreadable(
+                f"its aliases stand for more than {MAX_NODES:,} values or nest more than {MAX_DEPTH} deep.",
+                "Write the values out.",
+            )
+
+    def _duplicates(self, path: ValuePath, node: yaml.MappingNode) -> None:
+        first: dict[str, yaml.Node] = {}
+        for key, _ in node.value:
+            name = _name(key)
+            if name in first and key.tag != _MERGE:
+                line = first[name].start_mark.line + 1
+                self.document.findings.append(
+                    Finding(
+                        self._at(key),
+                        Severity.ERROR,
+                        "MRC002",
+                        (*path, name),
+                        f"the key stands here a second time, first in line {line}; Helm would use the last.",
+                        "Keep one of the two.",
+                    )
+                )
+            first.setdefault(name, key)
+
+
+def _name(key: yaml.Node) -> str:
+    """A key as Helm's parser names it."""
+    if not isinstance(key, yaml.ScalarNode):
+        return "?"
+    if key.tag == _BOOL or (key.style is None and key.value in ("y", "n")):
+        return "true" if key.value.lower() in _TRUE else "false"
+    return str(key.value)

@@ -1,0 +1,130 @@
+"""The only door to Helm: its Go code in this process, through helm-python-sdk."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Values = dict[str, Any]
+
+
+class ValuesError(ValueError):
+    """Helm cannot read values or a ``--set`` expression."""
+
+
+class RenderError(ValueError):
+    """Helm cannot load or render a chart. ``template`` and ``line`` say where, if Helm knows."""
+
+    def __init__(self, message: str, template: str = "", line: int = 0) -> None:
+        super().__init__(message)
+        self.message, self.template, self.line = message, template, line
+
+
+def parse_values(text: str) -> Values:
+    """The values of a YAML text, exactly as ``helm -f`` reads it. Raises ValuesError."""
+    import helm_python
+
+    try:
+        return helm_python.values_from_yaml(text)
+    except helm_python.HelmError as error:
+        raise ValuesError(_without_prefixes(error.detail)) from None
+
+
+def parse_set(expression: str) -> Values:
+    """The values of a ``--set`` expression such as ``a.b=1,c=x``. Raises ValuesError."""
+    import helm_python
+
+    try:
+        return helm_python.parse_set_string(expression)
+    except helm_python.HelmError as error:
+        raise ValuesError(_without_prefixes(error.detail)) from None
+
+
+def metadata(chart: Path) -> dict[str, Any]:
+    """The chart's Chart.yaml. Raises RenderError for a folder that is no chart."""
+    with _loaded(chart) as handle:
+        found: dict[str, Any] = handle.metadata
+        return found
+
+
+def merge_values(chart: Path, values: Values) -> Values:
+    """The chart's defaults, those of its sub-charts, and ``values`` over them, as an install would use."""
+    with _loaded(chart) as handle:
+        merged: Values = handle.merge_values(values)
+        return merged
+
+
+def render(chart: Path, values: Values, name: str, namespace: str = "default") -> dict[str, str]:
+    """Rendered text by template path, NOTES included. Raises RenderError.
+
+    The chart is loaded for this one render: rendering changes a loaded chart.
+    """
+    import helm_python
+
+    with _loaded(chart) as handle:
+        try:
+            rendered: dict[str, str] = handle.render(values, name=name, namespace=namespace)
+            return rendered
+        except helm_python.HelmError as error:
+            raise _render_error(error.detail) from None
+
+
+@contextmanager
+def _loaded(chart: Path) -> Iterator[Any]:
+    import helm_python
+
+    try:
+        with _symlink_notices_dropped():
+            handle = helm_python.Chart.load(chart)
+    except helm_python.HelmError as error:
+        raise RenderError(_without_prefixes(error.detail)) from None
+    with handle:
+        yield handle
+
+
+@contextmanager
+def _symlink_notices_dropped() -> Iterator[None]:
+    """Helm tells of every symlinked sub-chart on the process's stderr; all else it writes is passed on."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as heard:
+        os.dup2(heard.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            heard.seek(0)
+            for line in heard.read().decode(errors="replace").splitlines():
+                if "found symbolic link in path" not in line:
+                    print(line, file=sys.stderr)
+
+
+_LOCATION = re.compile(
+    r"^(?:template: |parse error at \(|execution error at \()([^:()]+):(\d+)(?::\d+)?\)?: "
+)
+
+
+def _render_error(detail: str) -> RenderError:
+    """Helm's message without the chain of templates that led there.
+
+    ``execution error at (maskrcnn/templates/x.yaml:3:5): text`` -> text, maskrcnn/templates/x.yaml, 3.
+    """
+    template, line = "", 0
+    while match := _LOCATION.match(detail):
+        template, line = match[1], int(match[2])
+        detail = detail[match.end() :]
+        detail = re.sub(r'^executing "[^"]*" at <.*?>: (?=.)', "", detail)
+        detail = re.sub(r"^error calling \w+: ", "", detail)
+    return RenderError(_without_prefixes(detail), template, line)
+
+
+def _without_prefixes(detail: str) -> str:
+    detail = re.sub(
+        r"^(error (converting|unmarshaling) \w+( to \w+)?: |while decoding JSON: |json: )+", "", detail
+    )
+    return " ".join(detail.split()).rstrip(".")

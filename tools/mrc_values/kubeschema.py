@@ -1,0 +1,65 @@
+"""Rendered objects against Kubernetes' own schemas, which kubernetes-validate carries."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mrc_values.manifests import objects
+from mrc_values.schema import jsonschema, shown
+
+VERSION = "1.34"
+"""Kubernetes version whose schemas are used."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What Kubernetes would refuse: an object, a place in it, and why."""
+
+    object: str
+    field: str
+    message: str
+    instance: Any
+
+
+def check(rendered: Mapping[str, str]) -> Iterator[Refusal]:
+    """Refusals of rendered templates (text by path), one an object; MPIJobs' pod templates are pods."""
+    jsonschema()
+    import kubernetes_validate
+
+    for item in objects(rendered):
+        name = f"{item.get('kind')} {(item.get('metadata') or {}).get('name')}"
+        for where, candidate in _known(item):
+            try:
+                kubernetes_validate.validate(candidate, VERSION, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                field = ".".join(map(str, (*where, *error.absolute_path)))
+                yield Refusal(name, field, _message(error), error.instance)
+            except kubernetes_validate.SchemaNotFoundError:
+                continue  # a custom resource
+
+
+def _known(item: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """The object itself, or what of a custom resource Kubernetes' own kinds describe."""
+    if item.get("kind") != "MPIJob":
+        yield (), item
+        return
+    replicas = (item.get("spec") or {}).get("mpiReplicaSpecs") or {}
+    for role, replica in replicas.items():
+        template = replica.get("template") or {}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {}, **template}
+        yield ("spec", "mpiReplicaSpecs", role, "template"), pod
+
+
+def _message(error: Any) -> str:
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        unknown = [name for name in error.instance if name not in known]
+        return f"has no field {', '.join(unknown)}"
+    if error.validator == "type":
+        kind = (
+            error.validator_value
+            if isinstance(error.validator_value, str)
+            else " or ".join(error.validator_value)
+        )
+        return f"{shown(error.instance)} is not of type {kind}"
+    return str(error.message)

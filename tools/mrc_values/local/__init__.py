@@ -1,0 +1,1 @@
+"""Runs a rendered release as processes of this machine."""

@@ -1,0 +1,107 @@
+"""What `mrc-values local status` and `logs` tell."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mrc_values.errors import ToolError
+from mrc_values.local import processes, progress
+from mrc_values.local.progress import Progress
+from mrc_values.local.state import Phase, Release, Store
+
+
+@dataclass(frozen=True)
+class Status:
+    """A release as a user sees it. ``ranks_alive`` counts MPI ranks that run now."""
+
+    name: str
+    state: str
+    exit_code: int | None
+    ranks: int
+    ranks_alive: int
+    progress: Progress
+    checkpoint: str
+    evaluation: dict[str, float] = field(default_factory=dict)
+    run_folder: str = ""
+    tensorboard: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """A row of the table: run, state, ranks, step, loss, images/s, ETA, checkpoint, evaluation."""
+        reached = self.progress
+        state = f"{self.state} ({self.exit_code})" if self.state == Phase.FAILED else self.state
+        step = "" if reached.step is None else f"{reached.step}/{reached.steps}"
+        eta = (
+            clock(reached.eta_seconds)
+            if reached.eta_seconds is not None and self.state == Phase.RUNNING
+            else ""
+        )
+        return (
+            self.name,
+            state,
+            f"{self.ranks_alive}/{self.ranks}",
+            step,
+            "" if reached.loss is None else f"{reached.loss:.4f}",
+            "" if reached.images_per_second is None else f"{reached.images_per_second:.1f}",
+            eta,
+            self.checkpoint,
+            "  ".join(f"{name} {value:.3f}" for name, value in _headline(self.evaluation).items()),
+        )
+
+
+def status_of(release: Release) -> Status:
+    """How a release stands, from its processes and its folder."""
+    folder = Path(release.run_folder)
+    board = release.tensorboard is not None and release.tensorboard.process() is not None
+    return Status(
+        name=release.name,
+        state=release.phase.value,
+        exit_code=release.exit_code,
+        ranks=release.ranks,
+        ranks_alive=len(processes.ranks(release.mark)),
+        progress=progress.read(folder),
+        checkpoint=progress.newest_checkpoint(folder),
+        evaluation=progress.last_evaluation(folder),
+        run_folder=release.run_folder,
+        tensorboard=release.tensorboard_address if board else "",
+    )
+
+
+def log_lines(store: Store, name: str, follow: bool, pause: float = 0.2) -> Iterator[str]:
+    """Lines of the launcher's log; with ``follow`` until the run has ended.
+
+    Raises ToolError when there is no log yet and none to wait for.
+    """
+    release = store.get(name)
+    while not release.log.exists():
+        if not follow or release.phase is not Phase.RUNNING:
+            raise ToolError(f"{release.log} does not exist yet.")
+        time.sleep(pause)
+        release = store.get(name)
+    with release.log.open(errors="replace") as log:
+        part = ""
+        while True:
+            # Asked before reading: what was written before the end is read after the question.
+            running = follow and store.get(name).phase is Phase.RUNNING
+            for text in log:
+                part += text
+                if part.endswith("\n"):
+                    yield part.rstrip("\n")
+                    part = ""
+            if not running:
+                break
+            time.sleep(pause)
+        if part:
+            yield part
+
+
+def clock(seconds: float) -> str:
+    """``1:02:03``."""
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
+
+
+def _headline(evaluation: dict[str, float]) -> dict[str, float]:
+    """Of tensorpack's metrics the ones that people quote: box and mask AP at IoU 0.5."""
+    names = {"mAP(bbox)/IoU=0.5": "box AP50", "mAP(segm)/IoU=0.5": "mask AP50"}
+    return {short: evaluation[name] for name, short in names.items() if name in evaluation}

@@ -1,0 +1,92 @@
+"""Names and networks of the cluster."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from mrc_values.findings import Severity
+from mrc_values.rules.registry import Context, Problem, rule
+
+MAX_JOB_NAME = 48
+"""So that <job>-worker-<n> and <job>-launcher-xxxxx keep within the 63 characters of a host name."""
+
+
+@rule(
+    "MRC040",
+    Severity.WARNING,
+    "the job is called what you call it",
+    failing="maskrcnn: {name: Mask_RCNN.Big}",
+    passing="maskrcnn: {name: mask-rcnn-big}",
+)
+def job_keeps_its_name(context: Context) -> Iterator[Problem]:
+    """Pods are called <name>-<run>-worker-<n>, a host name: at most 63 lower-case letters, digits and
+    hyphens, a letter first. The chart changes a name that does not fit, and the run's folder with it."""
+    values = context.values
+    name, run = values.get("maskrcnn.name"), values.get("maskrcnn.run")
+    for value, text in (("maskrcnn.name", name), ("maskrcnn.run", run)):
+        if isinstance(text, str) and text and not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", text):
+            yield Problem(
+                value,
+                f"{text} is no host name, so the job is called otherwise.",
+                "Use a-z, 0-9 and hyphens only.",
+            )
+    if isinstance(name, str) and name[:1].isdigit():
+        yield Problem(
+            "maskrcnn.name",
+            f"{name} starts with a digit, so the job is called m-{name}.",
+            "Start with a letter.",
+        )
+    whole = "-".join(str(part) for part in (name, run) if part not in (None, ""))
+    if len(whole) > MAX_JOB_NAME:
+        yield Problem(
+            "maskrcnn.name" if name else "maskrcnn.run",
+            f"{whole} has {len(whole)} characters; with -worker-<n> pods may have 63, so the end is cut.",
+            f"Use at most {MAX_JOB_NAME} for name and run together.",
+        )
+
+
+@rule(
+    "MRC050",
+    Severity.WARNING,
+    "services are not open to everyone",
+    failing="global: {source_cidr: 0.0.0.0/0}",
+    passing="global: {source_cidr: 203.0.113.0/24}",
+)
+def services_are_not_open(context: Context) -> Iterator[Problem]:
+    """source_cidr says who may reach Jupyter and TensorBoard through a load balancer. Everyone includes
+    those who scan the internet for open notebooks."""
+    cidr = context.values.get("global.source_cidr")
+    if cidr in ("0.0.0.0/0", "::/0"):
+        yield Problem(
+            "global.source_cidr",
+            f"{cidr} lets everyone on the internet in.",
+            "Set it to the addresses of your office or VPN, for instance 203.0.113.7/32.",
+        )
+
+
+@rule(
+    "MRC051",
+    Severity.ERROR,
+    "source_cidr is a network",
+    failing="global: {source_cidr: 203.0.113.7/24}",
+    passing="global: {source_cidr: 203.0.113.0/24}",
+)
+def cidr_is_a_network(context: Context) -> Iterator[Problem]:
+    """The load balancer takes a network: an address, a slash and the length of its fixed part, all bits
+    after that zero."""
+    text = context.values.text("global.source_cidr").strip()
+    if not text:
+        return
+    try:
+        ipaddress.ip_network(text, strict=True)
+        if "/" in text:
+            return
+        fix = f"Set it to {text}/{ipaddress.ip_network(text).prefixlen}."
+    except ValueError:
+        try:
+            interface = ipaddress.ip_interface(text)
+            alone = f"{interface.ip}/{interface.max_prefixlen}"
+            fix = f"Set it to {interface.network}, or to {alone} for the one address."
+        except ValueError:
+            fix = "Set it to a network such as 203.0.113.0/24."
+    yield Problem("global.source_cidr", f"{text} is not a network.", fix)

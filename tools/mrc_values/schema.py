@@ -1,0 +1,199 @@
+"""The chart's JSON schema (draft 2020-12), with findings that a user can act on."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mrc_values.findings import Finding, Severity, ValuePath, dotted
+from mrc_values.values import Values, nearest
+
+FILE = "values.schema.json"
+
+Schema = dict[str, Any]
+
+_TYPES = {
+    "object": "names with values",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def jsonschema() -> ModuleType:
+    """The library, without the format checkers that Jupyter installs beside it.
+
+    They take 0.8 s to import (a grammar is compiled) and nothing here checks formats.
+    """
+    slow = [name for name in ("rfc3987_syntax", "isoduration") if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(slow))  # type: ignore[arg-type]
+    try:
+        import jsonschema as library
+    finally:
+        for name in slow:
+            del sys.modules[name]
+    return library
+
+
+def check(chart: Path, values: Values) -> list[Finding]:
+    """What the schema of the chart, and those of its sub-charts, enabled or not, say about the values."""
+    found: list[Finding] = []
+    for prefix, schema, part in _schemas(chart, (), values.merged):
+        for error in jsonschema().Draft202012Validator(schema).iter_errors(part):
+            found += _findings(error, schema, prefix, values)
+        found += _deprecated(schema, part, prefix, values)
+    return found
+
+
+def _schemas(chart: Path, prefix: ValuePath, part: Any) -> Iterator[tuple[ValuePath, Schema, Any]]:
+    file = chart / FILE
+    if file.is_file():
+        yield prefix, json.loads(file.read_text()), part
+    for subchart in sorted((chart / "charts").glob("*/Chart.yaml")):
+        name = subchart.parent.name
+        if isinstance(part, dict) and isinstance(part.get(name), dict):
+            yield from _schemas(subchart.parent, (*prefix, name), part[name])
+
+
+def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> Iterator[Finding]:
+    """Findings of one schema error; of several alternatives, those of the one that fits best."""
+    if error.context:
+        yield from _findings(jsonschema().exceptions.best_match([error]), schema, prefix, values)
+        return
+    inner = tuple(error.absolute_path)
+    path = (*prefix, *inner)
+    if error.validator == "additionalProperties" and error.validator_value is False:
+        known = error.schema.get("properties", {})
+        for name in error.instance:
+            if name not in known:
+                yield _unknown(name, known, path, schema, values)
+    elif error.validator == "required":
+        for name in error.validator_value:
+            if name not in error.instance:
+                place = values.place((*path, name))
+                fix = _fix(subschema(schema, (*inner, name)))
+                yield Finding(place, Severity.ERROR, "MRC005", (*path, name), "is missing.", fix)
+    else:
+        message = _message(error)
+        yield Finding(
+            values.place(path), Severity.ERROR, "MRC004", path, message, _fix(subschema(schema, inner))
+        )
+
+
+def _unknown(name: str, known: Any, path: ValuePath, schema: Schema, values: Values) -> Finding:
+    elsewhere = [other for other in leaf_paths(schema) if other[-1] == name]
+    if meant := nearest(name, known):
+        fix = f"Did you mean {meant}?"
+    elif elsewhere:
+        fix = f"It belongs elsewhere: {dotted(elsewhere[0])}."
+    elif known:
+        fix = (
+            f"Known here: {', '.join(known)}."
+            if len(known) < 12
+            else "values.schema.json lists what there is."
+        )
+    else:
+        fix = "Take it out."
+    where = dotted(path) if path else "the chart"
+    full = (*path, name)
+    return Finding(values.key_place(full), Severity.ERROR, "MRC003", full, f"{where} has no such value.", fix)
+
+
+def _message(error: Any) -> str:
+    value = shown(error.instance)
+    limit = error.validator_value
+    match error.validator:
+        case "type":
+            kinds = [limit] if isinstance(limit, str) else limit
+            return f"{value} is not {' or '.join(_TYPES[kind] for kind in kinds if kind != 'null')}."
+        case "enum":
+            options = [option for option in limit if option not in (None, "")]
+            meant = (
+                nearest(error.instance, [str(option) for option in options])
+                if _is_text(error.instance)
+                else None
+            )
+            hint = f" Did you mean {meant}?" if meant else ""
+            return f"{value} is not one of {', '.join(map(shown, options))}.{hint}"
+        case "minimum":
+            return f"{value} is less than {limit}."
+        case "exclusiveMinimum":
+            return f"{value} is not more than {limit}."
+        case "maximum":
+            return f"{value} is more than {limit}."
+        case "maxLength":
+            return f"{value} has {len(error.instance)} characters, {limit} are allowed."
+        case "pattern":
+            return f"{value} is not of the right form."
+        case "minItems" | "maxItems":
+            bound = "at least" if error.validator == "minItems" else "at most"
+            return f"{value} has {len(error.instance)} items; it takes {bound} {limit}."
+        case "uniqueItems":
+            return f"{value} has an item twice."
+        case _:
+            return f"{value}: {error.message}."
+
+
+def _fix(schema: Schema) -> str:
+    """What the schema says that the value is, and an example."""
+    description = str(schema.get("description", "")).rstrip(".")
+    examples = [shown(example) for example in schema.get("examples", []) if example not in ("", None)]
+    example = f" For example {examples[0]}." if examples else ""
+    return f"{description}.{example}" if description else example.strip()
+
+
+def shown(value: Any) -> str:
+    """A value as YAML on one line, cut where it is long."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def subschema(schema: Schema, path: ValuePath) -> Schema:
+    """What the schema says about one value; of a $ref and what stands beside it, both, the latter first."""
+    here = _resolved(schema, schema)
+    for part in path:
+        if isinstance(part, int):
+            inner = here.get("items", {})
+        else:
+            inner = here.get("properties", {}).get(part, here.get("additionalProperties"))
+        here = _resolved(schema, inner) if isinstance(inner, dict) else {}
+    return here
+
+
+def leaf_paths(schema: Schema, path: ValuePath = ()) -> Iterator[ValuePath]:
+    """Paths of all values that the schema names."""
+    for name in subschema(schema, path).get("properties", {}):
+        yield (*path, name)
+        yield from leaf_paths(schema, (*path, name))
+
+
+def _resolved(root: Schema, schema: Schema) -> Schema:
+    reference = schema.get("$ref")
+    if not isinstance(reference, str) or not reference.startswith("#/"):
+        return schema
+    target: Any = root
+    for part in reference[2:].split("/"):
+        target = target.get(part, {})
+    return {**_resolved(root, target), **schema}
+
+
+def _deprecated(schema: Schema, part: Any, prefix: ValuePath, values: Values) -> Iterator[Finding]:
+    for path in leaf_paths(schema):
+        if not subschema(schema, path).get("deprecated"):
+            continue
+        full = (*prefix, *path)
+        name = dotted(full)
+        if values.given(name) and values.get(name) not in (None, ""):
+            description = subschema(schema, path).get("description", "")
+            yield Finding(
+                values.key_place(full), Severity.INFO, "MRC008", full, "is an old name.", description
+            )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
