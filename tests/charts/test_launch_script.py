@@ -1,0 +1,181 @@
+"""files/launch.sh, run by real bash with stand-ins for ssh and mpirun."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from maskrcnn_chart import CHART
+
+SCRIPT = CHART / "files" / "launch.sh"
+
+# Answers for hosts whose name starts with "up", and for "late" at the third attempt.
+SSH = """#!/bin/bash
+echo "$*" >>"$LOGS/ssh"
+host=${*: -2:1}
+case $host in
+  up*) exit 0 ;;
+  late) [[ $(grep -c late "$LOGS/ssh") -ge 3 ]] && exit 0 ;;
+esac
+echo "Warning: something else" >&2
+echo "ssh: connect to host $host port 22: Connection refused" >&2
+exit 255
+"""
+MPIRUN = """#!/bin/bash
+printf '%s\\n' "$0" "$@" >"$LOGS/mpirun"
+echo "$LD_LIBRARY_PATH" >"$LOGS/library-path"
+exit 7
+"""
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path: Path, logs: Path) -> Start:
+    """``start(hosts, *command, **env)``: the script as Kubernetes starts it; the shared folder is ``fs``."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in (("ssh", SSH), ("mpirun", MPIRUN)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+
+    def started(hosts: list[str], *command: str, **env: str) -> "subprocess.Popen[str]":
+        hostfile = tmp_path / "hostfile"
+        hostfile.write_text("".join(f"{host} slots=8\n" for host in hosts))
+        environment = {
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "LOGS": str(logs),
+            "SHARED_FS": str(tmp_path / "fs"),
+            "RUN_DIR": str(tmp_path / "fs" / "kubeflow" / "demo"),
+            "SSH_OPTIONS": "-p 2222 -o LogLevel=ERROR",
+            "OMPI_MCA_orte_default_hostfile": str(hostfile),
+            "LAUNCH_TIMEOUT": "20",
+        }
+        return subprocess.Popen(
+            ["/bin/bash", "-c", SCRIPT.read_text(), "launch", *(command or ("mpirun",))],
+            env={**environment, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return started
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit code and what it said."""
+    out, err = process.communicate(timeout=30)
+    return process.returncode, out + err
+
+
+def test_the_command_runs_with_its_words_untouched_and_its_exit_code_counts(start: Start, logs: Path) -> None:
+    words = ["-np", "2", "--config", 'DATA.TRAIN=["a b"]', "X=(1, 2)", "*", ""]
+    code, _ = finish(start(["up-0", "up-1"], "mpirun", *words))
+    assert code == 7
+    assert (logs / "mpirun").read_text().split("\n")[1:-1] == words
+
+
+def test_mpirun_is_called_by_its_full_path_so_that_it_finds_its_daemon_on_the_workers(
+    start: Start, logs: Path, tmp_path: Path
+) -> None:
+    finish(start([]))
+    assert (logs / "mpirun").read_text().split("\n")[0] == str(tmp_path / "bin" / "mpirun")
+
+
+def test_it_prints_what_it_runs(start: Start) -> None:
+    _, said = finish(start(["up-0"], "mpirun", "-np", "2", "a b"))
+    assert "launch: 1 workers answer" in said
+    assert "/mpirun -np 2 a\\ b" in said
+
+
+def test_localhost_needs_no_ssh(start: Start, logs: Path) -> None:
+    code, _ = finish(start(["localhost"]))
+    assert code == 7
+    assert not (logs / "ssh").exists()
+
+
+def test_ssh_gets_the_options_of_the_chart_as_words(start: Start, logs: Path) -> None:
+    finish(start(["up-0"]))
+    asked = (logs / "ssh").read_text()
+    assert asked.endswith(" -p 2222 -o LogLevel=ERROR up-0 true\n")
+
+
+def test_it_waits_for_a_worker_that_comes_late(start: Start, logs: Path) -> None:
+    code, said = finish(start(["up-0", "late"]))
+    assert code == 7
+    assert "launch: 2 workers answer" in said
+    assert (logs / "ssh").read_text().count("late") == 3
+
+
+def test_a_worker_that_never_answers_is_named_when_the_time_is_up(start: Start, logs: Path) -> None:
+    code, said = finish(start(["up-0", "demo-worker-1.demo.kubeflow.svc"], LAUNCH_TIMEOUT="1"))
+    assert code == 1
+    assert (
+        "launch: demo-worker-1.demo.kubeflow.svc does not answer ssh after 1 s: "
+        "ssh: connect to host demo-worker-1.demo.kubeflow.svc port 22: Connection refused\n"
+    ) in said
+    assert "launch: 1 of 2 workers do not answer." in said
+    assert "up-0 does not answer" not in said
+    assert not (logs / "mpirun").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_fix(
+    start: Start, logs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "fs").write_text("a file where the folder should be")
+    code, said = finish(start(["up-0"]))
+    folder, owner = tmp_path / "fs" / "kubeflow" / "demo", f"{os.getuid()}:{os.getgid()}"
+    assert code == 1
+    assert f"launch: {folder} is not writable for user {os.getuid()}, group {os.getgid()}." in said
+    assert f"mkdir -p {folder} && chown {owner} {folder}" in said
+    assert "maskrcnn.run_as_user" in said
+    assert said.count("\n") == 1
+    assert not (logs / "ssh").exists()
+
+
+def test_the_check_makes_the_folder_and_leaves_nothing_in_it(start: Start, tmp_path: Path) -> None:
+    finish(start([]))
+    folder = tmp_path / "fs" / "kubeflow" / "demo"
+    assert folder.is_dir()
+    assert list(folder.iterdir()) == []
+
+
+def test_outside_a_launcher_it_says_that_there_is_no_hostfile(start: Start) -> None:
+    code, said = finish(start([], OMPI_MCA_orte_default_hostfile="/nowhere/hostfile"))
+    assert code == 1
+    assert "launch: there is no hostfile /nowhere/hostfile" in said
+
+
+def test_a_program_that_the_image_does_not_have_is_named(start: Start) -> None:
+    code, said = finish(start([], "mpirun-5", "-np", "2"))
+    assert code == 127
+    assert "launch: this image has no mpirun-5" in said
+
+
+@pytest.mark.parametrize(
+    ("env", "path"), [({}, "/usr/local/lib"), ({"LD_LIBRARY_PATH": "/opt/lib"}, "/opt/lib")]
+)
+def test_there_is_a_library_path_for_mpirun_to_export(
+    start: Start, logs: Path, env: dict[str, str], path: str
+) -> None:
+    finish(start([], **env))
+    assert (logs / "library-path").read_text().strip() == path
+
+
+def test_it_ends_at_once_when_the_pod_is_deleted(start: Start, logs: Path) -> None:
+    process = start(["down-0"])
+    while not (logs / "ssh").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=5) == 143
