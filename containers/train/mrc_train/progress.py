@@ -50,7 +50,7 @@ class ProgressReporter:
         self._seconds: deque[float] = deque(maxlen=100)
         self._losses: list[float] = []
         self._last_step_at: float | None = None
-        self._reported_at = time.monotonic()
+        self._reported_at: float | None = None
 
     def finished(self, step: int, epoch: int, loss: float) -> str | None:
         """Note a finished step; gives the line to print when it is time for one, or at the end."""
@@ -59,6 +59,8 @@ class ProgressReporter:
             self._seconds.append(now - self._last_step_at)
         self._last_step_at = now
         self._losses.append(loss)
+        if self._reported_at is None:
+            self._reported_at = now
         if now - self._reported_at < PERIOD_SECONDS and step != self._steps:
             return None
         self._reported_at = now

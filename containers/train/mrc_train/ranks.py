@@ -1,9 +1,14 @@
 """The processes of one training job: Horovod ranks under mpirun, or one process alone."""
 
+import ctypes
 import os
 import sys
 from pathlib import Path
 from typing import Any, Protocol
+
+
+LIBRARY = "libmpi.so.40"
+"""Open MPI 4's."""
 
 
 class Ranks(Protocol):
@@ -36,7 +41,7 @@ class MpiRanks:
     """The ranks of ``mpirun``: Horovod reduces tensors, mpi4py moves Python objects."""
 
     def __init__(self) -> None:
-        _find_open_mpi()
+        _prepare_open_mpi()
         from mpi4py import MPI  # before Horovod, so that both use the same initialised MPI
 
         self._comm = MPI.COMM_WORLD
@@ -50,8 +55,14 @@ class MpiRanks:
         return self._comm.bcast(value, root=0)
 
 
-def _find_open_mpi() -> None:
-    """Without a launcher, Open MPI from PyPI looks for itself where it was built."""
-    launched = "OMPI_COMM_WORLD_SIZE" in os.environ
-    if not launched and (Path(sys.prefix) / "lib" / "libmpi.so.40").exists():
+def _prepare_open_mpi() -> None:
+    """Make Open MPI from PyPI usable beside TensorFlow, and without a launcher."""
+    own = Path(sys.prefix) / "lib" / LIBRARY
+    if "OMPI_COMM_WORLD_SIZE" not in os.environ and own.exists():
+        # Without mpirun it looks for itself in the folder where it was built.
         os.environ.setdefault("OPAL_PREFIX", sys.prefix)
+    # UCX, which comes with Open MPI, would catch signals that TensorFlow catches and warns about.
+    os.environ.setdefault("UCX_ERROR_SIGNALS", "")
+    # TensorFlow exports an hwloc of its own. Bound to that one later, Open MPI crashes in MPI_Finalize: all
+    # of its symbols are bound now, and not shown to TensorFlow.
+    ctypes.CDLL(str(own) if own.exists() else LIBRARY, mode=os.RTLD_NOW | os.RTLD_LOCAL)

@@ -80,13 +80,18 @@ def train(
             model=model,
             data=session.input_queue(flow, model.inputs()),
             callbacks=callbacks,
-            # Of tensorpack's defaults, all but its progress bar, which does not suit a log.
+            # Of tensorpack's defaults all but its progress bar, which does not suit a log.
             extra_callbacks=[
-                tensorpack_callbacks.MovingAverageSummary(),
-                tensorpack_callbacks.MergeAllSummaries(),
                 tensorpack_callbacks.RunUpdateOps(),
+                *(
+                    [tensorpack_callbacks.MovingAverageSummary(), tensorpack_callbacks.MergeAllSummaries()]
+                    if chief
+                    else []
+                ),
             ],
-            monitors=[tensorpack_callbacks.TFEventWriter(), tensorpack_callbacks.JSONWriter()] if chief else [],
+            monitors=[tensorpack_callbacks.TFEventWriter(), tensorpack_callbacks.JSONWriter()]
+            if chief
+            else [],
             session_config=session.session_config(),
             session_init=SmartInit(initial, ignore_mismatch=not checkpoint) if chief and initial else None,
             steps_per_epoch=per_epoch,

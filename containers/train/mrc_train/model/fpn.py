@@ -41,4 +41,4 @@ def _normalised(x: Tensor, name: str, settings: Fpn) -> Tensor:
 
 def _upsample(x: Tensor) -> Tensor:
     """Nearest-neighbour, twice the size."""
-    return tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
+    return v1.image.resize_nearest_neighbor(x, 2 * tf.shape(x)[1:3])
