@@ -26,7 +26,7 @@ from mrc_train.tfgraph import v1
 from tensorpack import Callback, ModelSaver  # isort: skip
 
 
-class StepMonitor(Callback):  # type: ignore[misc]
+class StepMonitor(Callback):
     """Reports progress, and stops the run at the first loss that is not finite.
 
     Args:
@@ -64,7 +64,7 @@ class StepMonitor(Callback):  # type: ignore[misc]
             self._reporter.paused()
 
 
-class Checkpoints(ModelSaver):  # type: ignore[misc]
+class Checkpoints(ModelSaver):
     """Saves model-<step> every ``period`` epochs and after the last; keeps the newest five."""
 
     def __init__(self, period: int) -> None:
@@ -83,7 +83,7 @@ def _due(callback: Callback, period: int) -> bool:
     return bool(callback.epoch_num % period == 0 or callback.epoch_num == callback.trainer.max_epoch)
 
 
-class Evaluation(Callback):  # type: ignore[misc]
+class Evaluation(Callback):
     """COCO metrics of each validation split: every rank predicts a share, rank 0 scores them all.
 
     Writes result/<split>-<step>.json, scalars such as ``bbox/AP50`` (with the split's name in front when

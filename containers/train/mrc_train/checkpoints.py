@@ -1,7 +1,6 @@
 """Which checkpoint a run goes on from, and what else of the run folder belongs to it."""
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -61,4 +60,4 @@ def replace(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old text or the new, never a part."""
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)
-    os.replace(temporary, path)
+    temporary.replace(path)

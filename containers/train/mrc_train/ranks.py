@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import Any, Protocol
 
-
 LIBRARY = "libmpi.so.40"
 """Open MPI 4's."""
 

@@ -146,10 +146,9 @@ def exact_segmentation(mask: Bitmap) -> Segmentation:
     """
     # At twice the size, a contour through pixel centres tells left edges (even) from right ones (odd).
     doubled = mask.repeat(2, axis=0).repeat(2, axis=1)
-    contours, tree = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     polygons = [((contour.reshape(-1) + 1) // 2).astype(np.float64) for contour in contours]
-    has_hole = bool((tree[0, :, 3] >= 0).any())
-    if not has_hole and np.array_equal(polygons_to_mask(polygons, *mask.shape), mask):
+    if np.array_equal(polygons_to_mask(polygons, *mask.shape), mask):
         return polygons
     return encode_rle(mask)
 

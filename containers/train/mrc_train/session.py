@@ -17,7 +17,7 @@ PREFETCHED_BATCHES = 4
 
 
 def trainer_for(cfg: Config) -> Any:
-    """tensorpack's trainer; Horovod's averages the gradients, so learning rates are those of the total batch."""
+    """tensorpack's trainer; Horovod's averages gradients, so the learning rate is the total batch's."""
     return HorovodTrainer(average=True) if cfg.TRAINER == "horovod" else SimpleTrainer()
 
 
@@ -29,7 +29,7 @@ def session_config() -> Any:
     return config
 
 
-class NumberedFlow(DataFlow):  # type: ignore[misc]
+class NumberedFlow(DataFlow):
     """Batches with the number of their step in front.
 
     tensorpack ends a training quietly when its data flow fails; ``error`` keeps the reason.

@@ -8,12 +8,12 @@ import os
 import re
 import sys
 import tempfile
-from types import ModuleType
+from typing import Any
 
 _BANNER = re.compile(r"All log messages before absl::InitializeLog|oneDNN custom operations are on")
 
 
-def _import_tensorflow() -> ModuleType:
+def _import_tensorflow() -> Any:
     """Import TensorFlow without its two banner lines, which no log level silences; other lines pass."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

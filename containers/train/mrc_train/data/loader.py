@@ -44,7 +44,7 @@ class Sample(NamedTuple):
     image_id: int
 
 
-class TrainingFlow(DataFlow):  # type: ignore[misc]
+class TrainingFlow(DataFlow):
     """Endless; one list a step, as ``training_flow`` describes.
 
     ``unreadable`` names the pictures that were replaced so far, with the reason. ``error`` is what ended the

@@ -71,7 +71,7 @@ class MaskRCNN(ModelDesc):
 
     @property
     def output_names(self) -> list[str]:
-        """Tensors that inference gives, all with N rows: image index, boxes, scores, labels, masks (N, 28, 28)."""
+        """Tensors that inference gives, each with N rows; masks are (N, 28, 28)."""
         return [*BOX_OUTPUTS, MASK_OUTPUT] if self._cfg.MODE_MASK else BOX_OUTPUTS
 
     def build_graph(self, *inputs: Tensor) -> Tensor | None:
@@ -98,7 +98,7 @@ class MaskRCNN(ModelDesc):
     def optimizer(self) -> Any:
         """Momentum .9 as in the paper, or Adam; the gradient is clipped by its global norm."""
         train = self._cfg.TRAIN
-        # Not by a variable and a callback: the step comes with the batch, so a resumed run cannot be off by one.
+        # No variable set by a callback: the step comes with the batch, so a resumed run is not off by one.
         rate = v1.py_func(self._rate_at, [self._step], tf.float32, stateful=False)
         rate.set_shape([])
         v1.summary.scalar("learning_rate", rate)

@@ -47,7 +47,7 @@ def propose(
     top: int,
     cfg: Config,
 ) -> Proposals:
-    """At most ``top`` proposals an image: the best ``top`` of each level, NMS within each level, then the best.
+    """At most ``top`` proposals an image: the best ``top`` of each level, NMS in each level, then the best.
 
     Levels stand in for classes in the one batched NMS. No gradient flows through.
 
