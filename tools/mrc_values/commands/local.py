@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -147,9 +148,9 @@ def down(name: Name, dir: Dir = STATE) -> None:
 
 def _rendered(
     name: str, folder: Path, files: list[Path], sets: list[str], ranks: int | None
-) -> tuple[Any, dict[str, str], int]:
+) -> tuple[Any, Mapping[str, str], int]:
     """The release's values and templates as they run here; findings end the command."""
-    from mrc_values import helm, report, values
+    from mrc_values import report, values
     from mrc_values.check import check
     from mrc_values.findings import Severity
     from mrc_values.local.up import fit
@@ -162,7 +163,7 @@ def _rendered(
         typer.echo(report.text(errors))
         raise ToolError(f"{folder}: {report.summary(errors)}. Nothing was started.")
     _say(fitted.note)
-    return loaded, helm.render(folder, result.values.user, name), fitted.ranks
+    return loaded, result.rendered, fitted.ranks
 
 
 def _say(text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_RANK_TAG = re.compile(r"^\[\d+,(\d+)\]<(?:stdout|stderr)>:\s?")
+_RANK_TAG = re.compile(r"\[\d+,\d+\]<(?:stdout|stderr)>:")
 _FIELD = re.compile(r"(\w+)=(\S+)")
 
 
@@ -47,6 +47,13 @@ def parse_line(line: str) -> Progress | None:
         )
     except ValueError:
         return None
+
+
+def tidy(line: str) -> str:
+    """A line with its first tag only: mpirun puts one before each piece in which a line reaches it."""
+    first = _RANK_TAG.match(line)
+    start = first.end() if first else 0
+    return line[:start] + _RANK_TAG.sub("", line[start:])
 
 
 def without_tag(line: str) -> str:

@@ -20,7 +20,7 @@ from typing import IO
 
 import psutil
 
-from mrc_values.local import processes
+from mrc_values.local import processes, progress
 from mrc_values.local.processes import Identity
 from mrc_values.local.state import Release, Store, now
 
@@ -123,12 +123,12 @@ def _end(release: Release, launcher: subprocess.Popen[str]) -> None:
 
 def _pump(output: IO[str], log: IO[str], show: Callable[[str], None]) -> None:
     """Copies lines to the log and the reader until the launcher's side is closed."""
-    for line in output:
+    for text in output:
+        line = progress.tidy(text.rstrip("\r\n"))
         with contextlib.suppress(OSError, ValueError):  # a full disk must not stop the launcher's output
-            log.write(line)
-            log.flush()
+            print(line, file=log, flush=True)
         try:
-            show(line.rstrip("\n"))
+            show(line)
         except OSError:  # whoever read our output is gone; the log goes on
             show = _ignore
 

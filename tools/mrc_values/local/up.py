@@ -3,7 +3,7 @@
 import os
 import shutil
 import sysconfig
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def prepare(
     store: Store,
     name: str,
     chart: Path,
-    rendered: dict[str, str],
+    rendered: Mapping[str, str],
     ranks: int,
     mounts: dict[str, Path],
     with_board: bool,

@@ -1,0 +1,104 @@
+"""Drives `mrc-values local` as a user does, and looks at the machine's processes by itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("ranks.py")
+PROGRAM = Path(sys.executable).with_name("mrc-values")
+
+
+class LocalRun:
+    """The release `trial` in a state folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.run_folder = folder / "efs" / "kubeflow" / "trial"
+
+    def argv(self, verb: str, *more: str, steps: int = 6, **env: str) -> list[str]:
+        """`mrc-values local VERB trial`; for `up` with two ranks of the stand-in script and ``env``."""
+        argv = [str(PROGRAM), "local", verb, "trial", "--dir", str(self.folder), *more]
+        if verb == "up":
+            argv += [str(ROOT / "charts/maskrcnn"), "--ranks", "2", "--no-tensorboard"]
+            argv += ["--set", f"maskrcnn.train_script={SCRIPT}", "--set", f"maskrcnn.env.STEPS={steps}"]
+            for name, value in env.items():
+                argv += ["--set", f"maskrcnn.env.{name}={value}"]
+        return argv
+
+    def call(self, verb: str, *more: str, steps: int = 6, **env: str) -> subprocess.CompletedProcess[str]:
+        """Runs the command to its end."""
+        argv = self.argv(verb, *more, steps=steps, **env)
+        return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+
+    def start(self, steps: int) -> subprocess.Popen[str]:
+        """Starts `up` and waits until two ranks compute."""
+        before = self.step()
+        up = subprocess.Popen(
+            self.argv("up", steps=steps),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        until(lambda: self.step() > before and len(self.rank_pids()) == 2, "two ranks compute")
+        return up
+
+    def step(self) -> int:
+        """The step in progress.json; 0 before there is one."""
+        try:
+            return int(json.loads((self.run_folder / "progress.json").read_text())["step"])
+        except FileNotFoundError:
+            return 0
+
+    def state(self) -> dict[str, Any]:
+        """What `status --format json` says."""
+        found: dict[str, Any] = json.loads(self.call("status", "--format", "json").stdout)[0]
+        return found
+
+    def processes(self) -> dict[int, str]:
+        """Command lines, by pid, of all processes that were started for this folder."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                traces = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+                running = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+            except OSError:
+                continue
+            if running and str(self.folder).encode() in traces and int(entry.name) != os.getpid():
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return found
+
+    def rank_pids(self) -> list[int]:
+        """Processes of the stand-in script."""
+        script = f"python3 {SCRIPT}"
+        return [pid for pid, command in self.processes().items() if command.startswith(script)]
+
+    def launcher_pid(self) -> int:
+        """mpirun."""
+        return next(
+            pid for pid, command in self.processes().items() if "mpirun -np" in command.split("--tag")[0]
+        )
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
+    """Waits for a condition; fails with what it waited for."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for: {what}"
+        time.sleep(0.05)
+
+
+def end(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> tuple[int, str]:
+    """Sends a signal; the exit code and all output."""
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=40)
+    return process.returncode, output

@@ -1,0 +1,50 @@
+"""A stand-in for the trainer: two real MPI ranks, no TensorFlow, the trainer's log lines and progress.json.
+
+STEPS: steps of 50 ms each. FAIL_RANK: the rank that raises in step 3. It resumes: the first step is the
+one after that in progress.json.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from mpi4py import MPI
+
+comm = MPI.COMM_WORLD
+parser = argparse.ArgumentParser()
+parser.add_argument("--logdir", type=Path, required=True)
+parser.add_argument("--config", nargs="*")
+arguments = parser.parse_args()
+arguments.logdir.mkdir(parents=True, exist_ok=True)
+progress = arguments.logdir / "progress.json"
+steps = int(os.environ["STEPS"])
+first = json.loads(progress.read_text())["step"] + 1 if progress.exists() else 1
+comm.barrier()
+
+seen = {
+    "rank": comm.rank,
+    "size": comm.size,
+    "sum": comm.allreduce(10**comm.rank),
+    "first": first,
+    "config": arguments.config,
+    "shared_fs": os.environ["SHARED_FS"],
+    "data_fs": os.environ["DATA_FS"],
+}
+(arguments.logdir / f"rank-{comm.rank}.json").write_text(json.dumps(seen))
+for step in range(first, steps + 1):
+    time.sleep(0.05)
+    if comm.rank == 0:
+        print(
+            f"progress step={step}/{steps} epoch=1/1 loss=0.5000 images_per_second=20.0 eta=0:00:01",
+            flush=True,
+        )
+        line = {"step": step, "steps": steps, "loss": 0.5, "images_per_second": 20.0, "eta_seconds": 1}
+        fresh = progress.with_suffix(".tmp")
+        fresh.write_text(json.dumps(line))
+        fresh.replace(progress)
+    if step == 3 and os.environ.get("FAIL_RANK") == str(comm.rank):
+        print("ValueError: picture 7 has no pixels", file=sys.stderr, flush=True)
+        comm.Abort(3)

@@ -1,0 +1,191 @@
+"""`mrc-values local` with real mpirun and two real ranks; the trainer is ranks.py."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from local_run import LocalRun, end, until
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalRun, subprocess.CompletedProcess[str]]:
+    """A run of four steps that has ended, and what its `up` said."""
+    run = LocalRun(tmp_path_factory.mktemp("finished"))
+    return run, run.call("up", steps=4)
+
+
+Finished = tuple[LocalRun, subprocess.CompletedProcess[str]]
+
+
+def test_up_runs_two_ranks_that_reach_each_other(finished: Finished) -> None:
+    run, up = finished
+    assert up.returncode == 0, up.stderr
+    ranks = [json.loads((run.run_folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    assert [(rank["rank"], rank["size"], rank["sum"]) for rank in ranks] == [(0, 2, 11), (1, 2, 11)]
+    assert run.processes() == {}
+
+
+def test_folders_take_the_place_of_the_mounts(finished: Finished) -> None:
+    run, _ = finished
+    rank = json.loads((run.run_folder / "rank-0.json").read_text())
+    assert (rank["shared_fs"], rank["data_fs"]) == (f"{run.folder}/efs", f"{run.folder}/efs")
+    assert f"DATA.BASEDIR={run.folder}/efs/data" in rank["config"]
+
+
+def test_output_goes_to_stdout_and_to_the_log_of_the_runs_folder(finished: Finished) -> None:
+    run, up = finished
+    assert re.findall(r"step=\d/4", up.stdout) == ["step=1/4", "step=2/4", "step=3/4", "step=4/4"]
+    assert up.stdout in (run.run_folder / "launcher.log").read_text()
+    assert up.stderr.splitlines()[-1] == "finished."
+
+
+def test_down_of_a_run_that_ended_says_so_and_keeps_the_folder(finished: Finished) -> None:
+    run, _ = finished
+    down = run.call("down")
+    assert (down.returncode, down.stderr.splitlines()[0]) == (0, "nothing was running.")
+    assert (run.run_folder / "progress.json").exists()
+    assert run.state()["state"] == "finished"
+
+
+def test_open_mpis_own_files_are_gone(finished: Finished) -> None:
+    run, _ = finished
+    scratch = json.loads((run.folder / "releases" / "trial.json").read_text())["scratch"]
+    assert Path(scratch).parent.is_dir() and not Path(scratch).exists()
+
+
+def test_a_second_up_goes_on_in_the_same_folder_and_log(run: LocalRun) -> None:
+    run.call("up", steps=3)
+    second = run.call("up", steps=5)
+    assert re.findall(r"step=\d/5", second.stdout) == ["step=4/5", "step=5/5"]
+    assert (
+        len(
+            re.findall(
+                r"^--- .* trial: 2 ranks$", (run.run_folder / "launcher.log").read_text(), re.MULTILINE
+            )
+        )
+        == 2
+    )
+
+
+def test_a_failing_rank_ends_up_with_exit_code_1_and_its_last_words(run: LocalRun) -> None:
+    up = run.call("up", steps=200, FAIL_RANK="1")
+    assert up.returncode == 1
+    assert up.stderr.splitlines()[-2] == "failed with exit code 3: ValueError: picture 7 has no pixels"
+    assert run.state()["state"] == "failed"
+    assert run.processes() == {}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_every_process(run: LocalRun, number: int, code: int) -> None:
+    up = run.start(steps=2000)
+    assert end(up, number)[0] == code
+    assert run.processes() == {}
+    assert run.state()["state"] == "stopped"
+
+
+def test_a_killed_launcher_fails_the_run_and_up_goes_on_where_it_was(run: LocalRun) -> None:
+    up = run.start(steps=2000)
+    os.kill(run.launcher_pid(), signal.SIGKILL)
+    assert up.wait(timeout=30) == 1
+    assert run.processes() == {}
+    reached = run.step()
+    again = run.call("up", steps=reached + 2)
+    assert again.returncode == 0
+    assert re.findall(rf"step=(\d+)/{reached + 2}", again.stdout) == [str(reached + 1), str(reached + 2)]
+
+
+def test_a_killed_rank_fails_the_run_with_mpiruns_verdict(run: LocalRun) -> None:
+    up = run.start(steps=2000)
+    os.kill(run.rank_pids()[0], signal.SIGKILL)
+    output, _ = up.communicate(timeout=30)
+    assert up.returncode == 1
+    assert re.search(
+        r"^failed with exit code 137: mpirun noticed .* exited on signal 9 \(Killed\)", output, re.MULTILINE
+    )
+    assert run.processes() == {}
+
+
+def test_after_a_killed_supervisor_up_ends_the_orphans_before_it_starts(run: LocalRun) -> None:
+    up = run.start(steps=2000)
+    orphans = run.rank_pids()
+    os.kill(run.launcher_pid(), signal.SIGSTOP)  # else it may notice that nobody listens, and end them
+    assert end(up)[0] == -signal.SIGKILL
+    assert run.state()["state"] == "lost"
+    again = run.call("up", steps=1)
+    assert again.returncode == 0
+    assert re.search(r"ended 3 processes that an earlier run left behind", again.stderr)
+    assert not set(orphans) & set(run.processes())
+    assert run.processes() == {}
+
+
+def test_a_second_up_is_refused_while_the_first_runs(run: LocalRun) -> None:
+    up = run.start(steps=2000)
+    second = run.call("up")
+    assert second.returncode == 1
+    assert second.stderr.startswith("mrc-values: trial is running already.")
+    assert len(run.rank_pids()) == 2
+    end(up, signal.SIGINT)
+
+
+def test_detach_returns_at_once_and_status_logs_and_down_work_on_it(run: LocalRun) -> None:
+    started = time.monotonic()
+    assert run.call("up", "--detach", steps=400).returncode == 0
+    assert time.monotonic() - started < 15
+    until(lambda: run.step() >= 3, "the run computes")
+    state = run.state()
+    assert (state["state"], state["ranks_alive"], state["progress"]["steps"]) == ("running", 2, 400)
+    table = run.call("status").stdout
+    assert re.search(r"trial +running +2/2 +\d+/400 +0\.5000 +20\.0 +0:00:01", table), table
+    with subprocess.Popen(run.argv("logs", "-f"), stdout=subprocess.PIPE, text=True) as logs:
+        until(lambda: run.step() >= 6, "the run goes on")
+        down = run.call("down")
+        output, _ = logs.communicate(timeout=20)
+    assert down.stderr.startswith("stopped.\nstays: ")
+    assert "step=6/400" in output
+    assert run.processes() == {}
+    assert run.state()["state"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("verb", "more", "code", "text"),
+    [
+        ("down", (), 1, "mrc-values: no local release trial in "),
+        ("logs", (), 1, "mrc-values: no local release trial in "),
+        (
+            "up",
+            ("--set", "maskrcnn.train_script=/x/train.py"),
+            1,
+            "mrc-values: maskrcnn.train_script /x/train.py is ",
+        ),
+        (
+            "up",
+            ("--set", "maskrcnn.working_dir=/nowhere"),
+            1,
+            "mrc-values: maskrcnn.working_dir /nowhere is a ",
+        ),
+        ("up", ("-f", "no-such-file.yaml"), 2, "mrc-values: no-such-file.yaml: no such file"),
+        ("up", ("--ranks", "0"), 2, "Error: Invalid value for '--ranks'"),
+    ],
+)
+def test_what_cannot_run_is_refused_with_one_line(
+    run: LocalRun, verb: str, more: tuple[str, ...], code: int, text: str
+) -> None:
+    argv = run.argv(verb)
+    result = subprocess.run([*argv, *more], capture_output=True, text=True, timeout=30)
+    assert result.returncode == code, result.stderr
+    assert result.stderr.splitlines()[-1].startswith(text)
+    assert "Traceback" not in result.stderr
+    assert run.processes() == {}
+
+
+def test_findings_stop_up_before_anything_starts(run: LocalRun) -> None:
+    up = run.call("up", "--set", "maskrcnn.gpuz=1")
+    assert up.returncode == 1
+    assert up.stdout.startswith("--set maskrcnn.gpuz=1: error MRC003 maskrcnn.gpuz: ")
+    assert up.stderr.endswith("1 error. Nothing was started.\n")
+    assert not run.run_folder.exists()
