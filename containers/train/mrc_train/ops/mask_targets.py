@@ -50,7 +50,6 @@ def _corners(low: Tensor, high: Tensor, resolution: int, size: Tensor) -> tuple[
     step = (high - low) / samples
     centre = low[:, None] + (tf.range(samples, dtype=tf.float32) + 0.5) * step[:, None] - 0.5
     is_inside = (centre >= -1) & (centre <= tf.cast(size, tf.float32))
-    centre = tf.clip_by_value(centre, 0.0, tf.cast(size - 1, tf.float32))
     left = tf.floor(centre)
     right_weight = centre - left
     pixels = tf.stack([left, left + 1], axis=-1)
