@@ -22,8 +22,10 @@ class NodeGroup:
 
     @property
     def short_name(self) -> str:
-        """The family, as in "a p4d node"."""
-        return self.instance_type.split(".")[0] if self.instance_type else self.name
+        """As in "a p4d node": the instance family where the group is called so, else the instance type."""
+        return (
+            self.name if self.instance_type.startswith(f"{self.name}.") else self.instance_type or self.name
+        )
 
 
 def load(chart: Path) -> dict[str, NodeGroup]:

@@ -35,13 +35,12 @@ def check(
     chart or file that is not there.
     """
     loaded, found = values.load(chart, files, sets)
-    if any(finding.rule == "MRC001" for finding in found):
-        # Without the values of that file all else would be about the defaults.
+    found += _sections_taken_away(loaded)
+    if any(finding.rule in ("MRC001", "MRC005") for finding in found):
+        # Without the values of that file or section all else would be about what is not there.
         return Result(findings.sort(found), loaded)
-    by_rules = list(_rules(chart, loaded))
-    refused = {finding.path for finding in by_rules if finding.severity is Severity.ERROR}
-    by_schema = [finding for finding in schema.check(chart, loaded) if finding.path not in refused]
-    found += by_rules + by_schema
+    by_schema, by_rules = schema.check(chart, loaded), list(_rules(chart, loaded))
+    found += _merged(by_schema, by_rules)
     if findings.failing(by_schema):
         # Helm would only repeat what the schema said.
         return Result(findings.sort(found), loaded)
@@ -58,22 +57,34 @@ def check(
     return Result(findings.sort(found), loaded, rendered)
 
 
+def _sections_taken_away(loaded: Values) -> Iterator[Finding]:
+    """A whole section that is null, as when all its lines are commented out."""
+    for name, value in loaded.user.items():
+        if value is None and any(isinstance(document.values.get(name), dict) for document in loaded.defaults):
+            place = loaded.place((name,), key=True)
+            message = "is empty here, which takes all its defaults away."
+            yield Finding(place, Severity.ERROR, "MRC005", (name,), message, "Take this line out as well.")
+
+
+def _merged(by_schema: list[Finding], by_rules: list[Finding]) -> list[Finding]:
+    """One finding a mistake: a rule says more than a pattern does, and the schema more about a type."""
+    explained = {finding.path for finding in by_rules if finding.severity is Severity.ERROR}
+    mistyped = {finding.path for finding in by_schema if finding.rule in ("MRC004", "MRC005")}
+    return [
+        *(finding for finding in by_schema if finding.rule != "MRC009" or finding.path not in explained),
+        *(finding for finding in by_rules if finding.path not in mistyped),
+    ]
+
+
 def _rules(chart: Path, loaded: Values) -> Iterator[Finding]:
     context = Context(loaded, catalogue.load(chart))
     for rule in RULES.values():
         for problem in rule.check(context) if rule.check else ():
-            path = _path(problem.name)
+            path = parse_dotted(problem.name)
+            if path[0] not in loaded.merged:
+                continue  # a chart without that section
             severity = problem.severity or rule.severity
             yield Finding(loaded.place(path), severity, rule.id, path, problem.message, problem.fix)
-
-
-def _path(name: str) -> ValuePath:
-    """``maskrcnn.extra_config[1]`` as a path."""
-    parts: list[str | int] = []
-    for text in parse_dotted(name):
-        head, *indices = re.split(r"[\[\]]+", str(text).rstrip("]"))
-        parts += [head, *map(int, indices)]
-    return tuple(parts)
 
 
 def _complete(loaded: Values) -> dict[str, object]:
@@ -95,7 +106,7 @@ _NAMED = re.compile(r"^((?:[a-z]\w*\.)+[a-z]\w*)(?::| is )\s*(.*)$", re.DOTALL)
 def _render_finding(error: helm.RenderError, chart: Path, loaded: Values) -> Finding:
     """Our templates' messages start with the value that they are about; others are placed in the template."""
     named = _NAMED.match(error.message)
-    if named and loaded.get(named[1].split(".")[0]) is not None:
+    if named and named[1].split(".")[0] in loaded.merged:
         path = parse_dotted(named[1])
         message, _, fix = named[2].partition(". ")
         return Finding(
@@ -108,16 +119,12 @@ def _render_finding(error: helm.RenderError, chart: Path, loaded: Values) -> Fin
 
 
 def _said(finding: Finding, by_rules: list[Finding]) -> bool:
-    """Whether a rule already reported what made a template fail, about the same value or one it names."""
-    for other in by_rules:
-        name = findings.dotted(other.path)
-        if (
-            other.severity is Severity.ERROR
-            and name
-            and (other.path == finding.path or name in finding.message)
-        ):
-            return True
-    return False
+    """Whether a rule reported what made a template fail: about its value, one in it, or one it names."""
+    errors = [other.path for other in by_rules if other.severity is Severity.ERROR]
+    return bool(finding.path) and any(
+        path[: len(finding.path)] == finding.path or findings.dotted(path) in finding.message
+        for path in errors
+    )
 
 
 def _refusals(rendered: Mapping[str, str], chart: Path, loaded: Values) -> Iterator[Finding]:
@@ -132,9 +139,9 @@ def _refusals(rendered: Mapping[str, str], chart: Path, loaded: Values) -> Itera
 
 def _source(refusal: kubeschema.Refusal, loaded: Values) -> ValuePath:
     """The user's value that the refused part of an object is a copy of, if there is one."""
-    for layer in reversed(loaded.layers):
-        for path in layer.places:
-            value = layer.values if not path else values.lookup(layer.values, path)
+    for document in reversed(loaded.given):
+        for path in document.places:
+            value = values.lookup(document.values, path)
             if path and value == refusal.instance and value not in (None, "", {}, []):
                 return path
     return ()

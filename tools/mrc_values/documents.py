@@ -23,6 +23,7 @@ MAX_NODES = 100_000
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _BOOL = "tag:yaml.org,2002:bool"
+_PLAIN = (None, "")  # a node's style without quotes, of PyYAML's Python and C parsers
 _TRUE = ("y", "yes", "true", "on")
 
 
@@ -40,6 +41,14 @@ class Document:
     keys: dict[ValuePath, Position] = field(default_factory=dict)
     texts: dict[ValuePath, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    is_file: bool = True
+
+    def nearest(self, path: ValuePath) -> Position:
+        """Where a value could be written: the longest section that is there, else the first line."""
+        sections = (path[:length] for length in range(len(path) - 1, 0, -1))
+        return next(
+            (self.keys[section] for section in sections if section in self.keys), Position(self.source, 1, 1)
+        )
 
 
 class _Unreadable(Exception):
@@ -196,7 +205,7 @@ class _Surveyor:
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self._value((*path, index), item)
-        elif isinstance(node, yaml.ScalarNode) and node.style is None:
+        elif isinstance(node, yaml.ScalarNode) and node.style in _PLAIN:
             self.document.texts[path] = node.value
         self.depth -= 1
 
@@ -247,6 +256,6 @@ def _name(key: yaml.Node) -> str:
     """A key as Helm's parser names it."""
     if not isinstance(key, yaml.ScalarNode):
         return "?"
-    if key.tag == _BOOL or (key.style is None and key.value in ("y", "n")):
+    if key.tag == _BOOL or (key.style in _PLAIN and key.value in ("y", "n")):
         return "true" if key.value.lower() in _TRUE else "false"
     return str(key.value)

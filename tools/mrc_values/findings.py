@@ -1,5 +1,6 @@
 """What the checks find, and where."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,8 +53,8 @@ def dotted(path: ValuePath) -> str:
 
 
 def parse_dotted(text: str) -> ValuePath:
-    """The path of a dotted name without list positions: ``maskrcnn.gpus``."""
-    return tuple(text.split("."))
+    """The path that ``dotted`` wrote; names with dots or brackets of their own are not told apart."""
+    return tuple(int(index) if index else name for index, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", text))
 
 
 def sort(findings: Iterable[Finding]) -> list[Finding]:

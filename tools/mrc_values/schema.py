@@ -1,6 +1,7 @@
 """The chart's JSON schema (draft 2020-12), with findings that a user can act on."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,10 +80,9 @@ def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> 
                 fix = _fix(subschema(schema, (*inner, name)))
                 yield Finding(place, Severity.ERROR, "MRC005", (*path, name), "is missing.", fix)
     else:
-        message = _message(error)
-        yield Finding(
-            values.place(path), Severity.ERROR, "MRC004", path, message, _fix(subschema(schema, inner))
-        )
+        rule = "MRC009" if error.validator == "pattern" else "MRC004"
+        fix = _unquoted(error) or _fix(subschema(schema, inner))
+        yield Finding(values.place(path), Severity.ERROR, rule, path, _message(error), fix)
 
 
 def _unknown(name: str, known: Any, path: ValuePath, schema: Schema, values: Values) -> Finding:
@@ -90,18 +90,16 @@ def _unknown(name: str, known: Any, path: ValuePath, schema: Schema, values: Val
     if meant := nearest(name, known):
         fix = f"Did you mean {meant}?"
     elif elsewhere:
-        fix = f"It belongs elsewhere: {dotted(elsewhere[0])}."
+        fix = f"It belongs under {dotted(elsewhere[0][:-1])}."
     elif known:
-        fix = (
-            f"Known here: {', '.join(known)}."
-            if len(known) < 12
-            else "values.schema.json lists what there is."
-        )
+        fix = f"Known here: {', '.join(known)}." if len(known) < 12 else f"{FILE} lists what there is."
     else:
         fix = "Take it out."
     where = dotted(path) if path else "the chart"
     full = (*path, name)
-    return Finding(values.key_place(full), Severity.ERROR, "MRC003", full, f"{where} has no such value.", fix)
+    return Finding(
+        values.place(full, key=True), Severity.ERROR, "MRC003", full, f"{where} has no such value.", fix
+    )
 
 
 def _message(error: Any) -> str:
@@ -109,8 +107,8 @@ def _message(error: Any) -> str:
     limit = error.validator_value
     match error.validator:
         case "type":
-            kinds = [limit] if isinstance(limit, str) else limit
-            return f"{value} is not {' or '.join(_TYPES[kind] for kind in kinds if kind != 'null')}."
+            kinds = [_TYPES[kind] for kind in _listed(limit) if kind != "null"]
+            return f"{value} is not {' or '.join(kinds)}."
         case "enum":
             options = [option for option in limit if option not in (None, "")]
             meant = (
@@ -137,6 +135,17 @@ def _message(error: Any) -> str:
             return f"{value} has an item twice."
         case _:
             return f"{value}: {error.message}."
+
+
+def _unquoted(error: Any) -> str:
+    """The fix for a number in quotes where a number is wanted."""
+    wanted = error.validator == "type" and {"integer", "number"} & set(_listed(error.validator_value))
+    number = isinstance(error.instance, str) and re.fullmatch(r"-?\d+(\.\d+)?", error.instance)
+    return f"Write it without quotes: {error.instance}." if wanted and number else ""
+
+
+def _listed(kinds: str | list[str]) -> list[str]:
+    return [kinds] if isinstance(kinds, str) else kinds
 
 
 def _fix(schema: Schema) -> str:
@@ -188,10 +197,10 @@ def _deprecated(schema: Schema, part: Any, prefix: ValuePath, values: Values) ->
             continue
         full = (*prefix, *path)
         name = dotted(full)
-        if values.given(name) and values.get(name) not in (None, ""):
+        if values.sets(name) and values.get(name) not in (None, ""):
             description = subschema(schema, path).get("description", "")
             yield Finding(
-                values.key_place(full), Severity.INFO, "MRC008", full, "is an old name.", description
+                values.place(full, key=True), Severity.INFO, "MRC008", full, "is deprecated.", description
             )
 
 

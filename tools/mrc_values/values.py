@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,16 @@ MISSING = object()
 
 @dataclass
 class Values:
-    """Merged values of a chart. ``layers`` are its sources, weakest first: defaults, files, flags.
+    """Merged values of a chart.
 
-    ``user`` is what the files and flags alone say, which is what Helm wants to be given.
+    ``defaults`` are the chart's own sources and ``given`` the user's files and flags, weakest first.
+    ``user`` is what the latter say together, which is what Helm wants to be given.
     """
 
     merged: dict[str, Any]
     user: dict[str, Any] = field(default_factory=dict)
-    layers: list[Document] = field(default_factory=list)
+    defaults: list[Document] = field(default_factory=list)
+    given: list[Document] = field(default_factory=list)
 
     def get(self, name: str) -> Any:
         """The value of a dotted name; None where there is none."""
@@ -47,31 +49,32 @@ class Values:
             return value
         return {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else None
 
-    def given(self, name: str) -> bool:
+    def sets(self, name: str) -> bool:
         """Whether the user's files or flags set the name, rather than the chart's defaults."""
         return lookup(self.user, parse_dotted(name)) is not MISSING
 
     def written(self, name: str) -> str | None:
         """The text of a value without quotes, as the user wrote it; None for one in quotes or from a flag."""
         path = parse_dotted(name)
-        layer = next((layer for layer in reversed(self.layers) if path in layer.places), None)
+        layer = next((layer for layer in reversed(self.given) if path in layer.places), None)
         return layer.texts.get(path) if layer else None
 
-    def place(self, path: ValuePath) -> Position:
-        """Where the value is written: in the strongest layer that has it, else where its parent is."""
-        return self._find(path, keys=False)
+    def place(self, path: ValuePath, key: bool = False) -> Position:
+        """Where the value (or its key) is written, in the strongest source that has it.
 
-    def key_place(self, path: ValuePath) -> Position:
-        """Where the value's key is written."""
-        return self._find(path, keys=True)
-
-    def _find(self, path: ValuePath, keys: bool) -> Position:
-        for length in range(len(path), 0, -1):
-            for layer in reversed(self.layers):
-                places = layer.keys if keys or length < len(path) else layer.places
-                if found := places.get(path[:length]):
-                    return found
-        return Position(self.layers[-1].source, 1, 1) if self.layers else Position("values.yaml", 1, 1)
+        A default is placed where the user would change it: at the nearest section of the user's last
+        file; in the chart's own file when the user gave none.
+        """
+        for document in reversed(self.given):
+            if found := (document.keys if key else document.places).get(path):
+                return found
+        files = [document for document in self.given if document.is_file]
+        if files:
+            return files[-1].nearest(path)
+        for document in reversed(self.defaults):
+            if found := (document.keys if key else document.places).get(path):
+                return found
+        return self.defaults[-1].nearest(path)
 
 
 def load(chart: Path, files: Sequence[Path] = (), sets: Sequence[str] = ()) -> tuple[Values, list[Finding]]:
@@ -79,17 +82,17 @@ def load(chart: Path, files: Sequence[Path] = (), sets: Sequence[str] = ()) -> t
 
     Raises UsageError for a chart or file that is not there and for a malformed ``--set``.
     """
-    defaults = _chart_layers(chart)
+    defaults = _defaults(chart)
     given = [read_file(path) for path in files] + [_from_flag(expression) for expression in sets]
     user: dict[str, Any] = {}
     for document in given:
-        user = merge(user, document.values, items=document.source.startswith("--set"))
+        user = merge(user, document.values, items=not document.is_file)
     try:
         merged = helm.merge_values(chart, user)
     except helm.RenderError as error:
         raise UsageError(f"{chart}: not a chart that Helm can load: {error}") from None
-    layers = [*defaults, *given]
-    return Values(merged, user, layers), [finding for layer in layers for finding in layer.findings]
+    found = [finding for document in (*defaults, *given) for finding in document.findings]
+    return Values(merged, user, defaults, given), found
 
 
 def merge(below: Any, above: Any, items: bool = False) -> Any:
@@ -115,26 +118,25 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_fold[close[0]] if close else None
 
 
-def _chart_layers(chart: Path) -> list[Document]:
+def _defaults(chart: Path) -> list[Document]:
     """Defaults of the sub-charts, then of the chart itself, which are stronger."""
     if not (chart / "Chart.yaml").is_file():
         raise UsageError(f"{chart}: no chart here (no Chart.yaml). Name the chart's folder.")
-    layers = []
+    documents = []
     for subchart in sorted((chart / "charts").glob("*/values.yaml")):
-        layers.append(_nested(read_file(subchart), subchart.parent.name))
-    if (chart / "values.yaml").is_file():
-        layers.append(read_file(chart / "values.yaml"))
-    return layers
+        documents.append(_nested(read_file(subchart), subchart.parent.name))
+    own = chart / "values.yaml"
+    return [*documents, read_file(own) if own.is_file() else Document(str(own))]
 
 
 def _nested(document: Document, name: str) -> Document:
-    return Document(
-        document.source,
-        {name: document.values},
-        {(name, *path): place for path, place in document.places.items()},
-        {(name, *path): place for path, place in document.keys.items()},
-        {(name, *path): text for path, text in document.texts.items()},
-        document.findings,
+    """A sub-chart's values as the parent sees them."""
+    return replace(
+        document,
+        values={name: document.values},
+        places={(name, *path): place for path, place in document.places.items()},
+        keys={(name, *path): place for path, place in document.keys.items()},
+        texts={(name, *path): text for path, text in document.texts.items()},
     )
 
 
@@ -146,7 +148,7 @@ def _from_flag(expression: str) -> Document:
         raise UsageError(
             f"{source}: {error}. Write --set name=value, for instance --set maskrcnn.gpus=16."
         ) from None
-    document = Document(source, values)
+    document = Document(source, values, is_file=False)
     for path in _paths(values):
         document.places[path] = document.keys[path] = Position(source)
     if not values:

@@ -41,17 +41,17 @@ register_stage(
     "MRC005",
     Severity.ERROR,
     "nothing that the chart needs is taken away",
-    "null removes a default, and so does a section whose lines are all commented out.",
-    failing="maskrcnn: {gpus: null}",
-    passing="maskrcnn: {gpu_nodes: null}",
+    "null takes a default away. A section whose lines are all commented out is null, and takes away all.",
+    failing="maskrcnn:\n# gpus: 16",
+    passing="maskrcnn:\n  gpus: 16",
 )
 register_stage(
     "MRC006",
     Severity.ERROR,
     "Helm renders the chart",
     "What Helm refuses here it refuses at install, and the message is the same without a cluster.",
-    failing="maskrcnn: {hugepages: 5120Mi}",
-    passing="maskrcnn: {hugepages: 5120Mi, memory: 400Gi}",
+    failing="maskrcnn: {node_group: '', hugepages: 5120Mi}",
+    passing="maskrcnn: {node_group: '', hugepages: 5120Mi, memory: 400Gi}",
 )
 register_stage(
     "MRC007",
@@ -69,4 +69,12 @@ register_stage(
     "Old names of the tutorial's charts still work; the description says what took their place.",
     failing="maskrcnn: {gpu_instance_type: p4d.24xlarge}",
     passing="maskrcnn: {node_group: p4d}",
+)
+register_stage(
+    "MRC009",
+    Severity.ERROR,
+    "texts are of the right form",
+    "Names of claims, folders and quantities have a form, which the chart's schema gives as a pattern.",
+    failing="maskrcnn: {memory: 400 GB}",
+    passing="maskrcnn: {memory: 400Gi}",
 )

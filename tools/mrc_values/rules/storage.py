@@ -60,7 +60,7 @@ def paths_stay_inside(context: Context) -> Iterator[Problem]:
         if inside and ".." not in path.parts:
             fix = f"Set {name.split('.')[1]} to {inside[0]}."
         else:
-            fix = "Give the path from the file system's root, without a leading / and without .."
+            fix = "Give the path from the file system's root, without a leading slash or two dots."
         yield Problem(name, f"{text} leads out of the data file system.", fix)
 
 

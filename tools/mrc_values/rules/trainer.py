@@ -202,7 +202,7 @@ def setting_is_given_once(context: Context) -> Iterator[Problem]:
         return
     names = {key: name for name, key in KEYS.items()}
     seen: dict[str, str] = {
-        key: f"maskrcnn.{name}" for key, name in names.items() if context.values.given(f"maskrcnn.{name}")
+        key: f"maskrcnn.{name}" for key, name in names.items() if context.values.sets(f"maskrcnn.{name}")
     }
     for setting in extra(context.values):
         if setting.key in seen:
@@ -226,7 +226,7 @@ def one_schedule_decides(context: Context) -> Iterator[Problem]:
     values = context.values
     for winner, loser in (("lr_epoch_schedule", "lr_schedule"), ("images_per_epoch", "steps_per_epoch")):
         given = all(
-            values.given(f"maskrcnn.{name}") and values.get(f"maskrcnn.{name}") for name in (winner, loser)
+            values.sets(f"maskrcnn.{name}") and values.get(f"maskrcnn.{name}") for name in (winner, loser)
         )
         if given and _ours(context):
             yield Problem(

@@ -112,7 +112,7 @@ def variable_is_set_once(context: Context) -> Iterator[Problem]:
     """env takes the place of what the other values set, so one of the two misleads whoever reads them."""
     for variable in _env(context):
         name = _VARIABLES.get(variable)
-        if name and context.values.given(f"maskrcnn.{name}"):
+        if name and context.values.sets(f"maskrcnn.{name}"):
             yield Problem(
                 f"maskrcnn.env.{variable}",
                 f"takes the place of maskrcnn.{name}.",

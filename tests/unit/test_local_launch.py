@@ -1,0 +1,160 @@
+"""Local mode's pure parts: expansion, the launcher of a manifest, log lines."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mrc_values.errors import ToolError
+from mrc_values.local.launch import command_line, environment, expand, launcher_of
+from mrc_values.local.progress import (
+    Progress,
+    last_error,
+    last_evaluation,
+    newest_checkpoint,
+    parse_line,
+    tidy,
+)
+
+VARIABLES = {"VAR_A": "A", "VAR_B": "B", "VAR_REF": "$(VAR_A)", "VAR_EMPTY": ""}
+
+# From the table in Kubernetes' design document "Variable expansion in pod command, args, and env".
+EXPANSIONS = [
+    ("$(VAR_A)", "A"),
+    ("___$(VAR_B)___", "___B___"),
+    ("$(VAR_A)-$(VAR_A)", "A-A"),
+    ("$$(VAR_B)_$(VAR_A)", "$(VAR_B)_A"),
+    ("f000-$$VAR_A", "f000-$VAR_A"),
+    ("$(VAR_A$(VAR_B))", "$(VAR_A$(VAR_B))"),
+    ("$(VAR_REF)", "$(VAR_A)"),
+    ("foo$(VAR_EMPTY)bar", "foobar"),
+    ("foo$(VAR_Awhoops!", "foo$(VAR_Awhoops!"),
+    ("$?_boo_$!", "$?_boo_$!"),
+    ("$(VAR_DNE)", "$(VAR_DNE)"),
+    ("$$$$$$(VAR_A)", "$$$(VAR_A)"),
+    ("$$$$$$$(VAR_A)", "$$$A"),
+    ("${VAR_A}", "${VAR_A}"),
+    ("$(VAR_B)_______$(", "B_______$("),
+    ("--$($($($($--", "--$($($($($--"),
+]
+
+
+@pytest.mark.parametrize(("text", "expanded"), EXPANSIONS)
+def test_variables_expand_as_in_kubernetes(text: str, expanded: str) -> None:
+    assert expand(text, VARIABLES) == expanded
+
+
+def rendered(container: dict[str, Any], **pod: Any) -> dict[str, str]:
+    """A chart's render: an MPIJob with that launcher."""
+    launcher = {"template": {"spec": {"containers": [container], **pod}}}
+    job = {
+        "kind": "MPIJob",
+        "metadata": {"name": "job", "namespace": "ml"},
+        "spec": {"mpiReplicaSpecs": {"Launcher": launcher}},
+    }
+    return {"c/templates/job.yaml": yaml.safe_dump(job), "c/templates/NOTES.txt": "kind: MPIJob"}
+
+
+def test_the_command_has_the_folders_and_the_manifests_variables() -> None:
+    env = [
+        {"name": "SHARED_FS", "value": "/efs"},
+        {"name": "RUN_DIR", "value": "$(SHARED_FS)/$(POD_NAMESPACE)/run"},
+        {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+    ]
+    launcher = launcher_of(
+        rendered({"command": ["sh", "-c", "x"], "args": ["$(RUN_DIR)", "$(POD_NAMESPACE)"], "env": env})
+    )
+    variables = environment(launcher, {"SHARED_FS": Path("/tmp/efs")})
+    # A variable sees only those above it.
+    assert command_line(launcher, variables) == ["sh", "-c", "x", "/tmp/efs/$(POD_NAMESPACE)/run", "ml"]
+
+
+SECRET = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}
+
+
+@pytest.mark.parametrize(
+    ("manifests", "message"),
+    [
+        ({}, "the chart renders 0 MPIJobs; local mode runs exactly one."),
+        (
+            rendered({"args": ["x"]}),
+            "the launcher of MPIJob job has no command, and local mode has no image to take it from.",
+        ),
+        (
+            rendered({"command": ["x"]}, initContainers=[{}]),
+            "the launcher of MPIJob job has several containers; local mode runs exactly one.",
+        ),
+        (
+            rendered({"command": ["x"], "envFrom": [{}]}),
+            "the launcher takes variables from a ConfigMap or Secret (envFrom), which needs a cluster.",
+        ),
+        (
+            rendered({"command": ["x"], "env": [SECRET]}),
+            "the launcher's variable TOKEN comes from a secretKeyRef, which needs a cluster.",
+        ),
+    ],
+)
+def test_what_only_a_cluster_can_run_is_refused(manifests: dict[str, str], message: str) -> None:
+    with pytest.raises(ToolError) as refused:
+        launcher_of(manifests)
+    assert str(refused.value) == message
+
+
+def test_a_progress_line_is_read_with_mpiruns_tags_around_it() -> None:
+    line = "[1,0]<stdout>:progress step=1200/3500 epoch=6/18 loss=0.8123 images_per_second=120.3 eta=0:01:20"
+    wanted = Progress(1200, 3500, 6, 18, 0.8123, 120.3, 80)
+    assert parse_line(line) == parse_line(line + "[1,0]<stdout>:") == wanted
+
+
+@pytest.mark.parametrize("line", ["", "loss 3", "[1,0]<stdout>:progress made", "progress step=x/y"])
+def test_other_lines_are_no_progress(line: str) -> None:
+    assert parse_line(line) in (None, Progress())
+
+
+def test_of_mpiruns_tags_the_first_stays() -> None:
+    assert tidy("[1,1]<stderr>:Value[1,1]<stderr>:Error: [1,1]<stderr>:x") == "[1,1]<stderr>:ValueError: x"
+
+
+MPIRUN_SAYS = """\
+--------------------------------------------------------------------------
+mpirun detected that one or more processes exited with non-zero status, thus causing
+the job to be terminated. The first process to do so was:
+
+  Process name: [[24218,1],1]
+  Exit code:    1
+--------------------------------------------------------------------------"""
+KILLED = "mpirun noticed that process rank 1 with PID 0 on node a exited on signal 9 (Killed)."
+
+
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        (
+            f"[1,1]<stderr>:KeyError: 'x'\n[1,0]<stdout>:progress step=1/2\n{MPIRUN_SAYS}",
+            "KeyError: 'x'",
+        ),
+        (
+            f"[1,0]<stderr>:mrc_train.config.ConfigError: no\n{MPIRUN_SAYS}",
+            "mrc_train.config.ConfigError: no",
+        ),
+        (f"[1,0]<stderr>:mrc-train: error: no data\n{MPIRUN_SAYS}", "mrc-train: error: no data"),
+        (f"[1,0]<stdout>:progress step=1/2\n-----\n{KILLED}\n-----", KILLED),
+        ("launch: running: mpirun\nlaunch: /efs is not writable", "launch: /efs is not writable"),
+        ("", ""),
+    ],
+)
+def test_the_last_error_of_a_log_is_the_line_that_says_why(log: str, said: str) -> None:
+    assert last_error(log.splitlines()) == said
+
+
+def test_a_runs_folder_tells_checkpoint_and_evaluation(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").write_text(
+        'model_checkpoint_path: "model-500"\nall_model_checkpoint_paths: "model-250"\n'
+    )
+    (tmp_path / "stats.json").write_text('[{"mAP(bbox)/IoU=0.5": 0.9, "loss": 1}, {"loss": 2}]')
+    assert newest_checkpoint(tmp_path) == "model-500"
+    assert last_evaluation(tmp_path) == {"mAP(bbox)/IoU=0.5": 0.9}
+
+
+def test_an_empty_folder_tells_nothing(tmp_path: Path) -> None:
+    assert (newest_checkpoint(tmp_path), last_evaluation(tmp_path)) == ("", {})

@@ -1,0 +1,83 @@
+"""What validation says about whole files: exact text, place, order."""
+
+from pathlib import Path
+
+import pytest
+from mrc_values.check import check
+from values_files import CHART, checked, lines, rule_ids
+
+BROKEN = sorted(Path(__file__).with_name("broken").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
+def test_a_broken_file_gives_these_findings(file: Path) -> None:
+    assert lines(check(CHART, [file])) == file.with_suffix(".txt").read_text().splitlines()
+
+
+def test_a_value_of_a_flag_names_the_flag(tmp_path: Path) -> None:
+    assert lines(checked(tmp_path, "", "maskrcnn.gpus=20")) == [
+        "--set maskrcnn.gpus=20: error MRC014 maskrcnn.gpus: "
+        "20 is not a multiple of 8, the GPUs of a p4d node. Set gpus to 16 or 24."
+    ]
+
+
+def test_of_two_files_the_later_counts_and_is_named(tmp_path: Path) -> None:
+    result = checked(
+        tmp_path, "maskrcnn:\n  gpus: 20\n", base="maskrcnn: {image: 'a/b:1', node_group: p4d, gpus: 16}"
+    )
+    assert [line.split(":")[:3] for line in lines(result)] == [["values.yaml", "2", "9"]]
+
+
+def test_a_value_that_came_by_a_merge_key_is_placed_where_it_is_written(tmp_path: Path) -> None:
+    text = "maskrcnn:\n  env: &nccl\n    GPUS: 1.10\n  launcher:\n    node_selector:\n      <<: *nccl\n"
+    assert [line.split(" ")[:4] for line in lines(checked(tmp_path, text))] == [
+        ["values.yaml:3:11:", "error", "MRC004", "maskrcnn.launcher.node_selector.GPUS:"],
+        ["values.yaml:3:11:", "warning", "MRC070", "maskrcnn.env.GPUS:"],
+    ]
+
+
+def test_findings_come_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = "maskrcnn:\n  lr_schedule: '[3, 2]'\n  gpus: 20\n  data_dir: /data\n  zzz: 1\n  aaa: 1\n"
+    assert [finding.position.line for finding in checked(tmp_path, text).findings] == [2, 3, 4, 5, 6]
+
+
+def test_a_default_is_placed_in_the_section_where_the_user_would_change_it(tmp_path: Path) -> None:
+    text = "global: {}\n\nmaskrcnn:\n  gpus: 64\n"
+    found = next(finding for finding in checked(tmp_path, text).findings if finding.rule == "MRC064")
+    assert (found.position.line, found.position.column) == (3, 1)
+
+
+def test_a_missing_image_is_one_finding_and_hides_no_other(tmp_path: Path) -> None:
+    result = checked(
+        tmp_path, "maskrcnn: {env: {A: {valueFrom: {nonsense: {}}}}}", base="maskrcnn: {node_group: p4d}"
+    )
+    assert [finding.rule for finding in result.findings] == ["MRC020", "MRC007"]
+
+
+def test_values_of_a_subchart_are_checked_even_when_it_is_switched_off(tmp_path: Path) -> None:
+    chart, sub = tmp_path / "chart", tmp_path / "chart" / "charts" / "board"
+    sub.mkdir(parents=True)
+    (chart / "Chart.yaml").write_text(
+        "apiVersion: v2\nname: chart\nversion: 1.0.0\n"
+        "dependencies: [{name: board, version: 1.0.0, condition: board.enabled}]\n"
+    )
+    (chart / "values.yaml").write_text("board: {enabled: false}\n")
+    (sub / "Chart.yaml").write_text("apiVersion: v2\nname: board\nversion: 1.0.0\n")
+    (sub / "values.yaml").write_text("port: 80\n")
+    (sub / "values.schema.json").write_text('{"properties": {"port": {"type": "integer"}}}')
+    file = tmp_path / "values.yaml"
+    file.write_text("board:\n  port: eighty\n")
+    assert lines(check(chart, [file])) == [
+        'values.yaml:2:9: error MRC004 board.port: "eighty" is not a whole number.'
+    ]
+
+
+@pytest.mark.parametrize("name", ["tutorial-plain", "tutorial-optimized"])
+def test_a_values_file_of_the_tutorial_has_no_error_but_the_missing_image(name: str) -> None:
+    result = check(CHART, [CHART.parents[1] / "tests" / "charts" / "values" / f"{name}.yaml"])
+    assert {finding.rule for finding in result.findings if finding.severity == "error"} <= {"MRC020"}
+
+
+@pytest.mark.parametrize("file", sorted((CHART / "examples").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_charts_examples_have_no_error_but_the_missing_image(file: Path) -> None:
+    assert rule_ids(check(CHART, [file])) <= {"MRC020", "MRC016"}

@@ -1,0 +1,47 @@
+"""Every rule by its own examples."""
+
+from pathlib import Path
+
+import pytest
+from mrc_values.findings import Severity
+from mrc_values.rules import RULES, Rule
+from values_files import checked, rule_ids
+
+ALL = [pytest.param(rule, id=rule.id) for rule in RULES.values()]
+
+
+@pytest.mark.parametrize("rule", ALL)
+def test_a_rule_finds_its_failing_example(rule: Rule, tmp_path: Path) -> None:
+    assert rule.id in rule_ids(checked(tmp_path, rule.failing), rule.severity)
+
+
+@pytest.mark.parametrize("rule", ALL)
+def test_the_passing_example_of_a_rule_has_no_error_at_all(rule: Rule, tmp_path: Path) -> None:
+    result = checked(tmp_path, rule.passing)
+    assert rule.id not in rule_ids(result)
+    assert rule_ids(result, Severity.ERROR) == set()
+
+
+@pytest.mark.parametrize("rule", ALL)
+def test_a_rule_says_why_it_exists(rule: Rule) -> None:
+    assert rule.why.endswith(".") and len(rule.why) > 60
+    assert not rule.title.endswith(".")
+
+
+def test_rules_run_on_values_of_every_wrong_type(tmp_path: Path) -> None:
+    """A rule looks only at values that the schema accepts; the others are the schema's to report."""
+    names = (
+        "gpus",
+        "gpus_per_node",
+        "gpu_nodes",
+        "image",
+        "node_group",
+        "env",
+        "extra_config",
+        "lr_schedule",
+        "memory",
+    )
+    for wrong in ("[1]", "{a: 1}", "true", "'text'", "-1", "1.5", "null"):
+        section = ", ".join(f"{name}: {wrong}" for name in names)
+        result = checked(tmp_path, f"maskrcnn: {{{section}}}")
+        assert result.failing

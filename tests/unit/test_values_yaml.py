@@ -1,0 +1,100 @@
+"""Files that are no values files: one clear line each, in bounded time."""
+
+import time
+from pathlib import Path
+
+import pytest
+from values_files import checked, lines
+
+LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
+MERGES = "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40))
+TOO_MANY = "its aliases stand for more than 100,000 values or nest more than 50 deep. Write the values out."
+CHECK = "Check indentation, quotes and brackets here and in the line above."
+
+UNREADABLE = {
+    "a list": (
+        "- a: 1\n",
+        "1:1",
+        "the file holds a list, not names with values. Write it as `name: value` lines.",
+    ),
+    "one word": (
+        "maskrcnn\n",
+        "1:1",
+        "the file holds a single value, not names with values. Write it as `name: value` lines.",
+    ),
+    "unclosed quote": (
+        "a: 1\nb: 'x\n",
+        "2:4",
+        f"not YAML: found unexpected end of stream while scanning a quoted scalar. {CHECK}",
+    ),
+    "two values in a line": (
+        "a: b: c\n",
+        "1:5",
+        f"not YAML: mapping values are not allowed in this context. {CHECK}",
+    ),
+    "unknown alias": (
+        "a: *b\n",
+        "1:4",
+        "not YAML: found undefined alias. Define the anchor (&name) above its first use (*name).",
+    ),
+    "two documents": (
+        "a: 1\n---\nb: 1\n",
+        "2:1",
+        "a second YAML document starts here, and Helm would ignore it. Put it into a file of its own.",
+    ),
+    "infinity": ("a: .inf\n", "1:1", "unsupported value: +Inf. Write it as plain YAML."),
+    "Latin-1": (b"a: 1\nb: caf\xe9\n", "2:7", "byte 0xe9 is not UTF-8. Save the file as UTF-8."),
+    "binary": (bytes(range(256)), "2:118", "byte 0x80 is not UTF-8. Save the file as UTF-8."),
+    "NUL": (b"a: \0\n", "1:1", "not YAML: control characters are not allowed. Save the file as plain text."),
+    "a large file": (
+        "a: 1\n" * 200_001,
+        "1:1",
+        "the file has 1,000,005 bytes, more than 1,000,000. Is it a values file?",
+    ),
+    "many values": (
+        "a: [" + "1," * 200_000 + "]",
+        "1:1",
+        "the file has more than 100,000 values. Is it a values file?",
+    ),
+    "deep nesting": (
+        "a: " + "[" * 400_000,
+        "1:53",
+        "values are nested more than 50 deep. Is it a values file?",
+    ),
+    "deep indentation": (
+        "".join(" " * n + "a:\n" for n in range(60)),
+        "51:51",
+        "values are nested more than 50 deep. Is it a values file?",
+    ),
+    "a billion laughs": (f"a0: &a0 [1, 1, 1]\n{LAUGHS}", "1:1", TOO_MANY),
+    "a billion merges": (f"a0: &a0 {{}}\n{MERGES}", "1:1", TOO_MANY),
+    "an alias of itself": ("a: &a [*a]\n", "1:1", TOO_MANY),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_an_unreadable_file_gives_one_line(name: str, tmp_path: Path) -> None:
+    text, place, message = UNREADABLE[name]
+    started = time.process_time()
+    assert lines(checked(tmp_path, text)) == [f"values.yaml:{place}: error MRC001: {message}"]
+    assert time.process_time() - started < 5, "a file of at most 1 MB must not cost more"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "# nothing\n", "null\n", "---\n", "\ufeffmaskrcnn: {gpus: 16}\n", "maskrcnn:\r\n  gpus: 16\r\n"],
+    ids=["empty", "comment", "null", "empty document", "byte order mark", "CRLF"],
+)
+def test_what_helm_reads_without_complaint_has_no_findings(text: str, tmp_path: Path) -> None:
+    assert lines(checked(tmp_path, text)) == []
+
+
+def test_windows_line_ends_do_not_move_places(tmp_path: Path) -> None:
+    result = checked(tmp_path, b"maskrcnn:\r\n  name: coco\r\n  gpus: 20\r\n")
+    assert [(f.position.line, f.position.column) for f in result.findings] == [(3, 9)]
+
+
+def test_names_that_yaml_takes_for_booleans_are_named_as_helm_names_them(tmp_path: Path) -> None:
+    assert lines(checked(tmp_path, "maskrcnn:\n  gpus: 16\n  on: 1\n"))[0].startswith(
+        "values.yaml:3:3: error MRC003 maskrcnn.true: maskrcnn has no such value."
+    )

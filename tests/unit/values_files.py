@@ -1,0 +1,31 @@
+"""Values files for the tests of mrc-values, checked against the real maskrcnn chart."""
+
+from pathlib import Path
+
+from mrc_values.check import Result, check
+from mrc_values.findings import Severity
+
+CHART = Path(__file__).parents[2] / "charts" / "maskrcnn"
+
+# What every file needs to have no findings of its own.
+BASE = "maskrcnn: {image: 'registry.example.com/mask-rcnn:1.0', node_group: p4d}\n"
+
+
+def checked(folder: Path, text: str | bytes, *sets: str, base: str = BASE) -> Result:
+    """The chart's values under ``base`` and then ``text``, written to values.yaml."""
+    below, file = folder / "base.yaml", folder / "values.yaml"
+    below.write_text(base)
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return check(CHART, [below, file], sets)
+
+
+def lines(result: Result) -> list[str]:
+    """Findings as a user reads them, without the folders."""
+    return [
+        str(finding).replace(f"{Path(finding.position.file).parent}/", "", 1) for finding in result.findings
+    ]
+
+
+def rule_ids(result: Result, severity: Severity | None = None) -> set[str]:
+    """Rules that found something, of one severity or of any."""
+    return {finding.rule for finding in result.findings if severity in (None, finding.severity)}
