@@ -120,6 +120,7 @@ def test_neighbouring_classes_have_colours_that_differ() -> None:
     colours = np.array([class_colour(label) for label in range(1, 12)], float)
     distances = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
     assert distances[~np.eye(len(colours), dtype=bool)].min() > 40
+    assert np.diagonal(distances, offset=1).min() > 150
 
 
 def test_letters_that_the_font_lacks_become_question_marks() -> None:

@@ -169,7 +169,11 @@ def test_a_full_mask_pastes_to_its_whole_box() -> None:
     np.testing.assert_array_equal(paste_mask(np.ones((14, 14), np.float32), box, 12, 10), expected)
 
 
-@pytest.mark.parametrize("box", [[5, 5, 5, 9], [9, 5, 5, 9], [20, 20, 30, 30], [-9, -9, -1, -1]])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "box",
+    [[5, 5, 5, 9], [5.5, 5, 5.5, 9], [5, 5.5, 9, 5.5], [9, 5, 5, 9], [20, 20, 30, 30], [-9, -9, -1, -1]],
+)
 def test_a_box_without_area_in_the_picture_pastes_nothing(box: list[float]) -> None:
     assert not paste_mask(np.ones((28, 28), np.float32), np.array(box, np.float32), 16, 16).any()
 

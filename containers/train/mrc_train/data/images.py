@@ -45,7 +45,7 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     except OSError as error:
         raise UnreadableImage(f"{path}: {error.strerror}") from None
     try:
-        image = cv2.imdecode(content, flags) if content.size else None
+        image = cv2.imdecode(content, flags)
     except cv2.error:
         image = None
     if image is None:
