@@ -17,6 +17,10 @@ Bitmap = NDArray[np.uint8]
 Polygons = list[NDArray[np.float64]]
 
 
+FARTHEST = 10
+"""In picture sizes: beyond, a polygon is unusable. pycocotools' memory grows with its reach."""
+
+
 class Rle(TypedDict):
     """COCO's compressed run lengths; ``counts`` is text, so that it goes into JSON as it is."""
 
@@ -30,7 +34,7 @@ Segmentation = Polygons | Rle
 def clean_segmentation(raw: Any, height: int, width: int) -> Segmentation | None:
     """The usable part of an annotation's ``segmentation`` in a picture of the given size.
 
-    Polygons of fewer than three points and those that are not finite numbers are left out; run lengths
+    Polygons of fewer than three points and those with points absurdly far away are left out; run lengths
     (plain or compressed) must fill the picture exactly, since pycocotools reads past them otherwise.
     Returns None when nothing usable is left.
     """
@@ -42,15 +46,19 @@ def clean_segmentation(raw: Any, height: int, width: int) -> Segmentation | None
 
 
 def _usable_polygons(raw: list[Any], height: int, width: int) -> Iterator[NDArray[np.float64]]:
+    farthest = FARTHEST * (height + width)
     for candidate in raw:
         try:
             polygon = np.asarray(candidate, np.float64)
         except (TypeError, ValueError):
             continue
-        if polygon.ndim == 1 and polygon.size >= 6 and polygon.size % 2 == 0 and np.isfinite(polygon).all():
-            # pycocotools' memory grows with the distance between points: keep a wild one within reach.
-            polygon[0::2] = polygon[0::2].clip(-width, 2 * width)
-            polygon[1::2] = polygon[1::2].clip(-height, 2 * height)
+        # Written so that not-a-number and infinity are too far as well.
+        if (
+            polygon.ndim == 1
+            and polygon.size >= 6
+            and polygon.size % 2 == 0
+            and np.abs(polygon).max() <= farthest
+        ):
             yield polygon
 
 
