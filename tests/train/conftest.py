@@ -1,6 +1,7 @@
 """Help for tests of graph-mode TensorFlow."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,13 @@ def run_graph() -> Callable[..., Any]:
 
 def _open_shape(value: np.ndarray) -> list[int | None]:
     return [None] * value.ndim if value.ndim < 2 else [None] * (value.ndim - 1) + [value.shape[-1]]
+
+
+@pytest.fixture(scope="session")
+def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn scenes of 64 x 64 pixels: 16 to train on, 4 to validate."""
+    from mrc_train import scenes
+
+    folder = tmp_path_factory.mktemp("scenes")
+    scenes.main([str(folder), "--train", "16", "--val", "4", "--size", "64"])
+    return folder

@@ -8,7 +8,7 @@ from typing import Any
 
 import cv2
 
-from mrc_train.checkpoints import newest_whole, replace
+from mrc_train.checkpoints import all_prefixes, newest_whole, replace
 from mrc_train.config import Config
 from mrc_train.data.coco import ImageRecord, Split
 from mrc_train.data.sharding import shard
@@ -23,7 +23,7 @@ from mrc_train.progress import ProgressReporter
 from mrc_train.ranks import Ranks
 from mrc_train.tfgraph import v1
 
-from tensorpack import Callback, ModelSaver  # isort: skip
+from tensorpack import Callback, JSONWriter, ModelSaver  # isort: skip
 
 
 class StepMonitor(Callback):
@@ -62,20 +62,32 @@ class StepMonitor(Callback):
     def _after_epoch(self) -> None:
         if self._reporter:
             self._reporter.paused()
+            self.trainer.monitors.put_scalar("images_per_second", self._reporter.images_per_second)
 
 
 class Checkpoints(ModelSaver):
-    """Saves model-<step> every ``period`` epochs and after the last; keeps the newest five."""
+    """Saves model-<step> every ``period`` epochs and after the last; keeps the newest five.
 
-    def __init__(self, period: int) -> None:
+    The epoch's entry in stats.json is written first: a run killed in between has no gap there.
+    """
+
+    def __init__(self, period: int, statistics: JSONWriter) -> None:
         super().__init__(max_to_keep=5, keep_checkpoint_every_n_hours=1_000_000)
         self._period = period
+        self._statistics = statistics
 
     def _before_train(self) -> None:
-        """tensorpack would write the whole graph at every start; nothing here reads it."""
+        """Adopt the checkpoints of earlier starts, so that they are counted among the five.
+
+        tensorpack's own method would write the whole graph at every start; nothing here reads it.
+        """
+        self.saver.recover_last_checkpoints(
+            [str(prefix) for prefix in all_prefixes(Path(self.checkpoint_dir))]
+        )
 
     def _trigger(self) -> None:
         if _due(self, self._period):
+            self._statistics.trigger()
             super()._trigger()
 
 

@@ -3,10 +3,14 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mrc_train.tfgraph import tf, v1
 
-_CHECKPOINT = re.compile(r"model-(\d+)\.index")
+_OF_TRAINING = re.compile(r"^(global_step|learning_rate|beta[12]_power)$|/(Momentum|Adam|Adam_1)$|^EMA/")
 
 
 def newest_whole(logdir: Path) -> Path | None:
@@ -14,11 +18,7 @@ def newest_whole(logdir: Path) -> Path | None:
 
     A checkpoint that was cut off while it was written is passed over.
     """
-    steps = sorted(
-        (int(m[1]) for f in logdir.glob("model-*.index") if (m := _CHECKPOINT.fullmatch(f.name))),
-        reverse=True,
-    )
-    return next((prefix for step in steps if is_whole(prefix := logdir / f"model-{step}")), None)
+    return next((prefix for prefix in reversed(all_prefixes(logdir)) if is_whole(prefix)), None)
 
 
 def is_whole(prefix: Path) -> bool:
@@ -27,7 +27,7 @@ def is_whole(prefix: Path) -> bool:
         reader = v1.train.NewCheckpointReader(str(prefix))
         for name in reader.get_variable_to_shape_map():
             reader.get_tensor(name)
-    except (tf.errors.OpError, ValueError, RuntimeError, SystemError):
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError):
         return False
     return True
 
@@ -37,23 +37,31 @@ def step_of(prefix: Path) -> int:
     return int(prefix.name.rpartition("-")[2])
 
 
-def rewind(logdir: Path, step: int) -> None:
-    """Cut stats.json back to ``step``, so that the run that goes on from there leaves no gap and no double.
+def all_prefixes(logdir: Path) -> list[Path]:
+    """Prefixes of all checkpoints of a run, oldest first, whole or not."""
+    return sorted((path.with_suffix("") for path in logdir.glob("model-*.index")), key=step_of)
 
-    Also points TensorFlow's ``checkpoint`` file at model-<step> when that is not the newest on disk.
-    """
+
+def rewind(logdir: Path, step: int) -> None:
+    """Cut stats.json back to ``step``: a run that goes on from there leaves no gap and no double in it."""
     stats = logdir / "stats.json"
     if stats.exists():
         entries = [entry for entry in json.loads(stats.read_text()) if entry["global_step"] <= step]
         replace(stats, json.dumps(entries))
-    if (logdir / f"model-{step}.index").exists():
-        for index in logdir.glob("model-*.index"):
-            if step_of(index.with_suffix("")) > step:
-                index.rename(index.with_suffix(".broken"))
-        kept = sorted((p.with_suffix("") for p in logdir.glob("model-*.index")), key=step_of)
-        v1.train.update_checkpoint_state(
-            str(logdir), kept[-1].name, [p.name for p in kept], save_relative_paths=True
-        )
+
+
+def load_weights(path: str) -> dict[str, NDArray[Any]]:
+    """Weights by variable name from an .npz or a checkpoint; what belongs to its training is left out.
+
+    That is the step, the learning rate and the optimizer's moments.
+    """
+    if path.endswith(".npz"):
+        with np.load(path) as archive:
+            found = {name.removesuffix(":0"): archive[name] for name in archive.files}
+    else:
+        reader = v1.train.NewCheckpointReader(path)
+        found = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    return {name: value for name, value in found.items() if not _OF_TRAINING.search(name)}
 
 
 def replace(path: Path, text: str) -> None:

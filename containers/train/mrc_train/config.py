@@ -40,6 +40,11 @@ def _as_range(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
 
+def _none_by_name(value: Any) -> Any:
+    """``NORM=None`` means the choice of that name."""
+    return "None" if value is None else value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 EdgeRange = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_as_range)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -72,8 +77,8 @@ class Backbone(_Section):
     CHANNELS: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
         (64, 128, 256, 512), description="Ours. Base channels of each stage; the stem has the first's."
     )
-    NORM: Literal["FreezeBN", "SyncBN", "BN", "GN", "None"] = Field(
-        "FreezeBN", description="Normalisation. BN (ours): statistics of one rank's batch."
+    NORM: Annotated[Literal["FreezeBN", "SyncBN", "BN", "GN", "None"], BeforeValidator(_none_by_name)] = (
+        Field("FreezeBN", description="Normalisation. BN (ours): statistics of one rank's batch.")
     )
     FREEZE_AT: Literal[0, 1, 2] = Field(2, description="How many stages, the stem first, are not trained.")
     FREEZE_AFFINE: bool = Field(False, description="Do not train scale and offset of normalisation layers.")
@@ -167,7 +172,9 @@ class Fpn(_Section):
         (4, 8, 16, 32, 64), description="Stride of each level, pixels."
     )
     NUM_CHANNEL: PositiveInt = Field(256, description="Channels of every level.")
-    NORM: Literal["None", "GN"] = Field("None", description="Normalisation in the pyramid.")
+    NORM: Annotated[Literal["None", "GN"], BeforeValidator(_none_by_name)] = Field(
+        "None", description="Normalisation in the pyramid."
+    )
     CANONICAL_SIZE: PositiveFloat = Field(
         224.0, description="Ours. RoI size that is pooled from stride 16 (Eq. 1 of the FPN paper)."
     )

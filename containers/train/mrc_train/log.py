@@ -18,17 +18,22 @@ _USELESS = re.compile(
 )
 
 
-def to_console() -> None:
-    """Our lines go to stdout; of tensorpack's only the warnings that mean something."""
-    ours = logging.StreamHandler(sys.stdout)
-    ours.setFormatter(logging.Formatter("%(message)s"))
-    log.addHandler(ours)
-    log.setLevel(logging.INFO)
+def quiet_tensorpack() -> None:
+    """Of tensorpack's lines, only warnings that mean something reach the console."""
     disable_layer_logging()
     theirs = logging.getLogger("tensorpack")
     theirs.addFilter(lambda record: not _USELESS.search(str(record.msg)))
     for handler in theirs.handlers:
         handler.setLevel(logging.WARNING)
+
+
+def to_console() -> None:
+    """Our lines go to stdout."""
+    quiet_tensorpack()
+    ours = logging.StreamHandler(sys.stdout)
+    ours.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(ours)
+    log.setLevel(logging.INFO)
 
 
 def to_folder(folder: Path) -> None:

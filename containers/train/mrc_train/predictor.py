@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrc_train.checkpoints import is_whole, newest_whole
+from mrc_train.checkpoints import is_whole, load_weights, newest_whole
 from mrc_train.config import Config, parse
 from mrc_train.data.coco import Categories
 from mrc_train.errors import RunFolderError
 from mrc_train.evaluation.detections import Detections
 from mrc_train.inference import detect
+from mrc_train.log import quiet_tensorpack
 from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
 from mrc_train.tfgraph import tf, v1
 
@@ -34,6 +35,7 @@ class Predictor:
         self.cfg = cfg
         self.categories = categories
         self.checkpoint = checkpoint
+        quiet_tensorpack()
         model = MaskRCNN(cfg, categories.num_classes)
         self._output_names = model.output_names
         self._graph = tf.Graph()
@@ -41,7 +43,7 @@ class Predictor:
             self._run = OfflinePredictor(
                 PredictConfig(
                     model=model,
-                    session_init=SmartInit(str(checkpoint)),
+                    session_init=SmartInit(load_weights(str(checkpoint))),
                     input_names=INFERENCE_INPUTS,
                     output_names=self._output_names,
                 )

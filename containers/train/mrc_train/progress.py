@@ -73,15 +73,23 @@ class ProgressReporter:
         """The time until the next step is not training: an evaluation, a checkpoint."""
         self._last_step_at = None
 
+    @property
+    def images_per_second(self) -> float:
+        """Over the last hundred steps; 0 before the second."""
+        seconds = self._seconds_per_step()
+        return round(self._images_per_step / seconds, 2) if seconds else 0.0
+
+    def _seconds_per_step(self) -> float:
+        return sum(self._seconds) / len(self._seconds) if self._seconds else 0.0
+
     def _report(self, step: int, epoch: int) -> Progress:
-        seconds = sum(self._seconds) / len(self._seconds) if self._seconds else 0.0
         return Progress(
             step=step,
             steps=self._steps,
             epoch=epoch,
             epochs=self._epochs,
             loss=sum(self._losses) / len(self._losses),
-            images_per_second=round(self._images_per_step / seconds, 2) if seconds else 0.0,
-            eta_seconds=round((self._steps - step) * seconds),
+            images_per_second=self.images_per_second,
+            eta_seconds=round((self._steps - step) * self._seconds_per_step()),
             time=datetime.now(UTC).isoformat(timespec="seconds"),
         )

@@ -60,8 +60,9 @@ def _prepare_open_mpi() -> None:
     if "OMPI_COMM_WORLD_SIZE" not in os.environ and own.exists():
         # Without mpirun it looks for itself in the folder where it was built.
         os.environ.setdefault("OPAL_PREFIX", sys.prefix)
-    # UCX, which comes with Open MPI, would catch signals that TensorFlow catches and warns about.
+    # Open MPI and UCX, which comes with it, would catch signals that TensorFlow catches and warns about.
     os.environ.setdefault("UCX_ERROR_SIGNALS", "")
+    os.environ.setdefault("OMPI_MCA_opal_signal", "")
     # TensorFlow exports an hwloc of its own. Bound to that one later, Open MPI crashes in MPI_Finalize: all
     # of its symbols are bound now, and not shown to TensorFlow.
     ctypes.CDLL(str(own) if own.exists() else LIBRARY, mode=os.RTLD_NOW | os.RTLD_LOCAL)

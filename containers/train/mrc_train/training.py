@@ -18,11 +18,11 @@ from mrc_train.model.detector import MaskRCNN
 from mrc_train.progress import ProgressReporter
 from mrc_train.ranks import Ranks
 from mrc_train.schedule import LearningRate, steps_per_epoch
+from mrc_train.tfgraph import v1
 
 from tensorpack import TrainConfig, launch_train_with_config  # isort: skip
 from tensorpack import callbacks as tensorpack_callbacks  # isort: skip
 from tensorpack.tfutils import SmartInit  # isort: skip
-from tensorpack.utils import fix_rng_seed  # isort: skip
 
 
 def train(
@@ -64,7 +64,7 @@ def train(
         f"{(ranks.rank + 1) * batch - 1} of every {total_batch} in the order of seed {cfg.TRAIN.SEED}"
     )
 
-    fix_rng_seed(cfg.TRAIN.SEED)
+    v1.set_random_seed(cfg.TRAIN.SEED)
     trainer = session.trainer_for(cfg)
     model = MaskRCNN(cfg, data.categories.num_classes, rate, ranks.rank)
     flow = session.NumberedFlow(training_flow(cfg, data.records, ranks.rank, ranks.size, start), start)
@@ -72,9 +72,14 @@ def train(
     callbacks: list[Any] = [StepMonitor(reporter if chief else None, logdir)]
     if validation and cfg.TRAIN.EVAL_PERIOD:
         callbacks.append(Evaluation(validation, ranks, cfg, model.output_names, logdir))
+    monitors: list[Any] = []
     if chief:
-        callbacks.append(Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD))
-    initial = str(checkpoint) if checkpoint else weights
+        statistics = tensorpack_callbacks.JSONWriter()
+        monitors = [tensorpack_callbacks.TFEventWriter(), statistics]
+        callbacks.append(Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD, statistics))
+    initial = SmartInit(str(checkpoint)) if checkpoint else None
+    if weights and not checkpoint:
+        initial = SmartInit(checkpoints.load_weights(weights), ignore_mismatch=True)
     launch_train_with_config(
         TrainConfig(
             model=model,
@@ -89,11 +94,9 @@ def train(
                     else []
                 ),
             ],
-            monitors=[tensorpack_callbacks.TFEventWriter(), tensorpack_callbacks.JSONWriter()]
-            if chief
-            else [],
+            monitors=monitors,
             session_config=session.session_config(),
-            session_init=SmartInit(initial, ignore_mismatch=not checkpoint) if chief and initial else None,
+            session_init=initial if chief else None,
             steps_per_epoch=per_epoch,
             starting_epoch=start // per_epoch + 1,
             max_epoch=epochs,

@@ -5,13 +5,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from mrc_train.config import Backbone
+from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf, v1  # before tensorpack, which needs its shims
 
 from tensorpack.models import BatchNorm, Conv2D, MaxPooling, layer_register  # isort: skip
 from tensorpack.tfutils import argscope  # isort: skip
 from tensorpack.tfutils.varreplace import custom_getter_scope, freeze_variables  # isort: skip
 
-Tensor = Any
 GROUPS = 32
 """Groups of group normalisation (Wu & He 2018, table 3)."""
 

@@ -12,8 +12,8 @@ from mrc_train.model.backbone import ResNet, preprocess
 from mrc_train.model.fpn import feature_pyramid
 from mrc_train.model.heads import box_head, mask_head, rpn_head
 from mrc_train.model.rois import SampledRois, sample_rois
+from mrc_train.ops import Tensor, losses
 from mrc_train.ops import boxes as box_ops
-from mrc_train.ops import losses
 from mrc_train.ops.mask_targets import crop_mask_targets
 from mrc_train.ops.nms import batched_nms
 from mrc_train.ops.roi_align import multilevel_roi_align
@@ -24,8 +24,6 @@ from tensorpack import ModelDesc  # isort: skip
 from tensorpack.models import l2_regularizer, regularize_cost  # isort: skip
 from tensorpack.tfutils import gradproc, optimizer  # isort: skip
 from tensorpack.tfutils.summary import add_moving_summary  # isort: skip
-
-Tensor = Any
 
 BOX_RESOLUTION = 7
 MASK_RESOLUTION = 14

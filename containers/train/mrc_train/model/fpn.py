@@ -1,15 +1,13 @@
 """Feature pyramid network (Lin et al. 2017)."""
 
-from typing import Any
 
 from mrc_train.config import Fpn
 from mrc_train.model.backbone import GroupNorm
+from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf, v1
 
 from tensorpack.models import Conv2D, MaxPooling  # isort: skip
 from tensorpack.tfutils import argscope  # isort: skip
-
-Tensor = Any
 
 
 def feature_pyramid(features: list[Tensor], settings: Fpn) -> list[Tensor]:

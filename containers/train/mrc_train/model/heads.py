@@ -4,12 +4,11 @@ from typing import Any
 
 from mrc_train.config import Config
 from mrc_train.model.backbone import GroupNorm
+from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf, v1
 
 from tensorpack.models import Conv2D, Conv2DTranspose, FullyConnected  # isort: skip
 from tensorpack.tfutils import argscope  # isort: skip
-
-Tensor = Any
 
 
 def _normal(stddev: float) -> Any:

@@ -4,9 +4,10 @@ Shapes: B images, A anchors over all levels, P proposals, S sampled anchors, G g
 (padded). Boxes are float32 x1, y1, x2, y2 in pixels of the resized image.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mrc_train.config import Config
+from mrc_train.ops import Tensor
 from mrc_train.ops import anchors as anchor_ops
 from mrc_train.ops import boxes as box_ops
 from mrc_train.ops.matcher import FOREGROUND, match
@@ -14,7 +15,6 @@ from mrc_train.ops.nms import batched_nms
 from mrc_train.ops.sampler import sample
 from mrc_train.tfgraph import tf
 
-Tensor = Any
 UNIT_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 CROWD = -1
 """Label of a crowd region in ``gt_labels``; 0 is padding."""
@@ -101,15 +101,17 @@ def rpn_targets(
     """
     batch = tf.shape(gt_boxes)[0]
     tiled = tf.tile(anchors[None], [batch, 1, 1])
+    centre_x, centre_y = (tiled[..., 0] + tiled[..., 2]) / 2, (tiled[..., 1] + tiled[..., 3]) / 2
+    ignored = (centre_y > image_size[:, None, 0]) | (centre_x > image_size[:, None, 1])
+    iou = box_ops.pairwise_iou(tiled, gt_boxes)
     matched, labels = match(
-        box_ops.pairwise_iou(tiled, gt_boxes),
+        # An anchor in the padding must not be any object's best one.
+        tf.where(tf.broadcast_to(ignored[..., None], tf.shape(iou)), tf.zeros_like(iou), iou),
         gt_labels > 0,
         cfg.RPN.NEGATIVE_ANCHOR_THRESH,
         cfg.RPN.POSITIVE_ANCHOR_THRESH,
         keep_best_per_gt=True,
     )
-    centre_x, centre_y = (tiled[..., 0] + tiled[..., 2]) / 2, (tiled[..., 1] + tiled[..., 3]) / 2
-    ignored = (centre_y > image_size[:, None, 0]) | (centre_x > image_size[:, None, 1])
     if cfg.RPN.CROWD_OVERLAP_THRESH <= 1:
         in_crowd = box_ops.pairwise_overlap_of_first(tiled, gt_boxes) > cfg.RPN.CROWD_OVERLAP_THRESH
         ignored |= tf.reduce_any(in_crowd & tf.equal(gt_labels, CROWD)[:, None], axis=-1)

@@ -3,16 +3,15 @@
 Shapes: B images, P proposals, G ground-truth boxes (padded), S sampled regions an image, N = B * S.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mrc_train.config import Config
 from mrc_train.model.proposals import Proposals
+from mrc_train.ops import Tensor
 from mrc_train.ops import boxes as box_ops
 from mrc_train.ops.matcher import FOREGROUND, match
 from mrc_train.ops.sampler import sample
 from mrc_train.tfgraph import tf
-
-Tensor = Any
 
 
 class SampledRois(NamedTuple):

@@ -1,0 +1,31 @@
+"""``mrc-train``, but each rank writes its own trainable variables at the end of every epoch.
+
+The trainer's broadcast at the end of an epoch is off: it would make the ranks equal whatever they did.
+"""
+
+import sys
+from pathlib import Path
+
+from mrc_train.ranks import MpiRanks
+
+ranks = MpiRanks()
+
+import numpy as np  # noqa: E402
+from mrc_train.callbacks import StepMonitor  # noqa: E402
+from mrc_train.tfgraph import v1  # noqa: E402
+from mrc_train.train import main  # noqa: E402
+from tensorpack import HorovodTrainer  # noqa: E402
+
+
+def dump(monitor: StepMonitor) -> None:
+    variables = v1.trainable_variables()
+    values = v1.get_default_session().run(variables)
+    logdir = Path(sys.argv[sys.argv.index("--logdir") + 1])
+    np.savez(
+        logdir / f"rank-{ranks.rank}.npz", **{v.op.name: x for v, x in zip(variables, values, strict=True)}
+    )
+
+
+StepMonitor._after_epoch = dump
+HorovodTrainer.BROADCAST_EVERY_EPOCH = property(lambda self: False, lambda self, value: None)
+main()

@@ -1,0 +1,293 @@
+"""Whole training runs: two ranks, resuming, what stops a run."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from mrc_train.config import Config
+
+EVERYTHING_SAMPLED = (
+    "RPN.BATCH_PER_IM=6000",
+    "RPN.FG_RATIO=1",
+    "FRCNN.BATCH_PER_IM=200",
+    "FRCNN.FG_RATIO=1",
+    "PREPROC.AUGMENT=none",
+)
+"""Leaves nothing to chance, so that one process and two ranks have the same samples."""
+
+
+def variables(checkpoint: Path) -> dict[str, np.ndarray]:
+    from mrc_train.tfgraph import v1
+
+    reader = v1.train.NewCheckpointReader(str(checkpoint))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def from_weights(run: Path) -> tuple[str, ...]:
+    """Settings of two steps from the weights of a finished run: ranks and processes start alike."""
+    return (
+        f"BACKBONE.WEIGHTS={run / 'model-6'}",
+        "TRAIN.STEPS_PER_EPOCH=2",
+        "TRAIN.LR_EPOCH_SCHEDULE=[(1, None)]",
+        "TRAIN.BASE_LR=0.02",
+    )
+
+
+@pytest.fixture(scope="module")
+def two_ranks(
+    tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path, finished: Path
+) -> tuple[Path, str]:
+    """Folder and output of two steps by two ranks of one picture each."""
+    logdir = tmp_path_factory.mktemp("two-ranks")
+    program = ["python", Path(__file__).with_name("dump_ranks.py")]
+    done = tiny.train_two_ranks(program, logdir, tiny_scenes, *from_weights(finished), *EVERYTHING_SAMPLED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return logdir, done.stdout
+
+
+def test_two_ranks_see_different_pictures_of_one_order(two_ranks: tuple[Path, str]) -> None:
+    _, output = two_ranks
+    assert "rank 0 of 2" in output and "pictures 0 to 0 of every 2 in the order of seed 0" in output
+    assert "rank 1 of 2" in output and "pictures 1 to 1 of every 2 in the order of seed 0" in output
+
+
+def test_the_parameters_of_both_ranks_are_equal_bit_by_bit(two_ranks: tuple[Path, str]) -> None:
+    first, second = (np.load(two_ranks[0] / f"rank-{rank}.npz") for rank in (0, 1))
+    assert len(first.files) > 30
+    for name in first.files:
+        assert first[name].tobytes() == second[name].tobytes(), name
+
+
+def test_two_ranks_of_one_picture_learn_what_one_process_learns_from_both(
+    two_ranks: tuple[Path, str], tiny_scenes: Path, finished: Path, tmp_path: Path
+) -> None:
+    settings = ("TRAIN.BATCH_SIZE_PER_GPU=2", *from_weights(finished), *EVERYTHING_SAMPLED)
+    done = tiny.train(tmp_path, tiny_scenes, *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    joint, shared = variables(tmp_path / "model-2"), np.load(two_ranks[0] / "rank-0.npz")
+    initial_to_final = 0.0
+    for name in shared.files:
+        np.testing.assert_allclose(shared[name], joint[name], atol=2e-6, err_msg=name)
+        initial_to_final = max(initial_to_final, float(np.abs(joint[f"{name}/Momentum"]).max()))
+    assert initial_to_final > 1e-2, "nothing was learned: the comparison says nothing"
+
+
+def test_a_run_interrupted_after_an_epoch_ends_as_one_that_was_not(tiny_scenes: Path, tmp_path: Path) -> None:
+    settings = (
+        "TRAIN.STEPS_PER_EPOCH=3",
+        "TRAIN.BASE_LR=0.05",
+        "TRAIN.BATCH_SIZE_PER_GPU=2",
+        "TRAIN.EVAL_PERIOD=0",
+    )
+    for logdir, epochs in (("whole", 2), ("halves", 1), ("halves", 2)):
+        done = tiny.train(
+            tmp_path / logdir, tiny_scenes, *settings, f"TRAIN.LR_EPOCH_SCHEDULE=[({epochs}, None)]"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "going on from" in done.stdout
+    whole, halves = (variables(tmp_path / logdir / "model-6") for logdir in ("whole", "halves"))
+    assert whole.keys() == halves.keys()
+    for name, value in whole.items():
+        np.testing.assert_allclose(halves[name], value, atol=1e-5, err_msg=name)
+
+
+def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny_scenes: Path, tmp_path: Path) -> None:
+    settings = (*tiny.SETTINGS, "TRAIN.STEPS_PER_EPOCH=4", "TRAIN.LR_EPOCH_SCHEDULE=[(5, None)]")
+    command = [
+        str(tiny.BIN / "mrc-train"),
+        "--logdir",
+        str(tmp_path),
+        "--config",
+        f"DATA.BASEDIR={tiny_scenes}",
+        *settings,
+    ]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "model-8.index").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    # A checkpoint that the kill cut off: its data end too early.
+    newest = max(tmp_path.glob("model-*.index"), key=lambda path: int(path.stem.split("-")[1]))
+    for suffix in (".index", ".data-00000-of-00001"):
+        content = newest.with_suffix(suffix).read_bytes()
+        (tmp_path / f"model-99{suffix}").write_bytes(
+            content[: len(content) - (100 if "data" in suffix else 0)]
+        )
+
+    done = tiny.train(tmp_path, tiny_scenes, *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"going on from {newest.with_suffix('')}" in done.stdout
+    steps = [entry["global_step"] for entry in json.loads((tmp_path / "stats.json").read_text())]
+    assert steps == [4, 8, 12, 16, 20]
+    assert (tmp_path / "model-20.index").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> Path:
+    """Folder of a finished run of two epochs."""
+    logdir = tmp_path_factory.mktemp("finished")
+    done = tiny.train(logdir, tiny_scenes, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return logdir
+
+
+def test_a_run_leaves_its_progress_statistics_and_settings(finished: Path) -> None:
+    progress = json.loads((finished / "progress.json").read_text())
+    assert (progress["step"], progress["steps"], progress["epoch"], progress["epochs"]) == (6, 6, 2, 2)
+    assert progress["eta_seconds"] == 0
+    stats = json.loads((finished / "stats.json").read_text())
+    assert [(entry["epoch_num"], entry["global_step"]) for entry in stats] == [(1, 3), (2, 6)]
+    assert stats[-1].keys() >= {
+        "loss/total",
+        "loss/mask",
+        "learning_rate",
+        "images_per_second",
+        "bbox/AP50",
+        "segm/AP",
+    }
+    assert Config.from_yaml((finished / "config.yaml").read_text()).FPN.NUM_CHANNEL == 16
+    assert json.loads((finished / "result" / "val2017-6.json").read_text()) is not None
+
+
+def test_tensorboard_gets_losses_speed_ap_and_a_picture(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(finished))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) >= {"loss/total", "learning_rate", "images_per_second", "bbox/AP50"}
+    assert events.Tags()["images"] == ["detections/val2017"]
+    assert [event.step for event in events.Images("detections/val2017")] == [3, 6]
+
+
+def test_a_finished_run_says_so_and_changes_nothing(finished: Path, tiny_scenes: Path) -> None:
+    before = (finished / "stats.json").read_bytes()
+    done = tiny.train(finished, tiny_scenes, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
+    assert done.returncode == 0
+    assert "has all 6 steps" in done.stdout
+    assert (finished / "stats.json").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_pictures_and_checkpoint(
+    tiny_scenes: Path, tmp_path: Path
+) -> None:
+    settings = (
+        "TRAIN.STEPS_PER_EPOCH=1",
+        "TRAIN.LR_EPOCH_SCHEDULE=[(30, None)]",
+        "TRAIN.BASE_LR=1e30",
+        "TRAIN.EVAL_PERIOD=0",
+    )
+    done = tiny.train(tmp_path, tiny_scenes, *settings)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("mrc-train: error: the loss is")
+    assert "at step" in last and "images [" in last and f"{tmp_path}/model-" in last
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_another_run_writes_to_is_refused(tiny_scenes: Path, tmp_path: Path) -> None:
+    import fcntl
+
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = tiny.train(tmp_path, tiny_scenes)
+    assert done.returncode == 1
+    assert (
+        done.stderr
+        == f"mrc-train: error: {tmp_path}: another run writes here; stop it, or give this one a folder of its own\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["TRAIN.BASELR=1"], "TRAIN.BASELR: no such setting. Did you mean TRAIN.BASE_LR?"),
+        (["TRAIN.BASE_LR=fast"], "TRAIN.BASE_LR='fast': input should be a valid number"),
+        (
+            ["DATA.BASEDIR=/nowhere"],
+            "/nowhere/annotations/instances_train2017.json: No such file or directory",
+        ),
+        (["BACKBONE.WEIGHTS=/nowhere/R50.npz"], "/nowhere/R50.npz: no such weights"),
+        (["MODE_FPN=False"], "MODE_FPN=False: models without a feature pyramid are not written yet"),
+    ],
+)
+def test_a_mistake_in_the_settings_is_one_line_before_the_first_step(
+    settings: list[str], message: str, tiny_scenes: Path, tmp_path: Path
+) -> None:
+    done = tiny.train(tmp_path, tiny_scenes, *settings)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"mrc-train: error: {message}"), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_predict_draws_what_it_finds(finished: Path, tiny_scenes: Path, tmp_path: Path) -> None:
+    import cv2
+
+    picture = next((tiny_scenes / "val2017").iterdir())
+    threshold = "TEST.RESULT_SCORE_THRESH_VIS=0"
+    done = tiny.run(
+        "mrc-predict", "--load", finished, "--predict", picture, "--output", tmp_path, "--config", threshold
+    )
+    assert done.returncode == 0, done.stderr
+    drawn = tmp_path / f"{picture.stem}-detections.png"
+    assert done.stdout.startswith(f"{drawn}: ")
+    assert cv2.imread(str(drawn)) is not None
+
+
+def test_evaluate_gives_the_metrics_that_training_reported(finished: Path, tmp_path: Path) -> None:
+    done = tiny.run("mrc-predict", "--load", finished, "--evaluate", tmp_path / "out.json")
+    assert done.returncode == 0, done.stderr
+    reported = json.loads((finished / "stats.json").read_text())[-1]
+    printed = {line.split()[1]: float(line.split()[2]) for line in done.stdout.splitlines()}
+    assert printed["bbox/AP50"] == pytest.approx(reported["bbox/AP50"], abs=1e-4)
+    assert printed["segm/AP"] == pytest.approx(reported["segm/AP"], abs=1e-4)
+
+
+def test_an_exported_model_gives_the_same_detections_without_this_package(
+    finished: Path, tiny_scenes: Path, tmp_path: Path
+) -> None:
+    exported = tmp_path / "model"
+    assert tiny.run("mrc-predict", "--load", finished, "--export", exported).returncode == 0
+    script = tmp_path / "serve.py"
+    script.write_text(
+        "import sys, numpy as np, tensorflow as tf\n"
+        "run = tf.saved_model.load(sys.argv[1]).signatures['serving_default']\n"
+        "image = tf.constant(np.load(sys.argv[2]))\n"
+        "out = run(image=image, image_size=tf.constant([[64.0, 64.0]]))\n"
+        "np.savez(sys.argv[3], **{k: v.numpy() for k, v in out.items()})\n"
+    )
+    import cv2
+    from mrc_train.predictor import Predictor
+
+    picture = cv2.imread(str(next((tiny_scenes / "val2017").iterdir())))
+    np.save(tmp_path / "image.npy", picture[None])
+    subprocess.run(
+        [sys.executable, script, exported, tmp_path / "image.npy", tmp_path / "out.npz"],
+        check=True,
+        capture_output=True,
+    )
+    ours, served = Predictor.load(finished)(picture), np.load(tmp_path / "out.npz")
+    np.testing.assert_allclose(served["boxes"], ours.boxes, atol=1e-3)
+    np.testing.assert_allclose(served["scores"], ours.scores, atol=1e-5)
+    np.testing.assert_allclose(served["masks"], ours.masks, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda folder: None, "{folder}: no such checkpoint; give the run's folder or model-<step> in it"),
+        (lambda folder: folder.mkdir(), "{folder}: no whole checkpoint here; has the run saved one yet?"),
+    ],
+)
+def test_predict_says_in_one_line_what_it_cannot_load(make, message: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    make(folder)
+    done = tiny.run("mrc-predict", "--load", folder, "--evaluate", tmp_path / "out.json")
+    assert done.returncode == 1
+    assert done.stderr == f"mrc-predict: error: {message.format(folder=folder)}\n"

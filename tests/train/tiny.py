@@ -1,0 +1,75 @@
+"""A model and a data set so small that a whole training takes seconds."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+
+SETTINGS = (
+    "BACKBONE.BLOCK=basic",
+    "BACKBONE.RESNET_NUM_BLOCKS=(1,1,1,1)",
+    "BACKBONE.CHANNELS=(8,8,16,16)",
+    "BACKBONE.NORM=None",
+    "BACKBONE.FREEZE_AT=0",
+    "FPN.NUM_CHANNEL=16",
+    "FPN.FRCNN_FC_HEAD_DIM=32",
+    "FPN.CANONICAL_SIZE=56",
+    "MRCNN.HEAD_DIM=16",
+    "MRCNN.NUM_CONV=1",
+    "RPN.ANCHOR_SIZES=(8,16,32,48,64)",
+    "RPN.TRAIN_PER_LEVEL_NMS_TOPK=30",
+    "RPN.TEST_PER_LEVEL_NMS_TOPK=30",
+    "RPN.BATCH_PER_IM=32",
+    "FRCNN.BATCH_PER_IM=16",
+    "PREPROC.TRAIN_SHORT_EDGE_SIZE=64",
+    "PREPROC.TEST_SHORT_EDGE_SIZE=64",
+    "PREPROC.MAX_SIZE=64",
+    "DATA.NUM_WORKERS=1",
+    "TRAIN.WARMUP=0",
+    "TRAIN.CHECKPOINT_PERIOD=1",
+    "TRAIN.EVAL_PERIOD=1",
+)
+
+
+def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A program of this environment, by name, with its output as text."""
+    import os
+
+    program, *arguments = map(str, command)
+    path = f"{BIN}:{os.environ['PATH']}"
+    return subprocess.run(
+        [str(BIN / program), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "PATH": path, **environment},
+    )
+
+
+def train(logdir: Path, data: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    """``mrc-train`` as one process."""
+    return run("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *SETTINGS, *settings)
+
+
+def train_two_ranks(
+    program: Sequence[str | Path], logdir: Path, data: Path, *settings: str
+) -> subprocess.CompletedProcess[str]:
+    """A trainer under ``mpirun`` with two ranks."""
+    return run(
+        *(
+            "mpirun",
+            "--allow-run-as-root",
+            "--bind-to",
+            "none",
+            "--oversubscribe",
+            "-np",
+            "2",
+            "--tag-output",
+        ),
+        *program,
+        *("--logdir", logdir, "--config", "TRAINER=horovod", f"DATA.BASEDIR={data}", *SETTINGS),
+        *settings,
+        OMPI_MCA_mpi_yield_when_idle="1",
+    )
