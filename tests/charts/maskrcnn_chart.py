@@ -116,9 +116,9 @@ def check_job(job: dict[str, Any], version: str = "1.34") -> None:
         template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": job["metadata"]}
         kubernetes_validate.validate(template | {"template": replica["template"]}, version, strict=True)
         for container in replica["template"]["spec"]["containers"]:
-            # What the schema does not say and Helm 4's server-side apply refuses.
-            for key in ("env", "ports"):
-                names = [entry["name"] for entry in container.get(key, [])]
+            # What the schema does not say and the API server or Helm 4's server-side apply refuses.
+            for key, of in (("env", "name"), ("ports", "name"), ("volumeMounts", "mountPath")):
+                names = [entry[of] for entry in container.get(key, [])]
                 assert len(names) == len(set(names)), f"duplicates in {key}: {names}"
 
 

@@ -112,6 +112,7 @@ def test_a_value_reaches_the_trainer_as_it_was_written(value: dict[str, Any], ke
     [
         ("A.B=1", ["A.B=1"]),
         ("A.B=[1, 2]  C_D=x\nE=('f', 'G=1')", ["A.B=[1, 2]", "C_D=x", "E=('f', 'G=1')"]),
+        ("A.B=two Words C=3", ["A.B=two Words", "C=3"]),
         (["A.B=1", " C=two words "], ["A.B=1", "C=two words"]),
         ("", []),
         ([], []),

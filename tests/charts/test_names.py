@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from maskrcnn_chart import run
+from maskrcnn_chart import check_job, run
 
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")  # RFC 1035, which the operator asks for
 
@@ -16,6 +16,9 @@ RELEASES = [
     "nine-and-forty-characters-of-a-release-name-xyz-1",
     "1" * 53,
     "a" + "-" * 51 + "b",
+    "null",
+    "true",
+    "1e3",
 ]
 
 
@@ -24,7 +27,9 @@ RELEASES = [
     "values", [{}, {"run": "second"}, {"name": "n" * 63}, {"name": "ab", "run": "r" * 40}]
 )
 def test_pods_and_services_of_any_release_have_legal_names(release: str, values: dict[str, str]) -> None:
-    name = run(release=release, **values).name
+    rendered = run(release=release, **values)
+    check_job(rendered.job)
+    name = rendered.name
     for derived in (
         name,
         f"{name}-worker-9999999",

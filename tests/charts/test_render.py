@@ -134,6 +134,16 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
         lambda r: (r.pod("Worker")["volumes"][-1], mounts(r)["shm"]),
         ({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "3620Mi"}}, "/dev/shm"),
     ),
+    "shared memory without a node group": (
+        {},
+        lambda r: r.pod("Worker")["volumes"][-1]["emptyDir"]["sizeLimit"],
+        "8Gi",
+    ),
+    "and on cpu": (
+        {"device": "cpu"},
+        lambda r: r.pod("Worker")["volumes"][-1]["emptyDir"]["sizeLimit"],
+        "1Gi",
+    ),
     "shared memory by hand": (
         {"node_group": "g4dn", "gpus": 1, "gpus_per_node": 1, "shm": "2Gi"},
         lambda r: r.pod("Worker")["volumes"][-1]["emptyDir"]["sizeLimit"],

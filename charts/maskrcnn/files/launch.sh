@@ -49,8 +49,8 @@ for host in "${hosts[@]+"${hosts[@]}"}"; do
   waits+=($!)
 done
 silent=0
-for wait in "${waits[@]+"${waits[@]}"}"; do
-  wait "$wait" || silent=$((silent + 1))
+for pid in "${waits[@]+"${waits[@]}"}"; do
+  wait "$pid" || silent=$((silent + 1))
 done
 if ((silent)); then
   say "$silent of ${#hosts[@]} workers do not answer. Their pods and events: kubectl describe pod -l training.kubeflow.org/job-role=worker"

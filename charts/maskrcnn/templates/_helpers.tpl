@@ -34,7 +34,7 @@ Argument: dict "text" and "max", the length; a longer text keeps a hash of what 
 {{/* Labels that select the pods of a component, fixed for the life of a release. Argument: dict "root", "component". */}}
 {{- define "mrc.selectorLabels" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 

@@ -118,18 +118,18 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- $dataFs := include "maskrcnn.dataFs" .root -}}
 - name: {{ $sharedFs }}
   persistentVolumeClaim:
-    claimName: {{ include "mrc.sharedClaim" .root }}
+    claimName: {{ include "mrc.sharedClaim" .root | quote }}
 {{- $dataClaim := include "maskrcnn.dataClaim" .root }}
 {{- if ne $dataFs $sharedFs }}
 - name: {{ $dataFs }}
   persistentVolumeClaim:
-    claimName: {{ $dataClaim }}
+    claimName: {{ $dataClaim | quote }}
 {{- end }}
 {{- with .shm }}
 - name: shm
   emptyDir:
     medium: Memory
-    sizeLimit: {{ . }}
+    sizeLimit: {{ . | quote }}
 {{- end }}
 {{- end -}}
 

@@ -13,7 +13,7 @@ runPolicy:
     # The launcher is created when the workers are ready, so the gang is the workers alone.
     minAvailable: {{ include "maskrcnn.workers" . }}
     {{- with $m.priority_class }}
-    priorityClass: {{ . }}
+    priorityClass: {{ . | quote }}
     {{- end }}
   {{- end }}
 mpiReplicaSpecs:
@@ -106,7 +106,7 @@ metadata:
 {{- define "maskrcnn.podSpec" -}}
 automountServiceAccountToken: false
 {{- with .Values.maskrcnn.priority_class }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with include "maskrcnn.podSecurityContext" . | fromYaml }}
 securityContext:
@@ -117,10 +117,10 @@ securityContext:
 {{/* What both containers have in common. */}}
 {{- define "maskrcnn.container" -}}
 {{- $m := .Values.maskrcnn -}}
-image: {{ required "maskrcnn.image is not set. Give the image of the trainer, for example --set maskrcnn.image=<registry>/<name>:<tag>" $m.image }}
+image: {{ required "maskrcnn.image is not set. Give the image of the trainer, for example --set maskrcnn.image=<registry>/<name>:<tag>" $m.image | quote }}
 imagePullPolicy: {{ $m.image_pull_policy }}
 {{- with $m.working_dir }}
-workingDir: {{ . }}
+workingDir: {{ . | quote }}
 {{- end }}
 {{- with include "maskrcnn.containerSecurityContext" . | fromYaml }}
 securityContext:

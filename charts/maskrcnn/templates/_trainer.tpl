@@ -66,11 +66,11 @@ from names further up.
 - name: DATA_FS
   value: /{{ include "maskrcnn.dataFs" . }}
 - name: RUN_DIR
-  value: {{ include "maskrcnn.runDir" . }}
+  value: {{ include "maskrcnn.runDir" . | quote }}
 - name: SSH_OPTIONS
   value: {{ include "maskrcnn.sshOptions" . | quote }}
 {{- range $name, $value := include "maskrcnn.environment" . | fromYaml }}
-- name: {{ $name }}
+- name: {{ $name | quote }}
 {{- if kindIs "map" $value }}
 {{ toYaml $value | indent 2 }}
 {{- else }}
