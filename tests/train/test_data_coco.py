@@ -104,6 +104,7 @@ def setting(where: str, index: int, **values: Any) -> Callable[[Content], None]:
         (setting("categories", 1, name=None), "category number 2 has name=None where a text belongs"),
         (setting("annotations", 1, image_id=99), "number 2 (id 2) is of image 99, which is not in 'images'"),
         (setting("annotations", 0, category_id=99), "number 1 (id 1) is of category 99, not in 'categories'"),
+        (setting("annotations", 1, image_id=[1]), "annotation number 2 has image_id=[1] where an integer"),
         (setting("annotations", 0, bbox=[1, 2, 3]), "number 1 (id 1) has no 'bbox' of four numbers"),
         (lambda c: c["annotations"][0].pop("bbox"), "number 1 (id 1) has no 'bbox' of four numbers"),
     ],

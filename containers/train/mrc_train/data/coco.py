@@ -271,6 +271,7 @@ def _check_files(folder: Path, names: Sequence[str], file: Path) -> None:
 def _checked_objects(
     entries: list[dict[str, Any]], images: Mapping[int, Any], categories: Categories, file: Path
 ) -> Iterator[dict[str, Any]]:
+    _require(entries, {"image_id": int, "category_id": int}, "annotation", file)
     known = set(categories.coco_ids)
     for index, entry in enumerate(entries):
         where = f"{file}: annotation number {index + 1} (id {entry.get('id')})"

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 Bitmap = NDArray[np.uint8]
 Polygons = list[NDArray[np.float64]]
 
-
 FARTHEST = 10
 """In picture sizes: beyond, a polygon is unusable. pycocotools' memory grows with its reach."""
 
@@ -50,7 +49,7 @@ def _usable_polygons(raw: list[Any], height: int, width: int) -> Iterator[NDArra
     for candidate in raw:
         try:
             polygon = np.asarray(candidate, np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
         # Written so that not-a-number and infinity are too far as well.
         if (
@@ -68,7 +67,7 @@ def _usable_rle(raw: dict[str, Any], height: int, width: int) -> Rle | None:
         return None
     try:
         runs = list(_run_lengths(counts)) if isinstance(counts, str) else [int(run) for run in counts]
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
     if min(runs, default=-1) < 0 or sum(runs) != height * width:
         return None
