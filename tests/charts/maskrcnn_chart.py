@@ -41,23 +41,23 @@ class Run:
     notes: str
 
     @property
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> Any:
         return self.job["spec"]
 
     @property
-    def name(self) -> str:
+    def name(self) -> Any:
         return self.job["metadata"]["name"]
 
-    def pod(self, replica: str) -> dict[str, Any]:
+    def pod(self, replica: str) -> Any:
         """Pod spec of ``Launcher`` or ``Worker``."""
         return self.spec["mpiReplicaSpecs"][replica]["template"]["spec"]
 
     @property
-    def launcher(self) -> dict[str, Any]:
+    def launcher(self) -> Any:
         return self.pod("Launcher")["containers"][0]
 
     @property
-    def worker(self) -> dict[str, Any]:
+    def worker(self) -> Any:
         return self.pod("Worker")["containers"][0]
 
     @property
@@ -74,7 +74,7 @@ class Run:
     @property
     def settings(self) -> list[str]:
         """KEY=VALUE of the trainer, in order."""
-        args = self.launcher["args"]
+        args: list[str] = self.launcher["args"]
         return args[args.index("--config") + 1 :]
 
     def setting(self, key: str) -> str | None:

@@ -8,7 +8,7 @@ from maskrcnn_chart import CHART, Run, expand, run
 from mrc_train.config import parse
 
 PLAIN = {"TRAINER", "DATA.BASEDIR"}
-NOTHING = dict.fromkeys(
+NOTHING: dict[str, Any] = dict.fromkeys(
     [
         "mode_fpn",
         "mode_mask",

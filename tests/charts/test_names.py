@@ -1,6 +1,7 @@
 """Names of what the operator creates stay within Kubernetes' limits, whatever the release is called."""
 
 import re
+from typing import Any
 
 import pytest
 from maskrcnn_chart import check_job, run
@@ -26,7 +27,7 @@ RELEASES = [
 @pytest.mark.parametrize(
     "values", [{}, {"run": "second"}, {"name": "n" * 63}, {"name": "ab", "run": "r" * 40}]
 )
-def test_pods_and_services_of_any_release_have_legal_names(release: str, values: dict[str, str]) -> None:
+def test_pods_and_services_of_any_release_have_legal_names(release: str, values: dict[str, Any]) -> None:
     rendered = run(release=release, **values)
     check_job(rendered.job)
     name = rendered.name
@@ -63,5 +64,5 @@ def test_two_releases_of_one_namespace_have_nothing_in_common() -> None:
         ({"run": ""}, "demo"),
     ],
 )
-def test_short_names_are_kept_as_they_are(values: dict[str, str], name: str) -> None:
+def test_short_names_are_kept_as_they_are(values: dict[str, Any], name: str) -> None:
     assert run(**values).name == name

@@ -8,7 +8,7 @@ import yaml
 from maskrcnn_chart import CHART, check_job, run
 
 CATALOGUE: dict[str, dict[str, Any]] = yaml.safe_load((CHART / "files" / "node-groups.yaml").read_text())
-FIELDS = {
+FIELDS: dict[str, Any] = {
     "instance_type": str,
     "gpu": str,
     "gpus": int,

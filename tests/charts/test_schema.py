@@ -15,6 +15,7 @@ from mrc_values.helm import render
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
 DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text())
 TUTORIAL = sorted((Path(__file__).parent / "values").glob("tutorial-*.yaml"))
+EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 WITHOUT_A_DEFAULT = {"global.source_cidr", "jupyter", "tensorboard"}
 
 
@@ -101,6 +102,13 @@ def test_values_files_of_the_tutorial_validate_and_render(file: Path) -> None:
     assert values["maskrcnn"]["train_script"] in args
     assert f"DATA.TRAIN={values['maskrcnn']['data_train']}" in args
     assert values["maskrcnn"]["extra_config"] == args[-1]
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_examples_validate_and_render(file: Path) -> None:
+    values = yaml.safe_load(file.read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(values)
+    check_job(yaml.safe_load(render(CHART, values, "demo")["maskrcnn/templates/mpijob.yaml"]))
 
 
 def test_both_flavours_of_the_tutorial_are_here() -> None:
