@@ -76,7 +76,9 @@ def test_a_setting_that_is_null_passes_nothing() -> None:
 
 
 def test_a_setting_that_is_empty_passes_nothing() -> None:
-    texts = dict.fromkeys(("mode_fpn", "lr_schedule", "data_val", "backbone_norm", "base_lr"), "")
+    texts: dict[str, Any] = dict.fromkeys(
+        ("mode_fpn", "lr_schedule", "data_val", "backbone_norm", "base_lr"), ""
+    )
     assert not {"MODE_FPN", "TRAIN.LR_SCHEDULE", "DATA.VAL", "BACKBONE.NORM", "TRAIN.BASE_LR"} & set(
         keys(run(**texts))
     )
