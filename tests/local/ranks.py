@@ -7,9 +7,11 @@ one after that in progress.json.
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 from mpi4py import MPI
 
@@ -24,6 +26,13 @@ steps = int(os.environ["STEPS"])
 first = json.loads(progress.read_text())["step"] + 1 if progress.exists() else 1
 comm.barrier()
 
+
+def say_goodbye(number: int, frame: FrameType | None) -> None:
+    (arguments.logdir / f"goodbye-{comm.rank}").touch()
+    os._exit(1)
+
+
+signal.signal(signal.SIGTERM, say_goodbye)
 seen = {
     "rank": comm.rank,
     "size": comm.size,

@@ -58,20 +58,6 @@ def test_open_mpis_own_files_are_gone(finished: Finished) -> None:
     assert Path(scratch).parent.is_dir() and not Path(scratch).exists()
 
 
-def test_a_second_up_goes_on_in_the_same_folder_and_log(run: LocalRun) -> None:
-    run.call("up", steps=3)
-    second = run.call("up", steps=5)
-    assert re.findall(r"step=\d/5", second.stdout) == ["step=4/5", "step=5/5"]
-    assert (
-        len(
-            re.findall(
-                r"^--- .* trial: 2 ranks$", (run.run_folder / "launcher.log").read_text(), re.MULTILINE
-            )
-        )
-        == 2
-    )
-
-
 def test_a_failing_rank_ends_up_with_exit_code_1_and_its_last_words(run: LocalRun) -> None:
     up = run.call("up", steps=200, FAIL_RANK="1")
     assert up.returncode == 1
@@ -81,9 +67,10 @@ def test_a_failing_rank_ends_up_with_exit_code_1_and_its_last_words(run: LocalRu
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_every_process(run: LocalRun, number: int, code: int) -> None:
+def test_a_signal_stops_every_process_after_a_goodbye(run: LocalRun, number: int, code: int) -> None:
     up = run.start(steps=2000)
     assert end(up, number)[0] == code
+    assert [(run.run_folder / f"goodbye-{rank}").exists() for rank in (0, 1)] == [True, True]
     assert run.processes() == {}
     assert run.state()["state"] == "stopped"
 
@@ -97,6 +84,8 @@ def test_a_killed_launcher_fails_the_run_and_up_goes_on_where_it_was(run: LocalR
     again = run.call("up", steps=reached + 2)
     assert again.returncode == 0
     assert re.findall(rf"step=(\d+)/{reached + 2}", again.stdout) == [str(reached + 1), str(reached + 2)]
+    log = (run.run_folder / "launcher.log").read_text()
+    assert len(re.findall(r"^--- .* trial: 2 ranks$", log, re.MULTILINE)) == 2
 
 
 def test_a_killed_rank_fails_the_run_with_mpiruns_verdict(run: LocalRun) -> None:
