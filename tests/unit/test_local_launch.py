@@ -151,9 +151,9 @@ def test_a_runs_folder_tells_checkpoint_and_evaluation(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").write_text(
         'model_checkpoint_path: "model-500"\nall_model_checkpoint_paths: "model-250"\n'
     )
-    (tmp_path / "stats.json").write_text('[{"mAP(bbox)/IoU=0.5": 0.9, "loss": 1}, {"loss": 2}]')
+    (tmp_path / "stats.json").write_text('[{"bbox/AP50": 0.9, "loss/total": 1}, {"loss/total": 2}]')
     assert newest_checkpoint(tmp_path) == "model-500"
-    assert last_evaluation(tmp_path) == {"mAP(bbox)/IoU=0.5": 0.9}
+    assert last_evaluation(tmp_path) == {"bbox/AP50": 0.9}
 
 
 def test_an_empty_folder_tells_nothing(tmp_path: Path) -> None:

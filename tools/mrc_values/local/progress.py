@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _RANK_TAG = re.compile(r"\[\d+,\d+\]<(?:stdout|stderr)>:")
+_METRIC = re.compile(r"(?:^|/)(?:bbox|segm)/|^mAP\((?:bbox|segm)\)/")
 _FIELD = re.compile(r"(\w+)=(\S+)")
 
 
@@ -81,10 +82,12 @@ def newest_checkpoint(run_folder: Path) -> str:
 
 
 def last_evaluation(run_folder: Path) -> dict[str, float]:
-    """Metrics (tensorpack's ``mAP(bbox)/IoU=0.5`` and the like) of the newest epoch that has any."""
+    """COCO metrics of the newest epoch that has any: ``bbox/AP50``, ``segm/AP``, and, with several
+    validation splits, ``<split>/bbox/AP50``. Tensorpack's own names, ``mAP(bbox)/IoU=0.5``, are taken too.
+    """
     entries = _json(run_folder / "stats.json")
     for entry in reversed(entries if isinstance(entries, list) else []):
-        if found := {key: float(value) for key, value in entry.items() if key.startswith("mAP(")}:
+        if found := {key: float(value) for key, value in entry.items() if _METRIC.search(key)}:
             return found
     return {}
 

@@ -102,6 +102,12 @@ def clock(seconds: float) -> str:
 
 
 def _headline(evaluation: dict[str, float]) -> dict[str, float]:
-    """Of tensorpack's metrics the ones that people quote: box and mask AP at IoU 0.5."""
-    names = {"mAP(bbox)/IoU=0.5": "box AP50", "mAP(segm)/IoU=0.5": "mask AP50"}
-    return {short: evaluation[name] for name, short in names.items() if name in evaluation}
+    """Of all metrics the ones that people quote: box and mask AP at IoU 0.5."""
+    names = {"bbox/AP50": "box AP50", "mAP(bbox)/IoU=0.5": "box AP50"}
+    names |= {"segm/AP50": "mask AP50", "mAP(segm)/IoU=0.5": "mask AP50"}
+    found = {}
+    for key, value in evaluation.items():
+        for name, short in names.items():
+            if key.endswith(name):
+                found[key.removesuffix(name) + short] = value
+    return found

@@ -119,14 +119,15 @@ def training_outlasts_warmup(context: Context) -> Iterator[Problem]:
     if (found := _schedule(context)) is None:
         return
     schedule, train, batch = found
-    first_drop = schedule.milestones[0][0] if schedule.milestones else schedule.total_steps
-    if first_drop > train.WARMUP:
+    at, what = schedule.total_steps, "training ends"
+    if schedule.milestones:
+        at, what = schedule.milestones[0][0], "learning rate drops"
+    if at > train.WARMUP:
         return
     by_epochs = train.LR_EPOCH_SCHEDULE is not None
     yield Problem(
         _name_of(context, "TRAIN.LR_EPOCH_SCHEDULE" if by_epochs else "TRAIN.LR_SCHEDULE"),
-        f"at a total batch of {batch} the learning rate drops after {first_drop:,} steps, within the warm-up "
-        f"of {train.WARMUP:,}.",
+        f"at a total batch of {batch} the {what} after {at:,} steps, within the warm-up of {train.WARMUP:,}.",
         "Train longer, or add TRAIN.WARMUP=<fewer steps> to extra_config.",
     )
 
