@@ -67,9 +67,8 @@ def test_lengths_are_padded_to_multiples_of_32(length: int, expected: int) -> No
 
 def test_a_picture_for_inference_is_resized_and_padded_with_zeros() -> None:
     cfg = parse(["PREPROC.TEST_SHORT_EDGE_SIZE=100"])
-    batch, image_size, scale = inference_image(cfg, np.full((50, 80, 3), 9, np.uint8))
+    batch, image_size = inference_image(cfg, np.full((50, 80, 3), 9, np.uint8))
     assert batch.shape == (1, 128, 160, 3) and batch.dtype == np.uint8
     np.testing.assert_array_equal(image_size, np.array([[100, 160]], np.float32))
-    assert scale == 2.0
     assert (batch[0, :100, :160] == 9).all()
     assert not batch[0, 100:].any()

@@ -197,10 +197,8 @@ def test_a_folder_that_another_run_writes_to_is_refused(tiny_scenes: Path, tmp_p
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = tiny.train(tmp_path, tiny_scenes)
     assert done.returncode == 1
-    assert (
-        done.stderr
-        == f"mrc-train: error: {tmp_path}: another run writes here; stop it, or give this one a folder of its own\n"
-    )
+    assert done.stderr.startswith(f"mrc-train: error: {tmp_path}: another run writes here; stop it")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

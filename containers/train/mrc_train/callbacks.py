@@ -10,13 +10,12 @@ import cv2
 
 from mrc_train.checkpoints import all_prefixes, newest_whole, replace
 from mrc_train.config import Config
-from mrc_train.data.coco import ImageRecord, Split
+from mrc_train.data.coco import Split
 from mrc_train.data.sharding import shard
 from mrc_train.drawing import detections_beside_truth
 from mrc_train.errors import NotFiniteError
 from mrc_train.evaluation.coco_metrics import evaluate
-from mrc_train.evaluation.detections import to_coco_results
-from mrc_train.inference import detect
+from mrc_train.inference import coco_results, detect, readable
 from mrc_train.log import log
 from mrc_train.model.detector import IMAGE_IDS, INFERENCE_INPUTS
 from mrc_train.progress import ProgressReporter
@@ -122,7 +121,7 @@ class Evaluation(Callback):
 
     def _evaluate(self, split: Split) -> None:
         mine = shard(split.records, self._ranks.rank, self._ranks.size)
-        gathered = self._ranks.gather([result for record in mine for result in self._results(split, record)])
+        gathered = self._ranks.gather(coco_results(self._run, mine, split.categories, self._cfg))
         if gathered is None:
             return
         results = [result for part in gathered for result in part]
@@ -139,14 +138,11 @@ class Evaluation(Callback):
         log.info(f"evaluation step={self.global_step} {split.name} ({len(split.records)} images): {shown}")
         self._show(split)
 
-    def _results(self, split: Split, record: ImageRecord) -> list[dict[str, Any]]:
-        picture = record.read()
-        found = detect(self._run, picture, self._cfg)
-        return to_coco_results(record.image_id, found, split.categories, *picture.shape[:2])
-
     def _show(self, split: Split) -> None:
-        record = split.records[0]
-        picture = record.read()
+        shown = next(readable(split.records), None)
+        if shown is None:
+            return
+        record, picture = shown
         drawn = detections_beside_truth(
             picture,
             detect(self._run, picture, self._cfg),

@@ -17,7 +17,6 @@ from mrc_train.data.images import UnreadableImage, read_image
 from mrc_train.drawing import draw_detections
 from mrc_train.errors import RunFolderError
 from mrc_train.evaluation.coco_metrics import evaluate
-from mrc_train.evaluation.detections import to_coco_results
 
 if TYPE_CHECKING:
     from mrc_train.predictor import Predictor
@@ -98,12 +97,7 @@ def score(predictor: "Predictor", output: Path) -> None:
     cfg = predictor.cfg
     for name in cfg.DATA.VAL:
         split = load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK)
-        results = []
-        for record in tqdm(split.records, desc=name, unit="picture", file=sys.stderr):
-            picture = record.read()
-            results += to_coco_results(
-                record.image_id, predictor(picture), split.categories, *picture.shape[:2]
-            )
+        results = predictor.coco_results(tqdm(split.records, desc=name, unit="picture", file=sys.stderr))
         path = output if len(cfg.DATA.VAL) == 1 else output.with_stem(f"{output.stem}-{split.name}")
         path.write_text(json.dumps(results))
         for metric, value in evaluate(split.annotation_file, results, masks=cfg.MODE_MASK).items():

@@ -1,7 +1,7 @@
 """A trained model, loaded once and called on pictures."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from mrc_train.checkpoints import is_whole, load_weights, newest_whole
 from mrc_train.config import Config, parse
-from mrc_train.data.coco import Categories
+from mrc_train.data.coco import Categories, ImageRecord
 from mrc_train.errors import RunFolderError
 from mrc_train.evaluation.detections import Detections
-from mrc_train.inference import detect
+from mrc_train.inference import coco_results, detect
 from mrc_train.log import quiet_tensorpack
 from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
 from mrc_train.tfgraph import tf, v1
@@ -75,6 +75,10 @@ class Predictor:
     def __call__(self, picture: npt.NDArray[np.uint8]) -> Detections:
         """Detections in pixels of ``picture``, uint8 (H, W, 3) in BGR order, best first."""
         return detect(self._run, picture, self.cfg)
+
+    def coco_results(self, records: Iterable[ImageRecord]) -> list[dict[str, Any]]:
+        """Detections in all pictures of a split, in COCO's results format."""
+        return coco_results(self._run, records, self.categories, self.cfg)
 
     def export(self, folder: Path) -> None:
         """Write a SavedModel: image and image_size in, the rows of ``MaskRCNN.output_names`` out.

@@ -18,7 +18,10 @@ PREFETCHED_BATCHES = 4
 
 def trainer_for(cfg: Config) -> Any:
     """tensorpack's trainer; Horovod's averages gradients, so the learning rate is the total batch's."""
-    return HorovodTrainer(average=True) if cfg.TRAINER == "horovod" else SimpleTrainer()
+    trainer = HorovodTrainer(average=True) if cfg.TRAINER == "horovod" else SimpleTrainer()
+    # Without it the optimizer may overwrite a weight that a gradient still reads: a run is not reproducible.
+    trainer.GATE_GRADIENTS = True
+    return trainer
 
 
 def session_config() -> Any:

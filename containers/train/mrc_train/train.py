@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mrc_train import config
 from mrc_train.config import ConfigError
-from mrc_train.data.coco import DataError, load_split, training_records
+from mrc_train.data.coco import DataError, check_same_categories, load_split, training_records
 from mrc_train.errors import NotFiniteError, RunFolderError
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
 
@@ -56,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             check_weights(weights)
             data = training_records(cfg)
             validation = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
+            for split in validation:
+                check_same_categories(data, split)
 
             # Here and not above: TensorFlow takes seconds to import, and mistakes are told before that.
             from mrc_train.training import train

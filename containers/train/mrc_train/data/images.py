@@ -58,17 +58,14 @@ def padded(length: int) -> int:
     return -(-length // SIZE_MULTIPLE) * SIZE_MULTIPLE
 
 
-def inference_image(
-    cfg: Config, image: NDArray[np.uint8]
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], float]:
+def inference_image(cfg: Config, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """A BGR uint8 (h, w, 3) picture as the model takes it.
 
-    Returns the resized picture in a batch of one, uint8 (1, H, W, 3), zero padded bottom and right; its
-    height and width before padding, float32 (1, 2); and the scale, resized / original (nominal: each side is
-    rounded to whole pixels, so map boxes back with ``evaluation.detections.boxes_to_original``).
+    Returns the resized picture in a batch of one, uint8 (1, H, W, 3), zero padded bottom and right, and its
+    height and width before padding, float32 (1, 2).
     """
     height, width = image.shape[:2]
     size = resized_size(height, width, cfg.PREPROC.TEST_SHORT_EDGE_SIZE, cfg.PREPROC.MAX_SIZE)
     batch = np.zeros((1, padded(size[0]), padded(size[1]), 3), np.uint8)
     batch[0, : size[0], : size[1]] = Transform(height, width, *size).image(image)
-    return batch, np.array([size], np.float32), max(size) / max(height, width)
+    return batch, np.array([size], np.float32)

@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from mrc_train.config import Config
 from mrc_train.data.augment import draw_transform
 from mrc_train.data.coco import DataError, ImageRecord
-from mrc_train.data.images import UnreadableImage, inference_image, padded
+from mrc_train.data.images import UnreadableImage, padded
 from mrc_train.data.sharding import batch_positions, sample_at
 from mrc_train.tfgraph import tf  # noqa: F401  tensorpack imports TensorFlow and needs it prepared
 
 from tensorpack.dataflow import DataFlow  # isort: skip
-
-__all__ = ["TrainingFlow", "inference_image", "training_flow"]
 
 log = logging.getLogger("mrc_train")
 

@@ -1,6 +1,5 @@
 """Feature pyramid network (Lin et al. 2017)."""
 
-
 from mrc_train.config import Fpn
 from mrc_train.model.backbone import GroupNorm
 from mrc_train.ops import Tensor
