@@ -1,0 +1,1 @@
+"""What a person looks at after training: runs, curves, pictures of detections, a report."""

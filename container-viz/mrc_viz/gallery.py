@@ -1,0 +1,78 @@
+"""Detections beside the truth, for several images of a validation split, as one sheet."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from mrc_train.data.coco import ImageRecord, Split
+from mrc_train.drawing import Picture, draw_detections, draw_truth, grid, side_by_side
+
+if TYPE_CHECKING:
+    from mrc_train.predictor import Predictor
+
+LONGEST_EDGE = 640
+"""Larger pictures are drawn at their own size and then reduced to this, in pixels."""
+
+
+def pick(split: Split, count: int) -> list[ImageRecord]:
+    """``count`` images, or all when there are fewer, evenly spread over the split: always the same."""
+    number = min(count, len(split.records))
+    places = np.linspace(0, len(split.records) - 1, number).round().astype(int)
+    return [split.records[place] for place in places]
+
+
+def detection_sheet(
+    predictor: "Predictor",
+    split: Split,
+    records: Sequence[ImageRecord],
+    threshold: float | None = None,
+    columns: int = 2,
+) -> Picture:
+    """Each image twice, detections left and truth right, in rows: BGR uint8 (height, width, 3).
+
+    Args:
+        records: images of ``split``, such as ``pick`` gives.
+        threshold: least score of a detection that is shown; by default TEST.RESULT_SCORE_THRESH_VIS.
+        columns: images in a row.
+
+    Raises:
+        UnreadableImage: for a picture that cannot be decoded.
+    """
+    if threshold is None:
+        threshold = predictor.cfg.TEST.RESULT_SCORE_THRESH_VIS
+    pairs = [_pair(predictor, split, record, threshold) for record in records]
+    margin = 8
+    framed = [
+        cv2.copyMakeBorder(pair, *[margin] * 4, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for pair in pairs
+    ]
+    return grid([np.asarray(pair, np.uint8) for pair in framed], min(columns, len(framed)))
+
+
+def png(picture: Picture) -> bytes:
+    """The picture as a PNG file, for ``IPython.display.Image`` or a file."""
+    _, encoded = cv2.imencode(".png", picture)
+    return encoded.tobytes()
+
+
+def _pair(predictor: "Predictor", split: Split, record: ImageRecord, threshold: float) -> Picture:
+    picture = record.read()
+    found = predictor(picture).above(threshold)
+    return side_by_side(
+        [
+            (
+                f"{record.path.name}: {len(found)} detected",
+                _reduced(draw_detections(picture, found, predictor.categories, threshold)),
+            ),
+            (f"truth: {len(record.boxes)}", _reduced(draw_truth(picture, record, split.categories))),
+        ]
+    )
+
+
+def _reduced(picture: Picture) -> Picture:
+    height, width = picture.shape[:2]
+    factor = LONGEST_EDGE / max(height, width)
+    if factor >= 1:
+        return picture
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
