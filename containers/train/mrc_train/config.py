@@ -116,6 +116,9 @@ class Train(_Section):
     GRADIENT_CLIP: NonNegativeFloat = Field(0.0, description="Largest global gradient norm; 0: no limit.")
     EVAL_PERIOD: NonNegativeInt = Field(50, description="Epochs between evaluations; 0: never.")
     CHECKPOINT_PERIOD: PositiveInt = Field(20, description="Epochs between checkpoints.")
+    MIXED_PRECISION: bool = Field(
+        False, description="Ours; the flag --fp16. bfloat16 in convolutions, on CPUs that have it."
+    )
     SEED: NonNegativeInt = Field(0, description="Ours. Decides initial weights, data order and sampling.")
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mrc_train.config import Config
-from mrc_train.tfgraph import v1
+from mrc_train.config import Config, ConfigError
+from mrc_train.tfgraph import tf, v1
 
+from tensorflow.core.protobuf import rewriter_config_pb2  # isort: skip
 from tensorpack import DataFlow, HorovodTrainer, QueueInput, SimpleTrainer  # isort: skip
 from tensorpack.dataflow import DataFlowTerminated  # isort: skip
 from tensorpack.tfutils import get_default_sess_config  # isort: skip
@@ -24,11 +25,19 @@ def trainer_for(cfg: Config) -> Any:
     return trainer
 
 
-def session_config() -> Any:
-    """Each rank computes with its share of the cores: more threads than cores slow all ranks down."""
+def session_config(mixed_precision: bool) -> Any:
+    """Each rank computes with its share of the cores: more threads than cores slow all ranks down.
+
+    Raises ConfigError for mixed precision on a GPU.
+    """
     ranks_on_this_machine = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
     config = get_default_sess_config()
     config.intra_op_parallelism_threads = max(1, len(os.sched_getaffinity(0)) // ranks_on_this_machine)
+    if mixed_precision:
+        if tf.config.list_physical_devices("GPU"):
+            raise ConfigError("TRAIN.MIXED_PRECISION (--fp16) is written for CPUs only; leave it out on GPUs")
+        rewrites = config.graph_options.rewrite_options
+        rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
     return config
 
 

@@ -42,6 +42,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="settings, see mrc_train/config.py",
     )
+    out.add_argument(
+        "--fp16",
+        dest="config",
+        action="append_const",
+        const="TRAIN.MIXED_PRECISION=True",
+        help="short for --config TRAIN.MIXED_PRECISION=True",
+    )
     return out
 
 

@@ -95,7 +95,7 @@ def train(
                 ),
             ],
             monitors=monitors,
-            session_config=session.session_config(),
+            session_config=session.session_config(cfg.TRAIN.MIXED_PRECISION),
             session_init=initial if chief else None,
             steps_per_epoch=per_epoch,
             starting_epoch=start // per_epoch + 1,

@@ -1,0 +1,185 @@
+"""The graph as a whole: what it weighs, what it says before training, what a step changes."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+from mrc_train import config
+from mrc_train.config import Config
+
+CLASSES = 5
+LOSSES = ("rpn_class", "rpn_box", "fastrcnn_class", "fastrcnn_box", "mask")
+
+
+def batch(boxes: list[list[float]], labels: list[int], size: int = 64) -> list[np.ndarray]:
+    """One noisy picture; each object's mask is its box."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (1, size, size, 3), np.uint8)
+    masks = np.zeros((1, len(boxes), size, size), np.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks[0], boxes, strict=True):
+        mask[int(y1) : int(y2), int(x1) : int(x2)] = 1
+    return [
+        np.int32(0),
+        image,
+        np.float32([[size, size]]),
+        np.float32([boxes]),
+        np.int32([labels]),
+        np.packbits(masks, axis=-1),
+        np.int64([7]),
+    ]
+
+
+OBJECTS = batch([[4, 4, 30, 34], [20, 28, 60, 60]], [1, 4])
+NOTHING = batch([[0, 0, 0, 0]], [0])
+
+
+@pytest.fixture
+def step() -> Callable[..., Any]:
+    """``step(settings, inputs)``: losses before a training step, gradients, variables before and after it."""
+    from mrc_train.model.detector import MaskRCNN
+    from mrc_train.schedule import LearningRate
+    from mrc_train.tfgraph import tf, v1
+    from tensorpack.tfutils.tower import TrainTowerContext
+
+    def run(settings: list[str], inputs: list[np.ndarray]) -> tuple[dict, list, dict, dict]:
+        cfg = config.parse([*tiny.SETTINGS, *settings])
+        with tf.Graph().as_default() as graph, v1.Session() as session:
+            v1.set_random_seed(0)
+            model = MaskRCNN(cfg, CLASSES, LearningRate.from_config(cfg.TRAIN, 1))
+            placeholders = [v1.placeholder(spec.dtype, spec.shape, spec.name) for spec in model.inputs()]
+            with TrainTowerContext(""):
+                cost = model.build_graph(*placeholders)
+                optimizer = model.optimizer()
+            pairs = [(g, v) for g, v in optimizer.compute_gradients(cost, gate_gradients=1) if g is not None]
+            train = optimizer.apply_gradients(pairs)
+            variables = {v.op.name: v for v in v1.global_variables() if "Momentum" not in v.op.name}
+            session.run(v1.global_variables_initializer())
+            feed = dict(zip(placeholders, inputs, strict=True))
+            before = session.run(variables)
+            losses, gradients, _ = session.run(
+                [{n: graph.get_tensor_by_name(f"loss/{n}:0") for n in LOSSES}, [g for g, _ in pairs], train],
+                feed,
+            )
+            return losses, gradients, before, session.run(variables)
+
+    return run
+
+
+def test_before_training_every_class_is_as_likely_as_the_others(step: Callable[..., Any]) -> None:
+    losses, *_ = step([], OBJECTS)
+    assert losses["rpn_class"] == pytest.approx(math.log(2), abs=0.01)
+    assert losses["fastrcnn_class"] == pytest.approx(math.log(CLASSES), abs=0.05)
+    assert losses["mask"] == pytest.approx(math.log(2), abs=0.01)
+    assert losses["rpn_box"] > 0
+    assert losses["fastrcnn_box"] > 0
+
+
+def test_a_picture_without_objects_teaches_background_only(step: Callable[..., Any]) -> None:
+    losses, gradients, *_ = step([], NOTHING)
+    assert (losses["rpn_box"], losses["fastrcnn_box"], losses["mask"]) == (0, 0, 0)
+    assert losses["rpn_class"] == pytest.approx(math.log(2), abs=0.01)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_frozen_stages_and_frozen_batch_norm_do_not_change(step: Callable[..., Any]) -> None:
+    *_, before, after = step(["BACKBONE.NORM=FreezeBN", "BACKBONE.FREEZE_AT=2"], OBJECTS)
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    frozen = {name for name in before if name.startswith(("conv0/", "group0/")) or "/EMA" in name}
+    assert frozen and not changed & frozen
+    # The affine part of a frozen batch norm is trained in the stages that are.
+    assert {"group1/block0/conv1/W", "group1/block0/conv2/bn/beta", "fpn/lateral_1x1_c2/W"} <= changed
+
+
+def test_without_affine_training_scale_and_offset_stay(step: Callable[..., Any]) -> None:
+    settings = ["BACKBONE.NORM=FreezeBN", "BACKBONE.FREEZE_AFFINE=True"]
+    *_, before, after = step(settings, OBJECTS)
+    affine = [name for name in before if name.endswith(("/gamma", "/beta"))]
+    assert affine and all(np.array_equal(before[name], after[name]) for name in affine)
+    assert not np.array_equal(before["conv0/W"], after["conv0/W"])
+
+
+def test_batch_norm_moves_its_averages(step: Callable[..., Any]) -> None:
+    *_, before, after = step(["BACKBONE.NORM=BN"], OBJECTS)
+    averages = [name for name in before if name.endswith("/EMA") and "/bn/" in name]
+    assert averages and not any(np.array_equal(before[name], after[name]) for name in averages)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["BACKBONE.NORM=GN", "BACKBONE.CHANNELS=(32,32,32,32)", "FPN.NORM=GN", "FPN.NUM_CHANNEL=32"],
+        ["FPN.FRCNN_HEAD_FUNC=fastrcnn_4conv1fc_head", "FPN.FRCNN_CONV_HEAD_DIM=16"],
+        [
+            "FPN.FRCNN_HEAD_FUNC=fastrcnn_4conv1fc_gn_head",
+            "FPN.FRCNN_CONV_HEAD_DIM=32",
+            "FPN.MRCNN_HEAD_FUNC=maskrcnn_up4conv_gn_head",
+            "MRCNN.HEAD_DIM=32",
+        ],
+        ["BACKBONE.BLOCK=bottleneck", "BACKBONE.TF_PAD_MODE=True", "BACKBONE.STRIDE_1X1=True"],
+        ["TRAIN.OPTIMIZER=adam", "TRAIN.GRADIENT_CLIP=1"],
+        ["RPN.CROWD_OVERLAP_THRESH=0.5"],
+    ],
+    ids=lambda settings: settings[0],
+)
+def test_every_choice_of_layers_makes_a_step(settings: list[str], step: Callable[..., Any]) -> None:
+    losses, gradients, before, after = step(settings, OBJECTS)
+    assert all(np.isfinite(loss) for loss in losses.values())
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+    assert any(not np.array_equal(before[name], after[name]) for name in before)
+
+
+def trainable_shapes(cfg: Config, num_classes: int) -> dict[str, list[int]]:
+    from mrc_train.model.detector import MaskRCNN
+    from mrc_train.tfgraph import tf, v1
+    from tensorpack.tfutils.tower import TrainTowerContext
+
+    with tf.Graph().as_default():
+        model = MaskRCNN(cfg, num_classes)
+        with TrainTowerContext(""):
+            model.build_graph(*[v1.placeholder(spec.dtype, spec.shape, spec.name) for spec in model.inputs()])
+        return {v.op.name: v.shape.as_list() for v in v1.global_variables()}
+
+
+def test_resnet50_fpn_has_the_published_number_of_weights() -> None:
+    """torchvision's maskrcnn_resnet50_fpn has 44,401,393 parameters with 91 classes, frozen batch norm not
+    among them. Its mask predictor has a channel for the background, of 256 weights and an offset; ours has none.
+    """
+    shapes = trainable_shapes(Config(), num_classes=91)
+    weights = sum(math.prod(shape) for name, shape in shapes.items() if "/bn/" not in name)
+    assert weights == 44_401_393 - 257
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("conv0/W", [7, 7, 3, 64]),
+        ("conv0/bn/gamma", [64]),
+        ("conv0/bn/mean/EMA", [64]),
+        ("group0/block0/convshortcut/W", [1, 1, 64, 256]),
+        ("group1/block0/conv2/W", [3, 3, 128, 128]),
+        ("group3/block2/conv3/bn/variance/EMA", [2048]),
+        ("fpn/lateral_1x1_c5/W", [1, 1, 2048, 256]),
+        ("fpn/posthoc_3x3_p2/b", [256]),
+        ("rpn/conv0/W", [3, 3, 256, 256]),
+        ("rpn/class/W", [1, 1, 256, 3]),
+        ("rpn/box/b", [12]),
+        ("fastrcnn/fc6/W", [12544, 1024]),
+        ("fastrcnn/outputs/class/W", [1024, 81]),
+        ("fastrcnn/outputs/box/W", [1024, 324]),
+        ("maskrcnn/fcn3/W", [3, 3, 256, 256]),
+        ("maskrcnn/deconv/W", [2, 2, 256, 256]),
+        ("maskrcnn/conv/W", [1, 1, 256, 80]),
+    ],
+)
+def test_variables_have_the_names_and_shapes_of_tensorpacks_example(
+    name: str, shape: list[int], r50_fpn: dict[str, list[int]]
+) -> None:
+    assert r50_fpn[name] == shape
+
+
+@pytest.fixture(scope="module")
+def r50_fpn() -> dict[str, list[int]]:
+    return trainable_shapes(Config(), num_classes=81)
