@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, StrMethodFormatter
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator, StrMethodFormatter
 
 from mrc_viz.evaluations import metrics
 from mrc_viz.runs import History
@@ -60,7 +60,7 @@ def _plot_loss(axis: Axes, history: History) -> None:
     for scalar, (label, colour) in LOSS_PARTS.items():
         if scalar in history:
             axis.plot(*history[scalar], color=colour, linewidth=1.4, label=label)
-    _legend(axis, "upper right", columns=2)
+    _legend(axis, columns=2)
 
 
 def _plot_learning_rate(axis: Axes, history: History) -> None:
@@ -68,7 +68,7 @@ def _plot_learning_rate(axis: Axes, history: History) -> None:
     if "learning_rate" in history:
         axis.plot(*history["learning_rate"], color=GREY, linewidth=1.6, label="learning rate")
     axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.yaxis.get_major_locator().set_params(nbins=2)
+    axis.yaxis.set_major_locator(MaxNLocator(2, steps=[1, 5, 10]))
 
 
 def _plot_ap(axis: Axes, history: History) -> None:
@@ -91,13 +91,13 @@ def _plot_ap(axis: Axes, history: History) -> None:
     axis.set_ylim(0, 1)
     if not found:
         axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=GREY)
-    _legend(axis, "best", columns=1)
+    _legend(axis, columns=1)
 
 
 def _title(axis: Axes, text: str) -> None:
     axis.set_title(text, loc="left", fontsize=11, color=INK)
 
 
-def _legend(axis: Axes, place: str, columns: int) -> None:
+def _legend(axis: Axes, columns: int) -> None:
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(loc=place, ncols=columns, frameon=False, fontsize=9, labelcolor=INK)
+        axis.legend(ncols=columns, frameon=False, fontsize=9, labelcolor=INK)

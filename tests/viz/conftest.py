@@ -1,0 +1,46 @@
+"""A run that was really trained, and runs written by hand."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parents[1] / "container-viz"), str(HERE.parent / "train")]
+os.environ["PYTHONPATH"] = str(HERE.parents[1] / "container-viz")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run of two epochs on 64 x 64 scenes, four of them to validate on."""
+    import tiny
+    from mrc_train import scenes
+
+    data, logdir = tmp_path_factory.mktemp("scenes"), tmp_path_factory.mktemp("trained") / "tiny"
+    scenes.main([str(data), "--train", "8", "--val", "4", "--size", "64"])
+    done = tiny.train(logdir, data, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return logdir
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[..., Path]:
+    """``written(name, stats, step, saved)``: a run's folder with a checkpoint's index, by hand."""
+
+    def write(
+        name: str, stats: list[dict[str, Any]] | None = None, step: int = 100, saved: float = 1.8e9
+    ) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("MODE_MASK: true\n")
+        (folder / "stats.json").write_text(json.dumps(stats or []))
+        index = folder / f"model-{step}.index"
+        index.touch()
+        os.utime(index, (saved, saved))
+        return folder
+
+    return write

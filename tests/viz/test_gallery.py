@@ -1,0 +1,116 @@
+"""Sheets of detections beside the truth, with a detector that finds exactly what we say."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+from mrc_train.config import Config
+from mrc_train.data.coco import ImageRecord, Split, load_split
+from mrc_train.data.masks import encode_rle, segmentation_to_mask
+from mrc_train.drawing import Picture
+from mrc_train.evaluation.detections import Detections
+from mrc_viz.gallery import detection_sheet, pick, png
+
+SIZE = 480
+GAP = 8
+"""Within a pair; the margin around one is as wide."""
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
+    """Six scenes of 480 x 480 pixels, a size that is neither enlarged nor reduced."""
+    from mrc_train import scenes
+
+    folder = tmp_path_factory.mktemp("scenes")
+    scenes.main([str(folder), "--train", "1", "--val", "6", "--size", str(SIZE)])
+    return load_split(folder, "val2017")
+
+
+def detector(split: Split, found: Callable[[ImageRecord], Detections]) -> SimpleNamespace:
+    """Stands for a Predictor: knows each picture by its pixels."""
+    by_picture = {record.read().tobytes(): record for record in split.records}
+
+    class Detector(SimpleNamespace):
+        def __call__(self, picture: Picture) -> Detections:
+            return found(by_picture[picture.tobytes()])
+
+    return Detector(cfg=Config(), categories=split.categories)
+
+
+def truth(record: ImageRecord, score: float = 1.0) -> Detections:
+    masks = [
+        encode_rle(segmentation_to_mask(segmentation, SIZE, SIZE)) for segmentation in record.segmentations
+    ]
+    return Detections(record.boxes, np.full(len(record.boxes), score, np.float32), record.labels, masks)
+
+
+def panels(sheet: Picture) -> tuple[Picture, Picture]:
+    """The two pictures of a sheet of one image, without headings and margin."""
+    pictures = sheet[-GAP - SIZE : -GAP]
+    return pictures[:, GAP : GAP + SIZE], pictures[:, -GAP - SIZE : -GAP]
+
+
+def unlike(first: Picture, second: Picture) -> float:
+    """Share of pixels that differ clearly."""
+    return float((cv2.absdiff(first, second).max(axis=2) > 20).mean())
+
+
+def test_a_perfect_detector_draws_what_the_truth_draws_but_for_its_scores(split: Split) -> None:
+    record = split.records[0]
+    left, right = panels(detection_sheet(detector(split, truth), split, [record]))
+    captions = 60 * 25 * len(record.boxes) / SIZE**2
+    assert unlike(left, right) < captions
+    assert unlike(left, record.read()) > 5 * captions
+
+
+def test_detections_below_the_threshold_are_not_drawn(split: Split) -> None:
+    record = split.records[0]
+    unsure = detector(split, lambda record: truth(record, score=0.4))
+    by_default, _ = panels(detection_sheet(unsure, split, [record]))
+    np.testing.assert_array_equal(by_default, record.read())
+    lowered, _ = panels(detection_sheet(unsure, split, [record], threshold=0.3))
+    assert unlike(lowered, record.read()) > 0.01
+
+
+def test_images_stand_in_rows_of_two_or_as_asked(split: Split) -> None:
+    perfect = detector(split, truth)
+    one = detection_sheet(perfect, split, split.records[:1])
+    height, width = one.shape[:2]
+    sheet = detection_sheet(perfect, split, split.records[:3])
+    assert sheet.shape == (2 * height + GAP, 2 * width + GAP, 3)
+    np.testing.assert_array_equal(sheet[:height, :width], one)
+    column = detection_sheet(perfect, split, split.records[:3], columns=1)
+    assert column.shape == (3 * height + 2 * GAP, width, 3)
+
+
+@pytest.mark.parametrize(("size", "expected"), [((1200, 900), (640, 480)), ((600, 450), (600, 450))])
+def test_large_pictures_are_reduced(
+    size: tuple[int, int], expected: tuple[int, int], tmp_path: Path, split: Split
+) -> None:
+    width, height = size
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), np.zeros((height, width, 3), np.uint8))
+    boxes, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
+    photo = ImageRecord(1, path, height, width, boxes, labels, np.zeros(0, bool), [])
+    photos = Split("photos", split.categories, [photo], annotation_file=tmp_path / "none.json")
+    sheet = detection_sheet(detector(photos, truth), photos, [photo])
+    assert sheet.shape[1] == 2 * expected[0] + 3 * GAP
+    assert expected[1] < sheet.shape[0] < expected[1] + 60
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(1, [0]), (2, [0, 5]), (3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (9, [0, 1, 2, 3, 4, 5])],
+)
+def test_picked_images_are_spread_over_the_split(count: int, expected: Sequence[int], split: Split) -> None:
+    assert pick(split, count) == [split.records[index] for index in expected]
+
+
+def test_a_png_reads_back_as_the_same_picture() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    np.testing.assert_array_equal(
+        cv2.imdecode(np.frombuffer(png(picture), np.uint8), cv2.IMREAD_COLOR), picture
+    )

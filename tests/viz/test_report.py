@@ -1,0 +1,118 @@
+"""mrc-report, as it is called."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+STATS = [
+    {"loss/total": 3.25, "epoch_num": 1, "global_step": 250},
+    {
+        "loss/total": 1.5,
+        "bbox/AP50": 0.81249,
+        "segm/AP50": 0.75,
+        "bbox/AP": 0.5,
+        "segm/AP": 0.4375,
+        "bbox/AP_large": -1,
+        "epoch_num": 2,
+        "global_step": 500,
+    },
+    {
+        "loss/total": 1.25,
+        "bbox/AP50": 0.9,
+        "segm/AP50": -1,
+        "bbox/AP": 0.625,
+        "segm/AP": -1,
+        "epoch_num": 3,
+        "global_step": 1000,
+    },
+]
+TABLE = """\
+step   loss  box AP50  mask AP50  box AP  mask AP
+ 500  1.500     0.812      0.750   0.500    0.438
+1000  1.250     0.900          -   0.625        -
+"""
+
+
+def report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mrc_viz.report", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_the_table_has_a_row_for_each_evaluation(written: Callable[..., Path]) -> None:
+    run = written("run", STATS)
+    done = report(run, "--images", "0")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{TABLE}{run}/report/curves.png\n"
+
+
+def test_a_box_model_has_no_mask_columns_and_splits_are_told_apart(written: Callable[..., Path]) -> None:
+    entry = {"loss/total": 1, "global_step": 5}
+    run = written("run", [{**entry, "val2017/bbox/AP50": 0.5, "test/bbox/AP50": 0.25}])
+    header, row, _ = report(run, "--images", "0").stdout.splitlines()
+    assert header == "step   loss  val2017 box AP50  test box AP50"
+    assert row.split() == ["5", "1.000", "0.500", "0.250"]
+
+
+def test_a_run_without_an_evaluation_says_so_and_still_has_curves(written: Callable[..., Path]) -> None:
+    run = written("run", STATS[:1])
+    done = report(run, "--images", "0")
+    assert done.returncode == 0
+    assert done.stderr == f"mrc-report: {run}: no evaluation yet\n"
+    assert done.stdout == f"{run}/report/curves.png\n"
+
+
+def test_a_terminal_gets_a_drawn_table(written: Callable[..., Path]) -> None:
+    run = written("run", STATS)
+    main, terminal = os.openpty()
+    code = f"import sys; from mrc_viz.report import main; main([{str(run)!r}, '--images', '0'])"
+    done = subprocess.run([sys.executable, "-c", code], stdout=terminal, timeout=60)
+    os.close(terminal)
+    shown = os.read(main, 100_000).decode()
+    assert done.returncode == 0
+    assert "────" in shown and "0.812" in shown
+
+
+def test_pictures_of_a_trained_run_are_written_where_asked(trained: Path, tmp_path: Path) -> None:
+    done = report(trained, "--output", tmp_path / "out", "--images", "3")
+    assert done.returncode == 0, done.stderr
+    curves, detections = (Path(line) for line in done.stdout.splitlines()[-2:])
+    assert (curves, detections) == (tmp_path / "out/curves.png", tmp_path / "out/detections.png")
+    for picture in (curves, detections):
+        assert cv2.imread(str(picture)).std() > 20, f"{picture} is blank"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda run: (run / "stats.json").unlink(),
+            "{run}/stats.json: No such file or directory; is {run} the folder of a run?",
+        ),
+        (
+            lambda run: (run / "report").touch(),
+            "{run}/report: File exists",
+        ),
+        (
+            lambda run: (run / "config.yaml").write_text("DATA: {BASEDIR: /gone}"),
+            "/gone/annotations/instances_val2017.json: No such file or directory; "
+            "DATA.BASEDIR needs <split>/, annotations/instances_<split>.json",
+        ),
+    ],
+)
+def test_what_is_missing_is_one_line(
+    make: Callable[[Path], object], message: str, written: Callable[..., Path]
+) -> None:
+    run = written("run", STATS)
+    make(run)
+    done = report(run)
+    assert done.returncode == 1
+    assert done.stderr == f"mrc-report: error: {message.format(run=run)}\n"

@@ -1,0 +1,110 @@
+"""Finding runs and reading what they leave."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mrc_train.errors import RunFolderError
+from mrc_viz.runs import find_runs, read_history, read_settings, validation_split
+
+Write = Callable[..., Path]
+
+
+def test_runs_at_any_depth_are_listed_newest_first(written: Write, tmp_path: Path) -> None:
+    written("efs/kubeflow/second", saved=2000.0)
+    written("efs/kubeflow/teams/a/newest", saved=3000.0)
+    written("first", saved=1000.0)
+    names = [run.folder.relative_to(tmp_path).as_posix() for run in find_runs(tmp_path)]
+    assert names == ["efs/kubeflow/teams/a/newest", "efs/kubeflow/second", "first"]
+
+
+def test_a_runs_own_folder_gives_that_run(written: Write) -> None:
+    folder = written("one", step=250)
+    (folder / "model-50.index").touch()
+    (run,) = find_runs(folder)
+    assert (run.folder, run.step) == (folder, 250)
+    assert str(run).startswith(f"{folder}  step 250, saved 2027-01-1")
+
+
+def test_a_folder_without_settings_or_without_a_checkpoint_is_no_run(written: Write, tmp_path: Path) -> None:
+    (written("no-checkpoint") / "model-100.index").unlink()
+    (written("no-settings") / "config.yaml").unlink()
+    written("a-run")
+    assert [run.folder.name for run in find_runs(tmp_path)] == ["a-run"]
+
+
+def test_the_pictures_of_a_data_set_are_not_searched(written: Write, tmp_path: Path) -> None:
+    written("coco/train2017/hidden")
+    written("coco/runs/found")
+    (tmp_path / "coco/annotations").mkdir()
+    (tmp_path / "coco/annotations/instances_train2017.json").touch()
+    assert [run.folder.name for run in find_runs(tmp_path)] == ["found"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "no run with a checkpoint; name the folder that runs are written to"),
+        ("nowhere", "no such folder; name the folder that runs are written to"),
+    ],
+)
+def test_a_folder_without_runs_is_one_line(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError) as error:
+        find_runs(tmp_path / name)
+    assert str(error.value) == f"{tmp_path / name}: {message}"
+
+
+def test_a_scalar_has_the_steps_of_the_epochs_that_wrote_it(written: Write) -> None:
+    stats = [
+        {"loss/total": 3.5, "epoch_num": 1, "global_step": 10},
+        {"loss/total": 2.5, "bbox/AP50": 0.25, "epoch_num": 2, "global_step": 20},
+        {"loss/total": 1.5, "epoch_num": 3, "global_step": 30},
+    ]
+    history = read_history(written("run", stats))
+    assert history.keys() == {"loss/total", "bbox/AP50"}
+    assert history["loss/total"].steps.tolist() == [10, 20, 30]
+    assert history["loss/total"].values.tolist() == [3.5, 2.5, 1.5]
+    assert history["bbox/AP50"].steps.tolist() == [20]
+    assert history["bbox/AP50"].values.tolist() == [0.25]
+
+
+@pytest.mark.parametrize("content", ["[{", "{}1", "[1]", '[{"loss/total": 1}]', '{"loss": 1}'])
+def test_statistics_that_the_trainer_did_not_write_are_one_line(content: str, written: Write) -> None:
+    folder = written("run")
+    (folder / "stats.json").write_text(content)
+    with pytest.raises(RunFolderError, match=r"^.*/run/stats\.json: not the statistics of a training run$"):
+        read_history(folder)
+
+
+@pytest.mark.parametrize("content", ["a: [", "- 1", "MODE_MASK: often", "BACKBONE: {COLOUR: red}"])
+def test_settings_that_the_trainer_did_not_write_are_one_line(content: str, written: Write) -> None:
+    folder = written("run")
+    (folder / "config.yaml").write_text(content)
+    with pytest.raises(
+        RunFolderError, match=r"^.*/run/config\.yaml: not the settings of a training run: [^\n]+$"
+    ):
+        read_settings(folder)
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(RunFolderError) as error:
+        read_history(tmp_path)
+    assert (
+        str(error.value)
+        == f"{tmp_path}/stats.json: No such file or directory; is {tmp_path} the folder of a run?"
+    )
+
+
+def test_a_run_without_validation_data_says_so(written: Write) -> None:
+    folder = written("run")
+    (folder / "config.yaml").write_text("DATA: {VAL: []}\n")
+    with pytest.raises(RunFolderError) as error:
+        validation_split(folder)
+    assert str(error.value) == f"{folder}: trained without validation data (DATA.VAL is empty)"
+
+
+def test_a_trained_run_gives_its_settings_and_its_validation_images(trained: Path) -> None:
+    assert read_settings(trained).FPN.NUM_CHANNEL == 16
+    split = validation_split(trained)
+    assert (split.name, len(split.records)) == ("val2017", 4)
+    assert read_history(trained)["segm/AP50"].steps.tolist() == [3, 6]
