@@ -158,6 +158,7 @@ def test_detach_returns_at_once_and_status_logs_and_down_work_on_it(run: LocalRu
             "mrc-values: maskrcnn.working_dir /nowhere is a ",
         ),
         ("up", ("-f", "no-such-file.yaml"), 2, "mrc-values: no-such-file.yaml: no such file"),
+        ("up", ("--dir", "/proc/nowhere"), 1, "mrc-values: /proc/nowhere: no such file or directory"),
         ("up", ("--ranks", "0"), 2, "Error: Invalid value for '--ranks'"),
     ],
 )
@@ -178,3 +179,18 @@ def test_findings_stop_up_before_anything_starts(run: LocalRun) -> None:
     assert up.stdout.startswith("--set maskrcnn.gpuz=1: error MRC003 maskrcnn.gpuz: ")
     assert up.stderr.endswith("1 error. Nothing was started.\n")
     assert not run.run_folder.exists()
+
+
+def test_a_name_that_is_no_release_name_is_wrong_usage(run: LocalRun) -> None:
+    argv = [part if part != "trial" else "../trial" for part in run.argv("up")]
+    result = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+    assert (result.returncode, result.stderr.split(",")[0]) == (
+        2,
+        "mrc-values: ../trial: invalid release name",
+    )
+
+
+def test_warnings_are_shown_and_do_not_stop_the_run(run: LocalRun) -> None:
+    up = run.call("up", "--set", "global.source_cidr=0.0.0.0/0", steps=1)
+    assert up.returncode == 0
+    assert re.findall(r"warning (MRC\d+)", up.stderr) == ["MRC050"]

@@ -37,7 +37,8 @@ def test_a_value_that_came_by_a_merge_key_is_placed_where_it_is_written(tmp_path
 
 
 def test_of_two_merged_mappings_the_one_that_helm_uses_is_named(tmp_path: Path) -> None:
-    text = "maskrcnn:\n  env: {A: &a {GPUS: 1.10}, B: &b {GPUS: 2.20}}\n  launcher: {node_selector: {<<: [*a, *b]}}\n"
+    env, launcher = "{A: &a {GPUS: 1.10}, B: &b {GPUS: 2.20}}", "{node_selector: {<<: [*a, *b]}}"
+    text = f"maskrcnn:\n  env: {env}\n  launcher: {launcher}\n"
     found = [f for f in checked(tmp_path, text).findings if f.path[-2:] == ("node_selector", "GPUS")]
     assert [(f.position.column, f.message.split()[0]) for f in found] == [(22, "1.1")]
 

@@ -1,5 +1,6 @@
 """mrc-values: the command line."""
 
+import os
 import sys
 
 import typer
@@ -28,7 +29,12 @@ def main() -> None:
         typer.echo(f"mrc-values: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output is gone
+        # Whoever read our output is gone; without this Python would complain while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"mrc-values: {where}{(error.strerror or str(error)).lower()}", err=True)
         sys.exit(1)
 
 

@@ -44,6 +44,16 @@ def parse_set(expression: str) -> Values:
         raise ValuesError(_without_prefixes(error.detail)) from None
 
 
+def check_release_name(name: str) -> None:
+    """Raises ValuesError for what Helm does not take as the name of a release."""
+    import helm_python
+
+    try:
+        helm_python.validate_release_name(name)
+    except helm_python.HelmError as error:
+        raise ValuesError(_without_prefixes(error.detail)) from None
+
+
 def metadata(chart: Path) -> dict[str, Any]:
     """The chart's Chart.yaml. Raises RenderError for a folder that is no chart."""
     with _loaded(chart) as handle:

@@ -5,13 +5,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mrc_values.commands.arguments import Chart, Sets, ValuesFiles, chart_folder
 from mrc_values.commands.validate import Format
-from mrc_values.errors import ToolError
+from mrc_values.errors import ToolError, UsageError
+
+if TYPE_CHECKING:
+    from mrc_values.local.state import Store
 
 app = typer.Typer(
     help="Run the release that Helm renders as processes of this machine, without a cluster.",
@@ -56,11 +59,10 @@ def up(
     """
     from mrc_values.local import supervise
     from mrc_values.local.progress import last_error
-    from mrc_values.local.state import Store
     from mrc_values.local.up import down as stop
     from mrc_values.local.up import folders, prepare
 
-    store = Store(dir)
+    store = _store(dir, name)
     with store.lock(name) as lock:
         loaded, rendered, count = _rendered(name, chart_folder(chart), values or [], sets or [], ranks)
         mounts = folders(loaded, dir, shared_fs, data_fs)
@@ -95,10 +97,9 @@ def status(
 
     Example: mrc-values local status trial --format json
     """
-    from mrc_values.local.state import Store
     from mrc_values.local.status import status_of
 
-    store = Store(dir)
+    store = _store(dir, name)
     found = [status_of(store.get(each)) for each in ([name] if name else store.names())]
     if format is Format.JSON:
         typer.echo(json.dumps([asdict(each) for each in found], indent=2))
@@ -124,10 +125,9 @@ def logs(
 
     Example: mrc-values local logs trial -f
     """
-    from mrc_values.local.state import Store
     from mrc_values.local.status import log_lines
 
-    for line in log_lines(Store(dir), name, follow):
+    for line in log_lines(_store(dir, name), name, follow):
         typer.echo(line)
 
 
@@ -137,13 +137,25 @@ def down(name: Name, dir: Dir = STATE) -> None:
 
     Example: mrc-values local down trial
     """
-    from mrc_values.local.state import Store
     from mrc_values.local.up import down as stop
 
-    store = Store(dir)
+    store = _store(dir, name)
     release = store.get(name)
     _say("stopped." if stop(store, release) else "nothing was running.")
     _say(f"stays: {release.run_folder}. `mrc-values local up {name}` resumes from it.")
+
+
+def _store(dir: Path, name: str | None) -> "Store":
+    """The state folder; names are those that Helm takes."""
+    from mrc_values import helm
+    from mrc_values.local.state import Store
+
+    if name is not None:
+        try:
+            helm.check_release_name(name)
+        except helm.ValuesError as error:
+            raise UsageError(f"{name}: {error}.") from None
+    return Store(dir)
 
 
 def _rendered(
@@ -162,6 +174,10 @@ def _rendered(
     if errors:
         typer.echo(report.text(errors))
         raise ToolError(f"{folder}: {report.summary(errors)}. Nothing was started.")
+    own = {f"--set {expression}" for expression in fitted.sets}
+    for finding in result.findings:
+        if finding.severity is Severity.WARNING and finding.position.file not in own:
+            _say(str(finding))
     _say(fitted.note)
     return loaded, result.rendered, fitted.ranks
 

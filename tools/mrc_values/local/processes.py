@@ -51,27 +51,24 @@ def ranks(mark: str) -> set[int]:
     return {int(environ[_RANK]) for environ in marked(mark).values() if _RANK in environ}
 
 
-def end(mark: str, launcher: Identity | None, grace: float) -> None:
-    """Ends every process of the run.
+def end(mark: str, grace: float = 0) -> None:
+    """Ends every process of the run: SIGTERM, at most ``grace`` seconds, SIGKILL.
 
-    The launcher gets SIGTERM, which mpirun hands to its ranks, and ``grace`` seconds; then all that is
-    left gets SIGKILL.
+    Ranks get their SIGTERM from here: mpirun hands on its own a second late, and kills a second later.
     """
-    process = launcher.process() if launcher else None
-    if process is not None:
-        try:
-            process.terminate()
-            deadline = time.monotonic() + grace
-            while time.monotonic() < deadline and marked(mark):
-                time.sleep(0.1)
-        except psutil.Error:
-            pass
+    if grace:
+        for process in marked(mark):
+            with contextlib.suppress(psutil.Error):
+                process.terminate()
+        deadline = time.monotonic() + grace
+        while time.monotonic() < deadline and marked(mark):
+            time.sleep(0.1)
     for _ in range(KILL_ROUNDS):  # more than one, for a process that was just being started
         left = marked(mark)
         if not left:
             return
-        for victim in left:
-            _kill(victim)
+        for process in left:
+            _kill(process)
         psutil.wait_procs(list(left), timeout=1)
 
 

@@ -18,8 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-import psutil
-
 from mrc_values.local import processes, progress
 from mrc_values.local.processes import Identity
 from mrc_values.local.state import Release, Store, now
@@ -64,7 +62,7 @@ def supervise(store: Store, release: Release, plan: Plan, show: Callable[[str], 
         release.stopped = True
     finally:
         with _signals_ignored():
-            processes.end(release.mark, None, 0)
+            processes.end(release.mark)
             shutil.rmtree(release.scratch, ignore_errors=True)
     release.exit_code, release.ended = code, now()
     store.save(release)
@@ -100,25 +98,20 @@ def _run(store: Store, release: Release, plan: Plan, show: Callable[[str], None]
             reader.start()
             code = launcher.wait()
         except _Stopped:
-            _end(release, launcher)
+            _end(release.mark)
             raise
-        processes.end(release.mark, None, 0)  # ranks of a killed mpirun would hold the pipe open
+        processes.end(release.mark)  # ranks of a killed mpirun would hold the pipe open
         reader.join(timeout=10)
     return code if code >= 0 else 128 - code
 
 
-def _end(release: Release, launcher: subprocess.Popen[str]) -> None:
+def _end(mark: str) -> None:
     """Ends the launcher and its ranks; a second signal ends the patience."""
-    reaper = threading.Thread(
-        target=launcher.wait, daemon=True
-    )  # a zombie would look alive to no one, but stay
-    reaper.start()
     try:
-        processes.end(release.mark, Identity.of(launcher.pid), GRACE)
-    except (_Stopped, psutil.Error):
+        processes.end(mark, GRACE)
+    except _Stopped:
         with _signals_ignored():
-            processes.end(release.mark, None, 0)
-    reaper.join(timeout=2)
+            processes.end(mark)
 
 
 def _pump(output: IO[str], log: IO[str], show: Callable[[str], None]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mrc_values.errors import ToolError
 from mrc_values.local import board, launch, processes
-from mrc_values.local.state import Release, Store
+from mrc_values.local.state import Phase, Release, Store
 from mrc_values.local.supervise import Plan
 from mrc_values.values import Values
 
@@ -161,7 +161,7 @@ def prepare(
 def clear(release: Release) -> int:
     """Ends what is left of a release whose supervisor is gone; returns how many processes that were."""
     left = len(processes.marked(release.mark))
-    processes.end(release.mark, None, 0)
+    processes.end(release.mark)
     if release.scratch:
         shutil.rmtree(release.scratch, ignore_errors=True)
     return left
@@ -170,7 +170,7 @@ def clear(release: Release) -> int:
 def down(store: Store, release: Release) -> bool:
     """Stops the release, its TensorBoard and whatever is left of either; True when anything ran."""
     supervisor = release.supervisor.process() if release.supervisor else None
-    ran = release.phase.value == "running" or bool(processes.marked(release.mark))
+    ran = release.phase is Phase.RUNNING or bool(processes.marked(release.mark))
     if supervisor is not None and supervisor.pid != os.getpid():
         processes.end_one(release.supervisor, grace=30)
     release = store.get(release.name)
