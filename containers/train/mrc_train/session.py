@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mrc_train.config import Config, ConfigError
+from mrc_train.log import log
 from mrc_train.tfgraph import tf, v1
 
 from tensorflow.core.protobuf import rewriter_config_pb2  # isort: skip
@@ -36,9 +38,18 @@ def session_config(mixed_precision: bool) -> Any:
     if mixed_precision:
         if tf.config.list_physical_devices("GPU"):
             raise ConfigError("TRAIN.MIXED_PRECISION (--fp16) is written for CPUs only; leave it out on GPUs")
-        rewrites = config.graph_options.rewrite_options
-        rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+        if _has_bfloat16():
+            rewrites = config.graph_options.rewrite_options
+            rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
+        else:
+            log.warning("this CPU has no bfloat16 instructions: TRAIN.MIXED_PRECISION (--fp16) changes nothing")
     return config
+
+
+def _has_bfloat16() -> bool:
+    """Emulated, bfloat16 is slower than float32."""
+    flags = Path("/proc/cpuinfo").read_text()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 class NumberedFlow(DataFlow):
