@@ -144,8 +144,9 @@ def trainable_shapes(cfg: Config, num_classes: int) -> dict[str, list[int]]:
 
 
 def test_resnet50_fpn_has_the_published_number_of_weights() -> None:
-    """torchvision's maskrcnn_resnet50_fpn has 44,401,393 parameters with 91 classes, frozen batch norm not
-    among them. Its mask predictor has a channel for the background, of 256 weights and an offset; ours has none.
+    """torchvision's maskrcnn_resnet50_fpn has 44,401,393 parameters with 91 classes, without frozen batch norm.
+
+    Its mask predictor has a channel for the background, of 256 weights and an offset; ours has none.
     """
     shapes = trainable_shapes(Config(), num_classes=91)
     weights = sum(math.prod(shape) for name, shape in shapes.items() if "/bn/" not in name)

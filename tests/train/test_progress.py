@@ -1,0 +1,63 @@
+"""Progress reports."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mrc_train import progress
+from mrc_train.progress import ProgressReporter
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def steps(reporter: ProgressReporter, clock: list[float], numbers: range, seconds: float) -> list[str]:
+    lines = []
+    for number in numbers:
+        clock[0] += seconds
+        if line := reporter.finished(number, epoch=1, loss=2.0):
+            lines.append(line)
+    return lines
+
+
+def test_a_line_comes_every_few_seconds_and_at_the_end(tmp_path: Path, clock: list[float]) -> None:
+    reporter = ProgressReporter(tmp_path / "progress.json", steps=20, epochs=1, images_per_step=8)
+    lines = steps(reporter, clock, range(1, 21), seconds=1.0)
+    assert lines == [
+        "progress step=6/20 epoch=1/1 loss=2.0000 images_per_second=8.0 eta=0:00:14",
+        "progress step=11/20 epoch=1/1 loss=2.0000 images_per_second=8.0 eta=0:00:09",
+        "progress step=16/20 epoch=1/1 loss=2.0000 images_per_second=8.0 eta=0:00:04",
+        "progress step=20/20 epoch=1/1 loss=2.0000 images_per_second=8.0 eta=0:00:00",
+    ]
+
+
+def test_the_file_holds_what_the_line_says(tmp_path: Path, clock: list[float]) -> None:
+    reporter = ProgressReporter(tmp_path / "progress.json", steps=6, epochs=1, images_per_step=8)
+    steps(reporter, clock, range(1, 7), seconds=2.0)
+    report = json.loads((tmp_path / "progress.json").read_text())
+    assert report.pop("time").endswith("+00:00")
+    assert report == {
+        "step": 6,
+        "steps": 6,
+        "epoch": 1,
+        "epochs": 1,
+        "loss": 2.0,
+        "images_per_second": 4.0,
+        "eta_seconds": 0,
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["progress.json"]
+
+
+def test_an_evaluation_between_two_steps_does_not_count_as_slow_training(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    reporter = ProgressReporter(tmp_path / "progress.json", steps=20, epochs=2, images_per_step=8)
+    steps(reporter, clock, range(1, 11), seconds=1.0)
+    reporter.paused()
+    clock[0] += 60
+    steps(reporter, clock, range(11, 21), seconds=1.0)
+    assert reporter.images_per_second == 8.0
