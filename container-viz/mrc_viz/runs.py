@@ -61,7 +61,6 @@ def _search(folder: Path) -> Iterator[Run]:
         if steps and "config.yaml" in files:
             saved = Path(place, f"model-{max(steps)}.index").stat().st_mtime
             yield Run(Path(place), max(steps), datetime.fromtimestamp(saved).astimezone())
-            folders.clear()
         # Not into a data set's pictures: listing them takes long on a network file system.
         annotations = Path(place, "annotations")
         folders[:] = [name for name in folders if not (annotations / f"instances_{name}.json").exists()]
@@ -85,7 +84,7 @@ def read_history(run: Path) -> History:
             for name in names
             if name not in ("epoch_num", "global_step")
         }
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError):
         raise RunFolderError(f"{path}: not the statistics of a training run") from None
 
 
@@ -98,7 +97,7 @@ def read_settings(run: Path) -> Config:
     path = run / "config.yaml"
     try:
         return Config.from_yaml(_text(path))
-    except (ConfigError, TypeError, yaml.YAMLError) as error:
+    except (ConfigError, yaml.YAMLError) as error:
         reason = str(error).partition("\n")[0]
         raise RunFolderError(f"{path}: not the settings of a training run: {reason}") from None
 

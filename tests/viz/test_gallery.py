@@ -66,11 +66,13 @@ def test_a_perfect_detector_draws_what_the_truth_draws_but_for_its_scores(split:
     assert unlike(left, record.read()) > 5 * captions
 
 
-def test_detections_below_the_threshold_are_not_drawn(split: Split) -> None:
+def test_detections_below_the_threshold_are_neither_drawn_nor_counted(split: Split) -> None:
     record = split.records[0]
     unsure = detector(split, lambda record: truth(record, score=0.4))
-    by_default, _ = panels(detection_sheet(unsure, split, [record]))
-    np.testing.assert_array_equal(by_default, record.read())
+    blind = detector(split, lambda record: truth(record).above(2))
+    sheet = detection_sheet(unsure, split, [record])
+    np.testing.assert_array_equal(sheet, detection_sheet(blind, split, [record]))
+    np.testing.assert_array_equal(panels(sheet)[0], record.read())
     lowered, _ = panels(detection_sheet(unsure, split, [record], threshold=0.3))
     assert unlike(lowered, record.read()) > 0.01
 

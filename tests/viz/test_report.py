@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 STATS = [
@@ -47,11 +48,16 @@ def report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_table_has_a_row_for_each_evaluation(written: Callable[..., Path]) -> None:
+def test_the_table_has_a_row_for_each_evaluation_and_the_curves_are_drawn(
+    written: Callable[..., Path],
+) -> None:
     run = written("run", STATS)
     done = report(run, "--images", "0")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{TABLE}{run}/report/curves.png\n"
+    channels = cv2.imread(f"{run}/report/curves.png").astype(int)
+    coloured = np.ptp(channels, axis=2) > 100
+    assert coloured.sum() > 500, "no curve in the picture"
 
 
 def test_a_box_model_has_no_mask_columns_and_splits_are_told_apart(written: Callable[..., Path]) -> None:

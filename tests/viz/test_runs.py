@@ -76,7 +76,7 @@ def test_statistics_that_the_trainer_did_not_write_are_one_line(content: str, wr
         read_history(folder)
 
 
-@pytest.mark.parametrize("content", ["a: [", "- 1", "MODE_MASK: often", "BACKBONE: {COLOUR: red}"])
+@pytest.mark.parametrize("content", ["a: [", "- 1", "epochs", "MODE_MASK: often", "BACKBONE: {COLOUR: red}"])
 def test_settings_that_the_trainer_did_not_write_are_one_line(content: str, written: Write) -> None:
     folder = written("run")
     (folder / "config.yaml").write_text(content)
