@@ -61,6 +61,24 @@ def test_a_missing_image_is_one_finding_and_hides_no_other(tmp_path: Path) -> No
     assert [finding.rule for finding in result.findings] == ["MRC020", "MRC007"]
 
 
+@pytest.mark.parametrize(
+    "text", ["maskrcnn: {env: INFO}", "maskrcnn: {launcher: {resources: 2Gi}}", "global: kubeflow"]
+)
+def test_a_plain_value_for_a_section_is_found_although_helm_ignores_it(text: str, tmp_path: Path) -> None:
+    assert rule_ids(checked(tmp_path, text)) == {"MRC004"}
+
+
+def test_a_pattern_ends_at_the_end_of_the_text_as_for_helm(tmp_path: Path) -> None:
+    assert rule_ids(checked(tmp_path, "maskrcnn:\n  queue: |\n    gpu\n")) == {"MRC009"}
+
+
+def test_with_a_script_of_the_image_the_charts_values_are_checked_and_extra_config_is_not(
+    tmp_path: Path,
+) -> None:
+    script = "train_script: /a/train.py, extra_config: [A.B=1], lr_schedule: soon, backbone_norm: Freeze"
+    assert rule_ids(checked(tmp_path, f"maskrcnn: {{{script}}}")) == {"MRC061", "MRC062"}
+
+
 def test_values_of_a_subchart_are_checked_even_when_it_is_switched_off(tmp_path: Path) -> None:
     chart, sub = tmp_path / "chart", tmp_path / "chart" / "charts" / "board"
     sub.mkdir(parents=True)

@@ -35,7 +35,7 @@ def check(
     chart or file that is not there.
     """
     loaded, found = values.load(chart, files, sets)
-    found += _sections_taken_away(loaded)
+    found += [*_sections_taken_away(loaded), *_ignored_by_helm(loaded)]
     if any(finding.rule in ("MRC001", "MRC005") for finding in found):
         # Without the values of that file or section all else would be about what is not there.
         return Result(findings.sort(found), loaded)
@@ -64,6 +64,16 @@ def _sections_taken_away(loaded: Values) -> Iterator[Finding]:
             place = loaded.place((name,), key=True)
             message = "is empty here, which takes all its defaults away."
             yield Finding(place, Severity.ERROR, "MRC005", (name,), message, "Take this line out as well.")
+
+
+def _ignored_by_helm(loaded: Values) -> Iterator[Finding]:
+    """A plain value where the chart has a section: Helm keeps the section and says so in a warning only."""
+    for path in values.paths(loaded.user):
+        value, kept = values.lookup(loaded.user, path), values.lookup(loaded.merged, path)
+        if isinstance(kept, dict) and value is not None and not isinstance(value, dict):
+            message = f"{schema.shown(value)} is not names with values, and Helm ignores it."
+            fix = "Write it as `name: value` lines, or take it out."
+            yield Finding(loaded.place(path), Severity.ERROR, "MRC004", path, message, fix)
 
 
 def _merged(by_schema: list[Finding], by_rules: list[Finding]) -> list[Finding]:
@@ -100,7 +110,7 @@ def _complete(loaded: Values) -> dict[str, object]:
     return complete
 
 
-_NAMED = re.compile(r"^((?:[a-z]\w*\.)+[a-z]\w*)(?::| is )\s*(.*)$", re.DOTALL)
+_NAMED = re.compile(r"^((?:[a-z]\w*\.)+[a-z]\w*)(?::|(?= is )) (.*)$", re.DOTALL)
 
 
 def _render_finding(error: helm.RenderError, chart: Path, loaded: Values) -> Finding:

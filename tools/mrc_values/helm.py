@@ -87,18 +87,25 @@ def render(chart: Path, values: Values, name: str, namespace: str = "default") -
 def _loaded(chart: Path) -> Iterator[Any]:
     import helm_python
 
-    try:
-        with _symlink_notices_dropped():
+    with _quiet():
+        try:
             handle = helm_python.Chart.load(chart)
-    except helm_python.HelmError as error:
-        raise RenderError(_without_prefixes(error.detail)) from None
-    with handle:
-        yield handle
+        except helm_python.HelmError as error:
+            raise RenderError(_without_prefixes(error.detail)) from None
+        with handle:
+            yield handle
+
+
+_NOTICES = (
+    "found symbolic link in path",  # every linked sub-chart, each time
+    "cannot overwrite table with non table",  # a finding of ours
+    "Ignoring non-table value",  # the schema's to report
+)
 
 
 @contextmanager
-def _symlink_notices_dropped() -> Iterator[None]:
-    """Helm tells of every symlinked sub-chart on the process's stderr; all else it writes is passed on."""
+def _quiet() -> Iterator[None]:
+    """Drops what Helm writes to the process's stderr behind our back; what is not known is passed on."""
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as heard:
@@ -110,7 +117,7 @@ def _symlink_notices_dropped() -> Iterator[None]:
             os.close(kept)
             heard.seek(0)
             for line in heard.read().decode(errors="replace").splitlines():
-                if "found symbolic link in path" not in line:
+                if not any(notice in line for notice in _NOTICES):
                     print(line, file=sys.stderr)
 
 

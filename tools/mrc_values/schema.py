@@ -45,10 +45,21 @@ def check(chart: Path, values: Values) -> list[Finding]:
     """What the schema of the chart, and those of its sub-charts, enabled or not, say about the values."""
     found: list[Finding] = []
     for prefix, schema, part in _schemas(chart, (), values.merged):
-        for error in jsonschema().Draft202012Validator(schema).iter_errors(part):
+        for error in _validator(schema).iter_errors(part):
             found += _findings(error, schema, prefix, values)
         found += _deprecated(schema, part, prefix, values)
     return found
+
+
+def _validator(schema: Schema) -> Any:
+    """A validator whose patterns end where Helm's do: Python's $ also stands before a last line break."""
+    library = jsonschema()
+
+    def pattern(validator: Any, expression: str, instance: Any, schema: Schema) -> Iterator[Any]:
+        if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", expression), instance):
+            yield library.ValidationError(f"{instance!r} does not match {expression!r}")
+
+    return library.validators.extend(library.Draft202012Validator, {"pattern": pattern})(schema)
 
 
 def _schemas(chart: Path, prefix: ValuePath, part: Any) -> Iterator[tuple[ValuePath, Schema, Any]]:

@@ -149,7 +149,7 @@ def _from_flag(expression: str) -> Document:
             f"{source}: {error}. Write --set name=value, for instance --set maskrcnn.gpus=16."
         ) from None
     document = Document(source, values, is_file=False)
-    for path in _paths(values):
+    for path in paths(values):
         document.places[path] = document.keys[path] = Position(source)
     if not values:
         document.findings.append(
@@ -160,14 +160,15 @@ def _from_flag(expression: str) -> Document:
     return document
 
 
-def _paths(value: Any, path: ValuePath = ()) -> Iterable[ValuePath]:
+def paths(value: Any, path: ValuePath = ()) -> Iterable[ValuePath]:
+    """Paths of every value in a value, outer ones first."""
     if path:
         yield path
     children = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     )
     for key, child in children:
-        yield from _paths(child, (*path, key))
+        yield from paths(child, (*path, key))
 
 
 def lookup(values: Any, path: ValuePath) -> Any:

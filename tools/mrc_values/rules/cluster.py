@@ -1,11 +1,14 @@
-"""Names and networks of the cluster."""
+"""Names, resources and networks of the cluster."""
 
 import ipaddress
 import re
 from collections.abc import Iterator
 
 from mrc_values.findings import Severity
+from mrc_values.quantities import quantity
 from mrc_values.rules.registry import Context, Problem, rule
+
+_RESOURCES = "maskrcnn.launcher.resources"
 
 MAX_JOB_NAME = 48
 """So that <job>-worker-<n> and <job>-launcher-xxxxx keep within the 63 characters of a host name."""
@@ -43,6 +46,47 @@ def job_keeps_its_name(context: Context) -> Iterator[Problem]:
             f"{whole} has {len(whole)} characters; with -worker-<n> pods may have 63, so the end is cut.",
             f"Use at most {MAX_JOB_NAME} for name and run together.",
         )
+
+
+@rule(
+    "MRC041",
+    Severity.ERROR,
+    "resources are quantities",
+    failing="maskrcnn: {launcher: {resources: {limits: {memory: 2GB}}}}",
+    passing="maskrcnn: {launcher: {resources: {limits: {memory: 2Gi}}}}",
+)
+def resources_are_quantities(context: Context) -> Iterator[Problem]:
+    """Kubernetes counts memory in bytes with k, M, G or Ki, Mi, Gi behind the number, and CPU in cores or
+    thousandths (250m). It refuses everything else, and a request above the limit."""
+    for kind in ("requests", "limits"):
+        amounts = context.values.get(f"{_RESOURCES}.{kind}")
+        for name, amount in amounts.items() if isinstance(amounts, dict) else ():
+            if quantity(amount) is None and not isinstance(amount, dict | list):
+                fix = f"Write it like {'2Gi' if name != 'cpu' else '250m'}."
+                yield Problem(f"{_RESOURCES}.{kind}.{name}", f"{amount} is not a quantity.", fix)
+
+
+@rule(
+    "MRC042",
+    Severity.ERROR,
+    "requests stay within limits",
+    failing="maskrcnn: {launcher: {resources: {requests: {memory: 4Gi}, limits: {memory: 2Gi}}}}",
+    passing="maskrcnn: {launcher: {resources: {requests: {memory: 1Gi}, limits: {memory: 2Gi}}}}",
+)
+def requests_stay_within_limits(context: Context) -> Iterator[Problem]:
+    """A request is what the scheduler sets aside and a limit what the pod may use; Kubernetes refuses a pod
+    that asks for more than it may use. The chart's default limit counts when you set a request only."""
+    requests, limits = (context.values.get(f"{_RESOURCES}.{kind}") for kind in ("requests", "limits"))
+    if not isinstance(requests, dict) or not isinstance(limits, dict):
+        return
+    for name, request in requests.items():
+        asked, allowed = quantity(request), quantity(limits.get(name))
+        if asked is not None and allowed is not None and asked > allowed:
+            yield Problem(
+                f"{_RESOURCES}.requests.{name}",
+                f"{request} is more than the limit of {limits[name]}.",
+                f"Lower it, or raise {_RESOURCES}.limits.{name}.",
+            )
 
 
 @rule(

@@ -1,6 +1,7 @@
 """The trainer's settings, checked by the trainer's own configuration.
 
-With train_script set the image brings a trainer of its own, whose settings nobody here knows.
+With train_script set the image brings a trainer of its own: what the chart's own values mean is the same
+there, but extra_config may hold what nobody here knows.
 """
 
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from mrc_values.findings import Severity, dotted
 from mrc_values.rules.registry import Context, Problem, rule
 from mrc_values.trainer_settings import KEYS, Setting, extra, settings
-from mrc_values.values import Values, nearest
+from mrc_values.values import nearest
 
 if TYPE_CHECKING:
     from mrc_train.config import Train
@@ -58,11 +59,9 @@ def trainer_knows_settings(context: Context) -> Iterator[Problem]:
 )
 def trainer_can_use_settings(context: Context) -> Iterator[Problem]:
     """A setting of the wrong type or range stops the trainer as well, after the nodes have started."""
-    if not _ours(context):
-        return
     from mrc_train.config import ConfigError, parse
 
-    known = [setting for setting in _effective(context.values) if not setting.key.endswith("_SCHEDULE")]
+    known = [setting for setting in _effective(context) if not setting.key.endswith("_SCHEDULE")]
     try:
         parse(setting.text for setting in known)
     except ConfigError as error:
@@ -83,8 +82,6 @@ def trainer_can_use_settings(context: Context) -> Iterator[Problem]:
 def schedule_rises(context: Context) -> Iterator[Problem]:
     """lr_schedule lists the steps at which the learning rate drops, the last of which ends the training;
     lr_epoch_schedule does so in epochs, with the factor None at the end."""
-    if not _ours(context):
-        return
     from mrc_train.config import ConfigError, parse
     from mrc_train.schedule import LearningRate
 
@@ -95,7 +92,7 @@ def schedule_rises(context: Context) -> Iterator[Problem]:
             "'[(16, 0.1), (20, 0.01), (24, None)]'",
         ),
     }
-    for setting in _effective(context.values):
+    for setting in _effective(context):
         if setting.key not in forms:
             continue
         try:
@@ -180,7 +177,7 @@ def periods_fit_training(context: Context) -> Iterator[Problem]:
         ("TRAIN.CHECKPOINT_PERIOD", "checkpoint", train.CHECKPOINT_PERIOD),
     )
     for key, what, period in periods:
-        given = any(setting.key == key for setting in _effective(context.values))
+        given = any(setting.key == key for setting in _effective(context))
         if given and period > epochs:
             yield Problem(
                 _name_of(context, key),
@@ -249,7 +246,7 @@ def frozen_layers_have_weights(context: Context) -> Iterator[Problem]:
     pre-trained weights only. From scratch they stay random."""
     if not _ours(context) or context.values.get("maskrcnn.backbone_weights"):
         return
-    given = {setting.key: setting for setting in _effective(context.values)}
+    given = {setting.key: setting for setting in _effective(context)}
     if "BACKBONE.WEIGHTS" in given:
         return
     norm = _text(given.get("BACKBONE.NORM"), "FreezeBN")
@@ -280,7 +277,7 @@ def frozen_layers_have_weights(context: Context) -> Iterator[Problem]:
 def batch_norm_has_a_batch(context: Context) -> Iterator[Problem]:
     """BN normalises with the statistics of one rank's images. Of one or two images they are noise, and the
     model falls apart when it is used. SyncBN takes those of all ranks, GN needs none."""
-    given = {setting.key: setting for setting in _effective(context.values)}
+    given = {setting.key: setting for setting in _effective(context)}
     images = _text(given.get("TRAIN.BATCH_SIZE_PER_GPU"), "1")
     norm = given.get("BACKBONE.NORM")
     if _ours(context) and norm and _text(norm, "") == "BN" and images in ("1", "2"):
@@ -300,7 +297,7 @@ def _schedule(context: Context) -> "tuple[LearningRate, Train, int] | None":
     if not _ours(context) or not gpus or gpus < 1:
         return None
     try:
-        train = parse(setting.text for setting in _effective(context.values)).TRAIN
+        train = parse(setting.text for setting in _effective(context)).TRAIN
         batch = gpus * train.BATCH_SIZE_PER_GPU
         return LearningRate.from_config(train, batch), train, batch
     except ConfigError:
@@ -309,13 +306,16 @@ def _schedule(context: Context) -> "tuple[LearningRate, Train, int] | None":
 
 def _name_of(context: Context, *keys: str) -> str:
     """The value that decides: where the last setting with one of the keys comes from."""
-    found = [setting for setting in _effective(context.values) if setting.key in keys]
+    found = [setting for setting in _effective(context) if setting.key in keys]
     return dotted(found[-1].path) if found else "maskrcnn.lr_schedule"
 
 
-def _effective(values: Values) -> list[Setting]:
-    """Settings with a known key."""
-    return [setting for setting in settings(values) if "=" in setting.text and setting.key in _known_keys()]
+def _effective(context: Context) -> list[Setting]:
+    """Settings with a known key; for another trainer those that mean the same to both."""
+    found = [setting for setting in settings(context.values) if "=" in setting.text]
+    if _ours(context):
+        return [setting for setting in found if setting.key in _known_keys()]
+    return [setting for setting in found if setting.path[1] in KEYS and setting.key != "MODE_FPN"]
 
 
 def _blamed(line: str, candidates: list[Setting]) -> Setting:
