@@ -1,7 +1,6 @@
 """The COCO metrics that a run reached, as a table."""
 
 import html
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,26 +57,30 @@ class Table:
 
 
 def evaluation_table(history: History) -> Table:
-    """One row for each evaluation: step, loss and the quoted metrics, of each split when there are several.
+    """One row for each evaluation: step, split when there are several, loss and the quoted metrics.
 
     A metric without any object to count it on (-1 of pycocotools) is shown as "-".
     """
     found = metrics(history)
-    several = len({metric.split for metric in found}) > 1
-    columns = {"loss/total": "loss"} | {
-        metric.scalar: f"{metric.split} {metric.name}" if several else metric.name for metric in found
-    }
-    values = {
-        scalar: dict(zip(history[scalar].steps.tolist(), history[scalar].values.tolist(), strict=True))
-        for scalar in columns
-        if scalar in history
-    }
-    steps = sorted({step for metric in found for step in values[metric.scalar]})
+    names = list(dict.fromkeys(metric.name for metric in found))
+    splits = list(dict.fromkeys(metric.split for metric in found))
+    steps = sorted({step for metric in found for step in history[metric.scalar].steps.tolist()})
+    scalars = {(metric.split, metric.name): metric.scalar for metric in found}
+    several = len(splits) > 1
     rows = [
-        [str(step), *(_cell(of_steps.get(step, math.nan)) for of_steps in values.values())] for step in steps
+        [
+            str(step),
+            *([split] if several else []),
+            _cell(history, "loss/total", step),
+            *(_cell(history, scalars.get((split, name), ""), step) for name in names),
+        ]
+        for step in steps
+        for split in splits
     ]
-    return Table(["step", *(columns[scalar] for scalar in values)], rows)
+    return Table(["step", *(["split"] if several else []), "loss", *names], rows)
 
 
-def _cell(value: float) -> str:
-    return f"{value:.3f}" if value >= 0 else "-"
+def _cell(history: History, scalar: str, step: int) -> str:
+    series = history.get(scalar)
+    values = series.values[series.steps == step] if series else []
+    return f"{values[-1]:.3f}" if len(values) and values[-1] >= 0 else "-"

@@ -10,7 +10,7 @@ from mrc_train.data.images import UnreadableImage
 from mrc_train.errors import RunFolderError
 
 from mrc_viz.evaluations import Table, evaluation_table
-from mrc_viz.runs import read_history, validation_split
+from mrc_viz.runs import read_history, validation_splits
 
 
 def parser() -> argparse.ArgumentParser:
@@ -18,7 +18,8 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog="mrc-report",
         description="Show what a training run reached: a table of its evaluations, and in DIR its curves "
-        "(curves.png) and detections beside the truth (detections.png).",
+        "(curves.png) and detections beside the truth (detections.png; detections-SPLIT.png when the run has "
+        "several validation splits).",
         epilog="Example: mrc-report /efs/kubeflow/maskrcnn --images 12",
     )
     out.add_argument("run", metavar="RUN", type=Path, help="the run's folder")
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         type=_natural,
         default=6,
-        help="validation images to detect in; 0: no detections.png (default: %(default)s)",
+        help="images of each split to detect in; 0: none (default: %(default)s)",
     )
     return out
 
@@ -66,16 +67,17 @@ def report(run: Path, output: Path, images: int) -> None:
     print(curves, flush=True)
     if not images:
         return
-    split = validation_split(run)
+    splits = validation_splits(run)
 
     from mrc_train.predictor import Predictor
 
     from mrc_viz.gallery import detection_sheet, pick, png
 
-    sheet = detection_sheet(Predictor.load(run), split, pick(split, images))
-    detections = output / "detections.png"
-    detections.write_bytes(png(sheet))
-    print(detections)
+    predictor = Predictor.load(run)
+    for split in splits:
+        path = output / ("detections.png" if len(splits) == 1 else f"detections-{split.name}.png")
+        path.write_bytes(png(detection_sheet(predictor, split, pick(split, images))))
+        print(path, flush=True)
 
 
 def _print(table: Table) -> None:

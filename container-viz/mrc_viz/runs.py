@@ -102,8 +102,8 @@ def read_settings(run: Path) -> Config:
         raise RunFolderError(f"{path}: not the settings of a training run: {reason}") from None
 
 
-def validation_split(run: Path) -> Split:
-    """Pictures and objects of the first of DATA.VAL, from where the run had its data.
+def validation_splits(run: Path) -> list[Split]:
+    """Pictures and objects of DATA.VAL from where the run had its data, what it did not train on first.
 
     Raises:
         RunFolderError: for a run without settings or without validation data.
@@ -112,7 +112,9 @@ def validation_split(run: Path) -> Split:
     cfg = read_settings(run)
     if not cfg.DATA.VAL:
         raise RunFolderError(f"{run}: trained without validation data (DATA.VAL is empty)")
-    return load_split(cfg.DATA.BASEDIR, cfg.DATA.VAL[0], cfg.MODE_MASK)
+    splits = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
+    trained_on = [name.removeprefix("coco_") for name in cfg.DATA.TRAIN]
+    return sorted(splits, key=lambda split: split.name in trained_on)
 
 
 def _text(path: Path) -> str:

@@ -1,6 +1,7 @@
 """mrc-report, as it is called."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mrc_viz.report import main
 
 STATS = [
     {"loss/total": 3.25, "epoch_num": 1, "global_step": 250},
@@ -60,12 +62,17 @@ def test_the_table_has_a_row_for_each_evaluation_and_the_curves_are_drawn(
     assert coloured.sum() > 500, "no curve in the picture"
 
 
-def test_a_box_model_has_no_mask_columns_and_splits_are_told_apart(written: Callable[..., Path]) -> None:
-    entry = {"loss/total": 1, "global_step": 5}
-    run = written("run", [{**entry, "val2017/bbox/AP50": 0.5, "test/bbox/AP50": 0.25}])
-    header, row, _ = report(run, "--images", "0").stdout.splitlines()
-    assert header == "step   loss  val2017 box AP50  test box AP50"
-    assert row.split() == ["5", "1.000", "0.500", "0.250"]
+def test_a_box_model_has_no_mask_columns_and_several_splits_have_a_row_each(
+    written: Callable[..., Path],
+) -> None:
+    entry = {"loss/total": 1, "val2017/bbox/AP50": 0.5, "test/bbox/AP50": 0.25, "test/bbox/AP": 0.125}
+    run = written("run", [{**entry, "global_step": 5}])
+    *table, _ = report(run, "--images", "0").stdout.splitlines()
+    assert table == [
+        "step    split   loss  box AP50  box AP",
+        "   5  val2017  1.000     0.500       -",
+        "   5     test  1.000     0.250   0.125",
+    ]
 
 
 def test_a_run_without_an_evaluation_says_so_and_still_has_curves(written: Callable[..., Path]) -> None:
@@ -87,13 +94,28 @@ def test_a_terminal_gets_a_drawn_table(written: Callable[..., Path]) -> None:
     assert "────" in shown and "0.812" in shown
 
 
-def test_pictures_of_a_trained_run_are_written_where_asked(trained: Path, tmp_path: Path) -> None:
-    done = report(trained, "--output", tmp_path / "out", "--images", "3")
-    assert done.returncode == 0, done.stderr
-    curves, detections = (Path(line) for line in done.stdout.splitlines()[-2:])
+def test_pictures_of_a_trained_run_are_written_where_asked(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([str(trained), "--output", str(tmp_path / "out"), "--images", "3"])
+    curves, detections = (Path(line) for line in capsys.readouterr().out.splitlines()[-2:])
     assert (curves, detections) == (tmp_path / "out/curves.png", tmp_path / "out/detections.png")
     for picture in (curves, detections):
         assert cv2.imread(str(picture)).std() > 20, f"{picture} is blank"
+
+
+def test_several_validation_splits_have_a_picture_each(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(settings.replace("- coco_val2017", "- train2017\n  - val2017"))
+    main([str(run), "--images", "2"])
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"{run}/report/detections-val2017.png",
+        f"{run}/report/detections-train2017.png",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mrc_train import scenes
 from mrc_train.errors import RunFolderError
-from mrc_viz.runs import find_runs, read_history, read_settings, validation_split
+from mrc_viz.runs import find_runs, read_history, read_settings, validation_splits
 
 Write = Callable[..., Path]
 
@@ -99,12 +100,23 @@ def test_a_run_without_validation_data_says_so(written: Write) -> None:
     folder = written("run")
     (folder / "config.yaml").write_text("DATA: {VAL: []}\n")
     with pytest.raises(RunFolderError) as error:
-        validation_split(folder)
+        validation_splits(folder)
     assert str(error.value) == f"{folder}: trained without validation data (DATA.VAL is empty)"
+
+
+def test_splits_that_the_run_did_not_train_on_come_first(written: Write, tmp_path: Path) -> None:
+    scenes.main([str(tmp_path / "data"), "--train", "2", "--val", "1", "--size", "32"])
+    folder = written("run")
+    settings = f"DATA: {{BASEDIR: {tmp_path}/data, TRAIN: [coco_train2017], VAL: [train2017, val2017]}}"
+    (folder / "config.yaml").write_text(settings)
+    assert [(split.name, len(split.records)) for split in validation_splits(folder)] == [
+        ("val2017", 1),
+        ("train2017", 2),
+    ]
 
 
 def test_a_trained_run_gives_its_settings_and_its_validation_images(trained: Path) -> None:
     assert read_settings(trained).FPN.NUM_CHANNEL == 16
-    split = validation_split(trained)
+    (split,) = validation_splits(trained)
     assert (split.name, len(split.records)) == ("val2017", 4)
     assert read_history(trained)["segm/AP50"].steps.tolist() == [3, 6]
