@@ -80,6 +80,7 @@ def test_a_killed_launcher_fails_the_run_and_up_goes_on_where_it_was(run: LocalR
     os.kill(run.launcher_pid(), signal.SIGKILL)
     assert up.wait(timeout=30) == 1
     assert run.processes() == {}
+    assert "the launcher was killed by SIGKILL" in (run.run_folder / "launcher.log").read_text()
     reached = run.step()
     again = run.call("up", steps=reached + 2)
     assert again.returncode == 0

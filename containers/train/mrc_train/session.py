@@ -42,7 +42,7 @@ def session_config(mixed_precision: bool) -> Any:
             rewrites = config.graph_options.rewrite_options
             rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
         else:
-            log.warning("this CPU has no bfloat16 instructions: TRAIN.MIXED_PRECISION (--fp16) changes nothing")
+            log.warning("this CPU has no bfloat16: TRAIN.MIXED_PRECISION (--fp16) changes nothing")
     return config
 
 

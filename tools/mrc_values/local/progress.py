@@ -93,8 +93,13 @@ def last_evaluation(run_folder: Path) -> dict[str, float]:
 
 
 _ERROR = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception)\b|^(?:[\w.-]+: )?(?:error|fatal)\b", re.IGNORECASE)
-_KILLED = re.compile(r"^mpirun noticed that process rank")
+_KILLED = re.compile(r"^mpirun noticed that process rank|^the launcher was killed by ")
 _WORDS = re.compile(r"^(?!progress )(?=.*\w)")
+
+
+def killed_line(name: str) -> str:
+    """What the log says of a launcher that could not say it itself; ``name`` is the signal's."""
+    return f"the launcher was killed by {name}"
 
 
 def last_error(lines: Iterable[str]) -> str:

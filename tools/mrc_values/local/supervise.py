@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -102,6 +102,8 @@ def _run(store: Store, release: Release, plan: Plan, show: Callable[[str], None]
             raise
         processes.end(release.mark)  # ranks of a killed mpirun would hold the pipe open
         reader.join(timeout=10)
+        if code < 0:
+            _pump([progress.killed_line(signal.Signals(-code).name)], log, show)
     return code if code >= 0 else 128 - code
 
 
@@ -114,7 +116,7 @@ def _end(mark: str) -> None:
             processes.end(mark)
 
 
-def _pump(output: IO[str], log: IO[str], show: Callable[[str], None]) -> None:
+def _pump(output: Iterable[str], log: IO[str], show: Callable[[str], None]) -> None:
     """Copies lines to the log and the reader until the launcher's side is closed."""
     for text in output:
         line = progress.tidy(text.rstrip("\r\n"))
