@@ -144,7 +144,7 @@ def trainable_shapes(cfg: Config, num_classes: int) -> dict[str, list[int]]:
 
 
 def test_resnet50_fpn_has_the_published_number_of_weights() -> None:
-    """torchvision's maskrcnn_resnet50_fpn has 44,401,393 parameters with 91 classes, without frozen batch norm.
+    """torchvision's maskrcnn_resnet50_fpn has 44,401,393 parameters with 91 classes, batch norm apart.
 
     Its mask predictor has a channel for the background, of 256 weights and an offset; ours has none.
     """

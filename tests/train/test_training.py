@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import coco_files
 import numpy as np
 import pytest
 import tiny
@@ -289,3 +290,59 @@ def test_predict_says_in_one_line_what_it_cannot_load(make, message: str, tmp_pa
     done = tiny.run("mrc-predict", "--load", folder, "--evaluate", tmp_path / "out.json")
     assert done.returncode == 1
     assert done.stderr == f"mrc-predict: error: {message.format(folder=folder)}\n"
+
+
+CATEGORIES = [{"id": 0, "name": "disc"}, {"id": 7, "name": "plate"}, {"id": 90, "name": "never seen"}]
+
+
+@pytest.fixture
+def troublesome(tmp_path: Path) -> Path:
+    """A data set with everything that a run has to live with."""
+    images = [coco_files.image(number) for number in range(6)] + [coco_files.image(6, height=1, width=60)]
+    things = [
+        *(coco_files.thing(number, [5, 5, 30, 20], category_id=7 * (number % 2)) for number in range(4)),
+        coco_files.thing(0, [10, 10, 0, 5]),  # no area
+        coco_files.thing(1, [0, 0, 50, 30], category_id=0, iscrowd=1),
+        coco_files.thing(6, [5, 0, 20, 1], category_id=7),
+        coco_files.thing(4, [2, 2, 20, 20], category_id=0),
+    ]
+    things[4]["category_id"] = 0
+    data = tmp_path / "data"
+    for split in ("train2017", "val2017"):
+        coco_files.write_split(data, images, things, name=split, categories=CATEGORIES)
+        (data / split / "3.png").write_bytes(b"\x89PNG cut off")
+    return data
+
+
+def test_a_run_lives_with_troublesome_data_and_counts_what_it_leaves_out(
+    troublesome: Path, tmp_path: Path
+) -> None:
+    settings = (
+        "TRAIN.STEPS_PER_EPOCH=8",
+        "TRAIN.LR_EPOCH_SCHEDULE=[(1, None)]",
+        "TRAIN.BATCH_SIZE_PER_GPU=2",
+    )
+    done = tiny.train(tmp_path / "run", troublesome, *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        "train2017: 6 pictures, 6 objects and 1 crowds of 3 classes",
+        "train2017: left out 1 objects whose box has no area inside the picture",
+        "train2017: left out 1 training pictures without objects",
+        "train2017: no object of never seen: nothing can be learned about it",
+        "3.png: not a picture that OpenCV can decode; another picture takes its place (1 so far)",
+        "3.png: not a picture that OpenCV can decode; its objects count as not found",
+    ):
+        assert line in done.stdout, f"{line!r} is not in\n{done.stdout}"
+    assert "not a picture" in (tmp_path / "run" / "log.log").read_text()
+    results = json.loads((tmp_path / "run" / "result" / "val2017-8.json").read_text())
+    assert {result["category_id"] for result in results} <= {0, 7, 90}
+
+
+def test_an_image_of_the_json_that_is_not_there_is_one_error_before_the_first_step(
+    troublesome: Path, tmp_path: Path
+) -> None:
+    (troublesome / "train2017" / "5.png").unlink()
+    done = tiny.train(tmp_path / "run", troublesome)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "1 of 7 pictures" in done.stderr and "such as 5.png" in done.stderr
