@@ -52,29 +52,22 @@ def _has_bfloat16() -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
-class NumberedFlow(DataFlow):
-    """Batches with the number of their step in front.
-
-    tensorpack ends a training quietly when its data flow fails; ``error`` keeps the reason.
-    """
+class _Numbered(DataFlow):
+    """Batches with the number of their step in front; ends quietly when the flow fails, which keeps why."""
 
     def __init__(self, flow: DataFlow, start_step: int) -> None:
         self._flow = flow
         self._start = start_step
-        self.error: Exception | None = None
-
-    def reset_state(self) -> None:
-        self._flow.reset_state()
 
     def __iter__(self) -> Iterator[list[Any]]:
         try:
             for step, batch in enumerate(self._flow, self._start):
                 yield [np.int32(step), *batch]
         except Exception as error:
-            self.error = error
             raise DataFlowTerminated from error
 
 
-def input_queue(flow: NumberedFlow, specs: Sequence[Any]) -> QueueInput:
-    """Batches read ahead of the graph; ``specs`` are the model's inputs."""
-    return QueueInput(flow, queue=v1.FIFOQueue(PREFETCHED_BATCHES, [spec.dtype for spec in specs]))
+def input_queue(flow: DataFlow, start_step: int, specs: Sequence[Any]) -> QueueInput:
+    """Batches read ahead of the graph; ``specs`` are the model's inputs, the number of the step the first."""
+    queue = v1.FIFOQueue(PREFETCHED_BATCHES, [spec.dtype for spec in specs])
+    return QueueInput(_Numbered(flow, start_step), queue=queue)

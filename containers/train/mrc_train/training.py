@@ -1,7 +1,6 @@
 """One training run: what ``mrc-train`` does once settings and data are known to be good."""
 
 import json
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,11 +16,17 @@ from mrc_train.log import log, to_console, to_folder
 from mrc_train.model.detector import MaskRCNN
 from mrc_train.progress import ProgressReporter
 from mrc_train.ranks import Ranks
-from mrc_train.schedule import LearningRate, steps_per_epoch
+from mrc_train.schedule import LearningRate
 from mrc_train.tfgraph import v1
 
 from tensorpack import TrainConfig, launch_train_with_config  # isort: skip
-from tensorpack import callbacks as tensorpack_callbacks  # isort: skip
+from tensorpack.callbacks import (  # isort: skip
+    JSONWriter,
+    MergeAllSummaries,
+    MovingAverageSummary,
+    RunUpdateOps,
+    TFEventWriter,
+)
 from tensorpack.tfutils import SmartInit  # isort: skip
 
 
@@ -40,13 +45,12 @@ def train(
     batch = cfg.TRAIN.BATCH_SIZE_PER_GPU
     total_batch = batch * ranks.size
     rate = LearningRate.from_config(cfg.TRAIN, total_batch)
-    per_epoch = steps_per_epoch(cfg.TRAIN, total_batch)
-    epochs = math.ceil(rate.total_steps / per_epoch)
+    steps = rate.epochs * rate.steps_per_epoch
     chief = ranks.rank == 0
 
     checkpoint = ranks.broadcast(checkpoints.newest_whole(logdir) if chief else None)
     start = checkpoints.step_of(checkpoint) if checkpoint else 0
-    if start >= epochs * per_epoch:
+    if start >= steps:
         if chief:
             log.info(f"finished: {logdir} has all {start} steps; raise TRAIN.LR_SCHEDULE to train longer")
         return
@@ -67,15 +71,15 @@ def train(
     v1.set_random_seed(cfg.TRAIN.SEED)
     trainer = session.trainer_for(cfg)
     model = MaskRCNN(cfg, data.categories.num_classes, rate, ranks.rank)
-    flow = session.NumberedFlow(training_flow(cfg, data.records, ranks.rank, ranks.size, start), start)
-    reporter = ProgressReporter(logdir / "progress.json", epochs * per_epoch, epochs, total_batch)
+    flow = training_flow(cfg, data.records, ranks.rank, ranks.size, start)
+    reporter = ProgressReporter(logdir / "progress.json", steps, rate.epochs, total_batch)
     callbacks: list[Any] = [StepMonitor(reporter if chief else None, logdir)]
     if validation and cfg.TRAIN.EVAL_PERIOD:
         callbacks.append(Evaluation(validation, ranks, cfg, model.output_names, logdir))
     monitors: list[Any] = []
     if chief:
-        statistics = tensorpack_callbacks.JSONWriter()
-        monitors = [tensorpack_callbacks.TFEventWriter(), statistics]
+        statistics = JSONWriter()
+        monitors = [TFEventWriter(), statistics]
         callbacks.append(Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD, statistics))
     initial = SmartInit(str(checkpoint)) if checkpoint else None
     if weights and not checkpoint:
@@ -83,27 +87,23 @@ def train(
     launch_train_with_config(
         TrainConfig(
             model=model,
-            data=session.input_queue(flow, model.inputs()),
+            data=session.input_queue(flow, start, model.inputs()),
             callbacks=callbacks,
-            # Of tensorpack's defaults all but its progress bar, which does not suit a log.
+            # tensorpack's defaults without its progress bar, which does not suit a log.
             extra_callbacks=[
-                tensorpack_callbacks.RunUpdateOps(),
-                *(
-                    [tensorpack_callbacks.MovingAverageSummary(), tensorpack_callbacks.MergeAllSummaries()]
-                    if chief
-                    else []
-                ),
+                RunUpdateOps(),
+                *([MovingAverageSummary(), MergeAllSummaries()] if chief else []),
             ],
             monitors=monitors,
             session_config=session.session_config(cfg.TRAIN.MIXED_PRECISION),
             session_init=initial if chief else None,
-            steps_per_epoch=per_epoch,
-            starting_epoch=start // per_epoch + 1,
-            max_epoch=epochs,
+            steps_per_epoch=rate.steps_per_epoch,
+            starting_epoch=start // rate.steps_per_epoch + 1,
+            max_epoch=rate.epochs,
         ),
         trainer,
     )
     if flow.error:
         raise flow.error
     if chief:
-        log.info(f"finished: {epochs * per_epoch} steps, model-{epochs * per_epoch} in {logdir}")
+        log.info(f"finished: {steps} steps, model-{steps} in {logdir}")
