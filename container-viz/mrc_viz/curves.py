@@ -72,7 +72,7 @@ def _plot_learning_rate(axis: Axes, history: History) -> None:
 
 
 def _plot_ap(axis: Axes, history: History) -> None:
-    _title(axis, "Average precision on validation images")
+    _title(axis, "Average precision")
     found = metrics(history)
     splits = list(dict.fromkeys(metric.split for metric in found))
     for metric in found:

@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         _leave(str(error))
     except OSError as error:
         _leave(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def report(run: Path, output: Path, images: int) -> None:

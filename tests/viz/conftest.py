@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE.parents[1] / "container-viz"), str(HERE.parent / "train")]
-os.environ["PYTHONPATH"] = str(HERE.parents[1] / "container-viz")
+sys.path.insert(0, str(Path(__file__).parents[1] / "train"))  # for its tiny model
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def titled(figure: Figure, title: str) -> Axes:
         ),
         ("Learning rate", {"learning rate": [(10, 0.02), (20, 0.002)]}),
         (
-            "Average precision on validation images",
+            "Average precision",
             {
                 "box AP50": [(20, 0.5)],
                 "mask AP50": [(20, 0.4)],
@@ -70,18 +70,18 @@ def test_each_panel_has_its_series_and_no_other(
 
 def test_an_ap_without_objects_to_count_it_on_is_a_gap() -> None:
     figure = plot_curves({"bbox/AP": series((10, -1.0), (20, 0.5))})
-    (line,) = titled(figure, "Average precision on validation images").lines
+    (line,) = titled(figure, "Average precision").lines
     np.testing.assert_equal(line.get_ydata(), [np.nan, 0.5])
 
 
 def test_several_validation_splits_have_a_line_each() -> None:
     figure = plot_curves({"val2017/bbox/AP": series((10, 0.5)), "test/bbox/AP": series((10, 0.25))})
-    assert lines(titled(figure, "Average precision on validation images")) == {
+    assert lines(titled(figure, "Average precision")) == {
         "val2017 box AP": [(10, 0.5)],
         "test box AP": [(10, 0.25)],
     }
 
 
 def test_a_run_that_was_not_evaluated_yet_says_so() -> None:
-    axis = titled(plot_curves({"loss/total": series((10, 3.0))}), "Average precision on validation images")
+    axis = titled(plot_curves({"loss/total": series((10, 3.0))}), "Average precision")
     assert [text.get_text() for text in axis.texts] == ["no evaluation yet"]
