@@ -242,10 +242,9 @@ def main() -> int:
         print(f"demo: {stop}", file=sys.stderr)
         return stop.code if isinstance(stop, Stopped) else 1
     except KeyboardInterrupt:
+        end_children()
         print("demo: interrupted; the next one goes on from the last checkpoint", file=sys.stderr)
         return 128 + signal.SIGINT
-    finally:
-        end_children()
     return 0
 
 

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import demo
 import psutil
 import pytest
 import yaml
-from demo import check_unchanged
 from mrc_train import scenes
 from mrc_train.config import parse
 
@@ -18,11 +19,12 @@ ROOT = Path(__file__).parents[2]
 MARK = "DEMO_UNDER_TEST"
 
 
-def command(folder: Path, data: Path) -> list[str | Path]:
-    return [sys.executable, ROOT / "tools" / "demo.py", "--folder", folder, "--data", data]
+def command(folder: Path, data: Path | None) -> list[str | Path]:
+    given = ["--data", data] if data else []
+    return [sys.executable, ROOT / "tools" / "demo.py", "--folder", folder, *given]
 
 
-def demo(folder: Path, data: Path) -> subprocess.CompletedProcess[str]:
+def run_demo(folder: Path, data: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(folder, data), capture_output=True, text=True, timeout=120, cwd=ROOT)
 
 
@@ -35,7 +37,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_data_folder_that_is_not_in_coco_layout_is_one_line(tmp_path: Path) -> None:
-    done = demo(tmp_path / "out", tmp_path)
+    done = run_demo(tmp_path / "out", tmp_path)
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr == (
@@ -47,7 +49,7 @@ def test_a_data_folder_that_is_not_in_coco_layout_is_one_line(tmp_path: Path) ->
 def test_a_stage_that_fails_stops_the_demo_with_its_exit_code(tmp_path: Path) -> None:
     """A folder called 7 is a number for Helm's --set, and maskrcnn.data_dir is a text."""
     (tmp_path / "7" / "annotations").mkdir(parents=True)
-    done = demo(tmp_path / "out", tmp_path / "7")
+    done = run_demo(tmp_path / "out", tmp_path / "7")
     assert done.returncode == 1
     assert "maskrcnn.data_dir" in done.stdout
     assert done.stderr.splitlines()[-1].startswith("demo: this command failed: ")
@@ -69,7 +71,7 @@ def test_a_run_of_other_data_or_of_another_model_is_not_gone_on_with(
     run.mkdir(parents=True)
     (run / "model-5.index").touch()
     (run / "config.yaml").write_text(parse([*settings_of_the_example(photos), setting]).to_yaml())
-    done = demo(tmp_path, photos)
+    done = run_demo(tmp_path, photos)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.endswith(f"was trained with {message.format(data=photos)}. Start with CLEAN=1.")
@@ -80,7 +82,7 @@ def test_a_run_with_another_schedule_is_gone_on_with(tmp_path: Path, photos: Pat
     (tmp_path / "model-5.index").touch()
     settings = settings_of_the_example(photos)
     (tmp_path / "config.yaml").write_text(parse(settings).to_yaml())
-    check_unchanged(tmp_path, [*settings, "TRAIN.LR_SCHEDULE=[5000]", "TEST.RESULT_SCORE_THRESH=0.1"])
+    demo.check_unchanged(tmp_path, [*settings, "TRAIN.LR_SCHEDULE=[5000]", "TEST.RESULT_SCORE_THRESH=0.1"])
 
 
 def settings_of_the_example(photos: Path) -> list[str]:
@@ -88,24 +90,48 @@ def settings_of_the_example(photos: Path) -> list[str]:
     return [*values["extra_config"], f"DATA.BASEDIR={photos}", f"BACKBONE.NORM={values['backbone_norm']}"]
 
 
-def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, photos: Path) -> None:
+@pytest.mark.parametrize(
+    ("drawn", "moment", "processes", "last_words"),
+    [
+        # Too early for anything but mrc-scenes, which says nothing.
+        (True, "$ mrc-scenes", 2, ""),
+        # The demo, mrc-values, TensorBoard, mpirun and two ranks; local mode ends them in good order.
+        (False, "launch: running", 6, "stopped. `mrc-values local up photos` resumes.\n"),
+    ],
+    ids=["drawing", "training"],
+)
+def test_a_ctrl_c_leaves_no_process(
+    drawn: bool, moment: str, processes: int, last_words: str, tmp_path: Path, photos: Path
+) -> None:
     process = subprocess.Popen(
-        command(tmp_path, photos),
+        command(tmp_path, None if drawn else photos),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
         env={**os.environ, MARK: str(tmp_path)},
+        start_new_session=True,
     )
     assert process.stdout
-    while "starting anew in" not in (line := process.stdout.readline()):
-        assert line, "the demo ended before it trained"
-    assert len(marked(tmp_path)) >= 6, "demo, mrc-values, mpirun, two ranks, TensorBoard"
-    process.send_signal(signal.SIGINT)
+    while moment not in (line := process.stdout.readline()):
+        assert line, "the demo ended too early"
+    deadline = time.monotonic() + 30
+    while len(marked(tmp_path)) < processes and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     output = process.stdout.read()
     assert process.wait(60) == 130, output
-    assert output.endswith("demo: interrupted; the next one goes on from the last checkpoint\n")
+    assert output.endswith(f"{last_words}demo: interrupted; the next one goes on from the last checkpoint\n")
     assert marked(tmp_path) == []
+
+
+def test_a_process_that_a_ctrl_c_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "PATIENCE", 0.2)
+    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print('deaf'); time.sleep(60)"
+    process = demo.start("python", "-u", "-c", deaf, quiet=True)
+    assert process.stdout and process.stdout.readline() == "deaf\n"
+    demo.end_children()
+    assert process.wait(10) == -signal.SIGKILL
 
 
 def marked(folder: Path) -> list[psutil.Process]:
