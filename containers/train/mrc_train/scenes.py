@@ -283,6 +283,9 @@ def main(argv: list[str] | None = None) -> int:
     except (ScenesError, OSError) as error:
         print(f"mrc-scenes: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nmrc-scenes: interrupted; the next call starts over", file=sys.stderr)
+        return 130
     print(folder)
     return 0
 
