@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -286,3 +287,14 @@ def test_real_photos_have_the_objects_that_their_readme_counts() -> None:
     assert sum(int(split.objects_per_class().sum()) for split in splits) == 165
     assert splits[0].categories == Categories(("date", "fig", "hazelnut"), (1, 2, 3))
     assert all(not split.dropped for split in splits)
+
+
+@pytest.mark.parametrize("name", ["../other/1.png", "/etc/hostname", "sub/../../1.png"])
+def test_a_file_name_that_leaves_the_splits_folder_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "train2017").mkdir()
+    (tmp_path / "annotations").mkdir()
+    picture = {"id": 3, "file_name": name, "height": 40, "width": 60}
+    content = {"images": [picture], "annotations": [], "categories": [{"id": 1, "name": "disc"}]}
+    (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=f"image 3: {re.escape(name)} leaves the split's folder"):
+        load_split(tmp_path, "train2017")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -223,6 +223,9 @@ def _images(entries: list[dict[str, Any]], file: Path) -> dict[int, dict[str, An
     for entry in entries:
         if entry["height"] < 1 or entry["width"] < 1:
             raise DataError(f"{file}: image {entry['id']} is {entry['width']} x {entry['height']} pixels")
+        name = PurePosixPath(entry["file_name"])
+        if name.is_absolute() or ".." in name.parts:
+            raise DataError(f"{file}: image {entry['id']}: {name} leaves the split's folder")
     if not entries:
         raise DataError(f"{file}: 'images' is empty")
     return _unique_ids(entries, "image", file)
