@@ -119,7 +119,9 @@ class Train(_Section):
     MIXED_PRECISION: bool = Field(
         False, description="Ours; the flag --fp16. bfloat16 in convolutions, on CPUs that have it."
     )
-    SEED: NonNegativeInt = Field(0, description="Ours. Decides initial weights, data order and sampling.")
+    SEED: Annotated[int, Field(ge=0, le=2000)] = Field(
+        0, description="Ours. Decides initial weights, data order and sampling."
+    )
 
 
 class Preproc(_Section):

@@ -187,7 +187,10 @@ class MaskRCNN(ModelDesc):
         return total
 
     def _seed(self, stream: int) -> Tensor:
-        """Seed of a stateless random op: a resumed run draws what the uninterrupted one would have."""
+        """Seed of a stateless random op: a resumed run draws what the uninterrupted one would have.
+
+        Within int32 for the seeds that the settings allow and 100 million steps.
+        """
         return tf.stack([self._cfg.TRAIN.SEED * 1_000_003 + self._step, self._rank * 2 + stream])
 
     def _pooled(self, pyramid: list[Tensor], boxes: Tensor, image_index: Tensor, resolution: int) -> Tensor:
