@@ -95,7 +95,8 @@ def test_a_run_interrupted_after_an_epoch_ends_as_one_that_was_not(tiny_scenes: 
     whole, halves = (variables(tmp_path / logdir / "model-6") for logdir in ("whole", "halves"))
     assert whole.keys() == halves.keys()
     for name, value in whole.items():
-        np.testing.assert_allclose(halves[name], value, atol=1e-5, err_msg=name)
+        # Two threads add in an order that the load of the machine decides; a wrong resume differs by 1e-2.
+        np.testing.assert_allclose(halves[name], value, atol=1e-4, err_msg=name)
 
 
 def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny_scenes: Path, tmp_path: Path) -> None:
