@@ -4,6 +4,7 @@ Imports no TensorFlow, so that tools can read the keys, types and defaults witho
 Keys that tensorpack does not have are marked "ours" in their description.
 """
 
+import argparse
 import ast
 import difflib
 from collections.abc import Iterable, Iterator
@@ -310,6 +311,11 @@ def parse(items: Iterable[str], base: Config | None = None) -> Config:
             section = section[parent]
         section[leaf] = parse_literal(text)
     return _validated(values)
+
+
+def add_config_argument(parser: argparse.ArgumentParser, text: str) -> None:
+    """``--config KEY=VALUE …``, which can be given more than once; ``text`` is its help."""
+    parser.add_argument("--config", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=text)
 
 
 def _did_you_mean(key: str, known: Iterable[str]) -> str:

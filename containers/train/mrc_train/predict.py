@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 from tqdm import tqdm
 
-from mrc_train.config import ConfigError
+from mrc_train.config import ConfigError, add_config_argument
 from mrc_train.data.coco import DataError, load_split
 from mrc_train.data.images import UnreadableImage, read_image
 from mrc_train.drawing import draw_detections
@@ -48,14 +48,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where --predict writes NAME-detections.png",
     )
-    out.add_argument(
-        "--config",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings in place of the run's, such as DATA.VAL or TEST.RESULT_SCORE_THRESH",
-    )
+    add_config_argument(out, "settings in place of the run's, such as DATA.VAL or TEST.RESULT_SCORE_THRESH")
     return out
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mrc_train import config
-from mrc_train.config import ConfigError
+from mrc_train.config import ConfigError, add_config_argument
 from mrc_train.data.coco import DataError, check_same_categories, load_split, training_records
 from mrc_train.errors import NotFiniteError, RunFolderError
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
@@ -34,14 +34,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--load", help="weights to start from (.npz or checkpoint), in place of BACKBONE.WEIGHTS"
     )
-    out.add_argument(
-        "--config",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="settings, see mrc_train/config.py",
-    )
+    add_config_argument(out, "settings, see mrc_train/config.py")
     out.add_argument(
         "--fp16",
         dest="config",
