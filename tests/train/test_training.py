@@ -360,3 +360,14 @@ def test_an_image_of_the_json_that_is_not_there_is_one_error_before_the_first_st
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "1 of 7 pictures" in done.stderr and "such as 5.png" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "model-6.index"])
+def test_weights_that_are_something_else_are_one_line(name: str, tiny_scenes: Path, tmp_path: Path) -> None:
+    weights = tmp_path / name
+    weights.write_bytes(b"not weights")
+    done = tiny.train(tmp_path / "run", tiny_scenes, f"BACKBONE.WEIGHTS={weights}")
+    assert done.returncode == 1
+    last = f"mrc-train: error: {weights}: neither an .npz nor the prefix of a whole checkpoint"
+    assert done.stderr.strip().splitlines()[-1] == last
+    assert "Traceback" not in done.stderr

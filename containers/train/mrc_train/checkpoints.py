@@ -2,15 +2,21 @@
 
 import json
 import re
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mrc_train.errors import RunFolderError
 from mrc_train.tfgraph import tf, v1
 
 _OF_TRAINING = re.compile(r"^(global_step|learning_rate|beta[12]_power)$|/(Momentum|Adam|Adam_1)$|^EMA/")
+
+_UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
+"""What TensorFlow and NumPy raise for a file that is not what its name says, or cut off."""
 
 
 def newest_whole(logdir: Path) -> Path | None:
@@ -24,12 +30,17 @@ def newest_whole(logdir: Path) -> Path | None:
 def is_whole(prefix: Path) -> bool:
     """Whether every tensor of the checkpoint can be read."""
     try:
-        reader = v1.train.NewCheckpointReader(str(prefix))
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError):
+        for _ in _tensors(str(prefix)):
+            pass
+    except _UNREADABLE:
         return False
     return True
+
+
+def _tensors(prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
+    reader = v1.train.NewCheckpointReader(prefix)
+    for name in reader.get_variable_to_shape_map():
+        yield name, reader.get_tensor(name)
 
 
 def step_of(prefix: Path) -> int:
@@ -53,14 +64,16 @@ def rewind(logdir: Path, step: int) -> None:
 def load_weights(path: str) -> dict[str, NDArray[Any]]:
     """Weights by variable name from an .npz or a checkpoint; what belongs to its training is left out.
 
-    That is the step, the learning rate and the optimizer's moments.
+    That is the step, the learning rate and the optimizer's moments. Raises RunFolderError for other files.
     """
-    if path.endswith(".npz"):
-        with np.load(path) as archive:
-            found = {name.removesuffix(":0"): archive[name] for name in archive.files}
-    else:
-        reader = v1.train.NewCheckpointReader(path)
-        found = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    try:
+        if path.endswith(".npz"):
+            with np.load(path) as archive:
+                found = {name.removesuffix(":0"): archive[name] for name in archive.files}
+        else:
+            found = dict(_tensors(path))
+    except (*_UNREADABLE, OSError, zipfile.BadZipFile):
+        raise RunFolderError(f"{path}: neither an .npz nor the prefix of a whole checkpoint") from None
     return {name: value for name, value in found.items() if not _OF_TRAINING.search(name)}
 
 

@@ -38,8 +38,7 @@ class Predictor:
         quiet_tensorpack()
         model = MaskRCNN(cfg, categories.num_classes)
         self._output_names = model.output_names
-        self._graph = tf.Graph()
-        with self._graph.as_default():
+        with tf.Graph().as_default():
             self._run = OfflinePredictor(
                 PredictConfig(
                     model=model,
