@@ -10,10 +10,10 @@ DATA ?=
 CLEAN ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test lint format reference lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## install everything into .venv
 
@@ -42,6 +42,10 @@ lint: setup ## ruff and mypy
 format: setup ## let ruff format and mend what it can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+reference: setup ## write docs/values.md from the charts' schemas
+	@if [ -f packaging/subchart_schemas.py ]; then $(BIN)/python packaging/subchart_schemas.py; fi
+	@$(BIN)/python packaging/values_page.py
 
 lock: setup ## renew the version pins in pyproject.toml
 	@$(BIN)/python packaging/pin.py $(UV)
