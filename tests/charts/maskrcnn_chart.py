@@ -2,35 +2,12 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
-import yaml
 from mrc_values.helm import render
+from rendering import CHARTS, NEWEST, check_object, objects, only
 
-CHART = Path(__file__).parents[2] / "charts" / "maskrcnn"
-
-# Keys of the v2beta1 API (kubeflow/mpi-operator, pkg/apis/kubeflow/v2beta1/types.go) that a chart may set.
-SPEC_KEYS = {
-    "slotsPerWorker",
-    "runLauncherAsWorker",
-    "runPolicy",
-    "mpiReplicaSpecs",
-    "sshAuthMountPath",
-    "launcherCreationPolicy",
-    "mpiImplementation",
-}
-RUN_POLICY_KEYS = {
-    "cleanPodPolicy",
-    "ttlSecondsAfterFinished",
-    "activeDeadlineSeconds",
-    "backoffLimit",
-    "schedulingPolicy",
-    "suspend",
-    "managedBy",
-}
-SCHEDULING_KEYS = {"minAvailable", "queue", "minResources", "priorityClass", "scheduleTimeoutSeconds"}
+CHART = CHARTS / "maskrcnn"
 
 
 @dataclass(frozen=True)
@@ -98,37 +75,14 @@ def run(
     if global_:
         values["global"] = global_
     texts = render(CHART, values, release, namespace)
-    notes = texts.pop("maskrcnn/templates/NOTES.txt")
-    (text,) = (text for text in texts.values() if text.strip())
-    return Run(yaml.load(text, Loader=_UniqueKeys), notes)
+    return Run(only(objects(texts), "MPIJob"), texts["maskrcnn/templates/NOTES.txt"])
 
 
-def check_job(job: dict[str, Any], version: str = "1.34") -> None:
+def check_job(job: dict[str, Any], version: str = NEWEST) -> None:
     """The MPIJob is strictly valid for the API server (of this Kubernetes) and the operator."""
-    assert (job["apiVersion"], job["kind"]) == ("kubeflow.org/v2beta1", "MPIJob")
-    spec = job["spec"]
-    assert set(spec) <= SPEC_KEYS
-    assert set(spec["runPolicy"]) <= RUN_POLICY_KEYS
-    assert set(spec["runPolicy"].get("schedulingPolicy", {})) <= SCHEDULING_KEYS
-    assert set(spec["mpiReplicaSpecs"]) == {"Launcher", "Worker"}
-    for replica in spec["mpiReplicaSpecs"].values():
-        assert set(replica) == {"replicas", "restartPolicy", "template"}
-        template = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": job["metadata"]}
-        kubernetes_validate.validate(template | {"template": replica["template"]}, version, strict=True)
-        for container in replica["template"]["spec"]["containers"]:
-            # What the schema does not say and the API server or Helm 4's server-side apply refuses.
-            for key, of in (("env", "name"), ("ports", "name"), ("volumeMounts", "mountPath")):
-                names = [entry[of] for entry in container.get(key, [])]
-                assert len(names) == len(set(names)), f"duplicates in {key}: {names}"
-
-
-class _UniqueKeys(yaml.CSafeLoader):
-    """YAML as the API server takes it: a key written twice is an error, not the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        assert len(keys) == len(set(keys)), f"line {node.start_mark.line + 1}: a key twice in {keys}"
-        return super().construct_mapping(node, deep)
+    assert job["kind"] == "MPIJob"
+    assert set(job["spec"]["mpiReplicaSpecs"]) == {"Launcher", "Worker"}
+    check_object(job, version)
 
 
 def expand(text: str, env: dict[str, str]) -> str:
