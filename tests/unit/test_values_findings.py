@@ -79,6 +79,24 @@ def test_with_a_script_of_the_image_the_charts_values_are_checked_and_extra_conf
     assert rule_ids(checked(tmp_path, f"maskrcnn: {{{script}}}")) == {"MRC061", "MRC062"}
 
 
+@pytest.mark.parametrize(
+    ("values", "noticed"),
+    [
+        ("base_lr: 0.0015625", True),
+        ("base_lr: '0.00125'", True),
+        ("extra_config: [TRAIN.BASE_LR=0.0025]", True),
+        ("base_lr: 0.01", False),
+        ("base_lr: 0.005", False),
+        ("base_lr: 0.0001", False),
+        ("base_lr: null", False),
+        ("base_lr: 0.002, extra_config: [TRAIN.OPTIMIZER=adam]", False),
+        ("base_lr: 0.0015625, train_script: /mask-rcnn-tensorflow/MaskRCNN/train.py", False),
+    ],
+)
+def test_a_learning_rate_of_one_image_is_noticed(values: str, noticed: bool, tmp_path: Path) -> None:
+    assert ("MRC080" in rule_ids(checked(tmp_path, f"maskrcnn: {{{values}}}"))) is noticed
+
+
 def test_values_of_a_subchart_are_checked_even_when_it_is_switched_off(tmp_path: Path) -> None:
     chart, sub = tmp_path / "chart", tmp_path / "chart" / "charts" / "board"
     sub.mkdir(parents=True)

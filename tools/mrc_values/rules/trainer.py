@@ -5,6 +5,7 @@ there, but extra_config may hold what nobody here knows.
 """
 
 from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -286,6 +287,45 @@ def batch_norm_has_a_batch(context: Context) -> Iterator[Problem]:
             f"BN takes the statistics of a rank's batch: {'one image' if images == '1' else 'two images'}.",
             "Set backbone_norm to SyncBN, GN or FreezeBN.",
         )
+
+
+@rule(
+    "MRC080",
+    Severity.WARNING,
+    "the learning rate counts for eight images",
+    failing="maskrcnn: {base_lr: 0.0015625}",
+    passing="maskrcnn: {base_lr: 0.0125}",
+)
+def learning_rate_is_for_eight_images(context: Context) -> Iterator[Problem]:
+    """base_lr is the learning rate of a total batch of 8 images; the trainer scales it with the batch. From a
+    random head 0.005 to 0.02 are usual (0.01 in tensorpack, 0.02 for 16 images in Detectron). The later
+    optimized tutorial gives the rate of one image, 0.0015625, an eighth of that: the model would learn eight
+    times as slowly. Adam's rates are others, and fine-tuning a trained detector may want a small one."""
+    if not _ours(context):
+        return
+    given = {setting.key: setting for setting in _effective(context)}
+    setting = given.get("TRAIN.BASE_LR")
+    if setting is None or _text(given.get("TRAIN.OPTIMIZER"), "momentum") != "momentum":
+        return
+    try:
+        rate = Decimal(_text(setting, ""))
+    except InvalidOperation:
+        return  # another rule's to report
+    low, high = (limit / BATCH_OF_BASE_LR for limit in USUAL_RATES)
+    if rate.is_finite() and low <= rate <= high:
+        whole = f"{(rate * BATCH_OF_BASE_LR).normalize():f}"
+        yield Problem(
+            dotted(setting.path),
+            f"{rate:f} looks like the rate of one image; it counts for a total batch of {BATCH_OF_BASE_LR}.",
+            f"Set it to {whole}, or leave it when you fine-tune a trained detector.",
+        )
+
+
+BATCH_OF_BASE_LR = 8
+"""Images for which TRAIN.BASE_LR is given."""
+
+USUAL_RATES = (Decimal("0.005"), Decimal("0.02"))
+"""Learning rates of Mask R-CNN on COCO for a total batch of 8, lowest and highest."""
 
 
 def _schedule(context: Context) -> "tuple[LearningRate, Train, int] | None":
