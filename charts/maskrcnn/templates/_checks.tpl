@@ -1,15 +1,8 @@
 {{/* Mistakes that no schema can see: one line each, with the value and what to set. Argument: the root context. */}}
 
 {{- define "maskrcnn.check" -}}
-{{- /* A null in the user's values takes a default away before the schema is asked. */ -}}
-{{- $needed := dict "global" (list "shared_fs") "maskrcnn" (list "gpus" "gpus_per_node" "device" "image_pull_policy" "backoff_limit" "launcher") -}}
-{{- range $section, $names := $needed -}}
-{{- range $names -}}
-{{- if has (get (get $.Values $section | default dict) .) (list nil "") -}}
-{{- fail (printf "%s.%s is null and has to have a value. Set it, or leave it out to have the default." $section .) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
+{{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
+{{- include "mrc.checkNulls" (dict "values" .Values.maskrcnn "path" "maskrcnn." "names" (list "gpus" "gpus_per_node" "device" "image_pull_policy" "backoff_limit" "launcher")) -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $gpus := int $m.gpus -}}
 {{- $perNode := int $m.gpus_per_node -}}

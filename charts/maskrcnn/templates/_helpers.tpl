@@ -31,6 +31,23 @@ Argument: dict "text" and "max", the length; a longer text keeps a hash of what 
 {{- end -}}
 {{- end -}}
 
+{{/* Where a chart's values stand: nothing for the chart itself, "jupyter." for the sub-chart jupyter. */}}
+{{- define "mrc.valuePath" -}}
+{{- if not .Chart.IsRoot -}}{{- .Chart.Name -}}.{{- end -}}
+{{- end -}}
+
+{{/*
+A null in the user's values takes a default away before the schema is asked. Argument: dict "values", "path"
+of them with a dot at its end, "names" of those that need a value.
+*/}}
+{{- define "mrc.checkNulls" -}}
+{{- range .names -}}
+{{- if has (get ($.values | default dict) .) (list nil "") -}}
+{{- fail (printf "%s%s is null and has to have a value. Set it, or leave it out to have the default." $.path .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Labels that select the pods of a component, fixed for the life of a release. Argument: dict "root", "component". */}}
 {{- define "mrc.selectorLabels" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
@@ -62,6 +79,62 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 {{- $claim -}}
+{{- end -}}
+
+{{/*
+The claim of the data's file system: the shared one when that is the same. Argument: dict "root", "fs", the
+data's file system, "claim", its claim if given, "path" of these values with a dot at its end.
+*/}}
+{{- define "mrc.dataClaim" -}}
+{{- $sharedFs := .root.Values.global.shared_fs -}}
+{{- $shared := include "mrc.sharedClaim" .root -}}
+{{- if eq .fs $sharedFs -}}
+{{- if and .claim (ne .claim $shared) -}}
+{{- fail (printf "%sdata_pvc: %s and %s are two claims of one file system, %s. Set %sdata_pvc to \"\", or %sdata_fs to the other file system." .path .claim $shared .fs .path .path) -}}
+{{- end -}}
+{{- $shared -}}
+{{- else -}}
+{{- $claim := .claim | default (include "mrc.defaultClaim" .fs) -}}
+{{- if eq $claim $shared -}}
+{{- fail (printf "%sdata_pvc: %s is the claim of %s already (global.shared_pvc), and %sdata_fs is %s. Give each file system its own claim." .path $claim $sharedFs .path .fs) -}}
+{{- end -}}
+{{- $claim -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Row of the node-group catalogue (YAML), an empty one without a node group. Argument: dict "root", "values" with
+node_group and gpu_instance_type, "path" of these with a dot at its end, "byHand": the values for other nodes.
+*/}}
+{{- define "mrc.nodeGroup" -}}
+{{- $groups := .root.Files.Get "files/node-groups.yaml" | fromYaml -}}
+{{- $row := dict -}}
+{{- if .values.node_group -}}
+{{- if not (hasKey $groups .values.node_group) -}}
+{{- fail (printf "%snode_group: %s is not in the catalogue. Set one of %s, or \"\" and %s by hand." .path .values.node_group (keys $groups | sortAlpha | join ", ") .byHand) -}}
+{{- end -}}
+{{- $row = get $groups .values.node_group | default dict -}}
+{{- else if .values.gpu_instance_type -}}
+{{- range $groups -}}{{- if eq .instance_type $.values.gpu_instance_type -}}{{- $row = . -}}{{- end -}}{{- end -}}
+{{- if not $row -}}
+{{- fail (printf "%sgpu_instance_type: %s is not in the catalogue. Set %snode_group to one of %s, or %s by hand." .path .values.gpu_instance_type .path (keys $groups | sortAlpha | join ", ") .byHand) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $row -}}
+{{- end -}}
+
+{{/* Labels of a pod's node (YAML). Argument: dict "node", the node group, "values" with node_selector. */}}
+{{- define "mrc.nodeSelector" -}}
+{{- toYaml (merge (deepCopy (.values.node_selector | default dict)) (.node.labels | default dict)) -}}
+{{- end -}}
+
+{{/* Tolerations of the node group's taints, and the user's, a list. Argument: dict "node", "values". */}}
+{{- define "mrc.tolerations" -}}
+{{- $tolerations := list -}}
+{{- range .node.taints -}}
+{{- $tolerations = append $tolerations (dict "key" .key "operator" "Exists" "effect" .effect) -}}
+{{- end -}}
+{{- toYaml (concat $tolerations (.values.tolerations | default list) | uniq) -}}
 {{- end -}}
 
 {{/*

@@ -21,21 +21,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 
 {{/* Row of the node-group catalogue (YAML), an empty one without a node group. */}}
 {{- define "maskrcnn.node" -}}
-{{- $m := .Values.maskrcnn -}}
-{{- $groups := .Files.Get "files/node-groups.yaml" | fromYaml -}}
-{{- $row := dict -}}
-{{- if $m.node_group -}}
-{{- if not (hasKey $groups $m.node_group) -}}
-{{- fail (printf "maskrcnn.node_group: %s is not in the catalogue. Set one of %s, or \"\" and maskrcnn.node_selector, memory and efa by hand." $m.node_group (keys $groups | sortAlpha | join ", ")) -}}
-{{- end -}}
-{{- $row = get $groups $m.node_group | default dict -}}
-{{- else if $m.gpu_instance_type -}}
-{{- range $groups -}}{{- if eq .instance_type $m.gpu_instance_type -}}{{- $row = . -}}{{- end -}}{{- end -}}
-{{- if not $row -}}
-{{- fail (printf "maskrcnn.gpu_instance_type: %s is not in the catalogue. Set maskrcnn.node_group to one of %s, or maskrcnn.node_selector, memory and efa by hand." $m.gpu_instance_type (keys $groups | sortAlpha | join ", ")) -}}
-{{- end -}}
-{{- end -}}
-{{- toYaml $row -}}
+{{- include "mrc.nodeGroup" (dict "root" . "values" .Values.maskrcnn "path" "maskrcnn." "byHand" "maskrcnn.node_selector, memory and efa") -}}
 {{- end -}}
 
 {{- define "maskrcnn.workers" -}}
@@ -95,21 +81,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- end -}}
 
 {{- define "maskrcnn.dataClaim" -}}
-{{- $m := .Values.maskrcnn -}}
-{{- $fs := include "maskrcnn.dataFs" . -}}
-{{- $shared := include "mrc.sharedClaim" . -}}
-{{- if eq $fs .Values.global.shared_fs -}}
-{{- if and $m.data_pvc (ne $m.data_pvc $shared) -}}
-{{- fail (printf "maskrcnn.data_pvc: %s and %s are two claims of one file system, %s. Set maskrcnn.data_pvc to \"\", or maskrcnn.data_fs to the other file system." $m.data_pvc $shared $fs) -}}
-{{- end -}}
-{{- $shared -}}
-{{- else -}}
-{{- $claim := $m.data_pvc | default (include "mrc.defaultClaim" $fs) -}}
-{{- if eq $claim $shared -}}
-{{- fail (printf "maskrcnn.data_pvc: %s is the claim of %s already (global.shared_pvc), and maskrcnn.data_fs is %s. Give each file system its own claim." $claim .Values.global.shared_fs $fs) -}}
-{{- end -}}
-{{- $claim -}}
-{{- end -}}
+{{- include "mrc.dataClaim" (dict "root" . "fs" (include "maskrcnn.dataFs" .) "claim" .Values.maskrcnn.data_pvc "path" "maskrcnn.") -}}
 {{- end -}}
 
 {{/* Volumes of a pod, a list. Argument: dict "root" and "shm", the size, if wanted. */}}
@@ -195,17 +167,10 @@ capabilities:
 exec /usr/sbin/sshd -De -f /dev/null -p {{ include "maskrcnn.sshPort" . }} -o HostKey={{ $path }}/id_rsa -o AuthorizedKeysFile={{ $path }}/authorized_keys -o StrictModes=no -o PasswordAuthentication=no -o PidFile=none -o LogLevel=ERROR
 {{- end -}}
 
-{{/* Tolerations of the node group's taints, and the user's. */}}
 {{- define "maskrcnn.tolerations" -}}
-{{- $node := include "maskrcnn.node" . | fromYaml -}}
-{{- $tolerations := list -}}
-{{- range $node.taints -}}
-{{- $tolerations = append $tolerations (dict "key" .key "operator" "Exists" "effect" .effect) -}}
-{{- end -}}
-{{- toYaml (concat $tolerations (.Values.maskrcnn.tolerations | default list) | uniq) -}}
+{{- include "mrc.tolerations" (dict "node" (include "maskrcnn.node" . | fromYaml) "values" .Values.maskrcnn) -}}
 {{- end -}}
 
 {{- define "maskrcnn.nodeSelector" -}}
-{{- $node := include "maskrcnn.node" . | fromYaml -}}
-{{- toYaml (merge (deepCopy (.Values.maskrcnn.node_selector | default dict)) ($node.labels | default dict)) -}}
+{{- include "mrc.nodeSelector" (dict "node" (include "maskrcnn.node" . | fromYaml) "values" .Values.maskrcnn) -}}
 {{- end -}}
