@@ -90,7 +90,12 @@ class Backbone(_Section):
 class Train(_Section):
     """Schedule and optimizer."""
 
-    BATCH_SIZE_PER_GPU: PositiveInt = Field(1, description="Images per rank and step.")
+    BATCH_SIZE_PER_GPU: PositiveInt = Field(1, description="Images that a rank computes at once.")
+    GRADIENT_ACCUMULATION: PositiveInt = Field(
+        1,
+        description="Ours. Batches whose gradients make one step: with 2, four GPUs train as eight would. "
+        "Steps, schedules and the total batch count them as one.",
+    )
     STEPS_PER_EPOCH: PositiveInt = Field(500, description="Steps of an epoch.")
     IMAGES_PER_EPOCH: PositiveInt | None = Field(
         None, description="Images of an epoch over all ranks; set, it decides STEPS_PER_EPOCH."
@@ -116,6 +121,11 @@ class Train(_Section):
     WEIGHT_DECAY: NonNegativeFloat = Field(1e-4, description="L2 penalty on convolution and dense weights.")
     GRADIENT_CLIP: NonNegativeFloat = Field(0.0, description="Largest global gradient norm; 0: no limit.")
     EVAL_PERIOD: NonNegativeInt = Field(50, description="Epochs between evaluations; 0: never.")
+    EVAL_ASYNC: bool = Field(
+        False,
+        description="Ours; the flag --async_eval. Training goes on while a process beside rank 0 scores the "
+        "detections.",
+    )
     CHECKPOINT_PERIOD: PositiveInt = Field(20, description="Epochs between checkpoints.")
     MIXED_PRECISION: bool = Field(
         False, description="Ours; the flag --fp16. bfloat16 in convolutions, on CPUs that have it."
@@ -133,6 +143,14 @@ class Preproc(_Section):
     )
     TEST_SHORT_EDGE_SIZE: PositiveInt = Field(800, description="Short edge in inference, pixels.")
     MAX_SIZE: PositiveInt = Field(1333, description="Longest edge, pixels.")
+    PREDEFINED_PADDING: bool = Field(
+        False, description="Pad training batches to PADDING_SHAPES, so that few shapes occur."
+    )
+    PADDING_SHAPES: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(
+        ((800, 1000), (800, 1200), (800, 1350)),
+        description="Short and long edge, pixels; for upright pictures the other way round.",
+        min_length=1,
+    )
     AUGMENT: Literal["none", "flip", "dihedral"] = Field(
         "flip", description="Ours. flip: left-right; dihedral: flips and transpose, where up has no meaning."
     )
@@ -143,8 +161,11 @@ class Preproc(_Section):
 class Rpn(_Section):
     """Region proposal network."""
 
+    ANCHOR_STRIDE: Literal[16] = Field(16, description="Pixels between anchors without a feature pyramid.")
     ANCHOR_SIZES: tuple[PositiveFloat, ...] = Field(
-        (32.0, 64.0, 128.0, 256.0, 512.0), description="Square root of an anchor's area, one per FPN level."
+        (32.0, 64.0, 128.0, 256.0, 512.0),
+        description="Square root of an anchor's area: one per FPN level, or all at every position without FPN.",
+        min_length=1,
     )
     ANCHOR_RATIOS: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), description="Height / width.")
     POSITIVE_ANCHOR_THRESH: Fraction = Field(0.7, description="IoU from which an anchor is foreground.")
@@ -160,6 +181,13 @@ class Rpn(_Section):
         2000, description="Proposals per level, and in all, in training."
     )
     TEST_PER_LEVEL_NMS_TOPK: PositiveInt = Field(1000, description="The same in inference.")
+    HEAD_DIM: PositiveInt = Field(1024, description="Channels of the RPN without FPN.")
+    TRAIN_PRE_NMS_TOPK: PositiveInt = Field(
+        12000, description="Best anchors of all levels together, without FPN or with FPN.PROPOSAL_MODE=Joint."
+    )
+    TRAIN_POST_NMS_TOPK: PositiveInt = Field(2000, description="Proposals that remain of them.")
+    TEST_PRE_NMS_TOPK: PositiveInt = Field(6000, description="The same in inference.")
+    TEST_POST_NMS_TOPK: PositiveInt = Field(1000, description="The same in inference.")
 
 
 class Frcnn(_Section):
@@ -169,6 +197,7 @@ class Frcnn(_Section):
     FG_THRESH: Fraction = Field(0.5, description="IoU from which an RoI is foreground.")
     FG_RATIO: Fraction = Field(0.25, description="Largest share of foreground among sampled RoIs.")
     BBOX_REG_WEIGHTS: BoxWeights = Field((10.0, 10.0, 5.0, 5.0), description="Scale of dx, dy, dw, dh.")
+    CLASS_AGNOSTIC: bool = Field(False, description="Ours. One box for all classes; cascade heads always.")
 
 
 class Fpn(_Section):
@@ -177,6 +206,10 @@ class Fpn(_Section):
     ANCHOR_STRIDES: tuple[PositiveInt, ...] = Field(
         (4, 8, 16, 32, 64), description="Stride of each level, pixels."
     )
+    PROPOSAL_MODE: Literal["Level", "Joint"] = Field(
+        "Level", description="NMS and its limits in each level, or over all levels together."
+    )
+    CASCADE: bool = Field(False, description="Cascade R-CNN: box heads that refine each other's boxes.")
     NUM_CHANNEL: PositiveInt = Field(256, description="Channels of every level.")
     NORM: Annotated[Literal["None", "GN"], BeforeValidator(_none_by_name)] = Field(
         "None", description="Normalisation in the pyramid."
@@ -198,7 +231,20 @@ class Mrcnn(_Section):
     """Mask head."""
 
     HEAD_DIM: PositiveInt = Field(256, description="Channels of the mask head.")
-    NUM_CONV: NonNegativeInt = Field(4, description="Ours. Convolutions before the deconvolution.")
+    NUM_CONV: NonNegativeInt = Field(4, description="Ours. Convolutions before the deconvolution, with FPN.")
+    CLASS_AGNOSTIC: bool = Field(False, description="Ours. One mask for all classes.")
+
+
+class Cascade(_Section):
+    """Cascade R-CNN, with ``FPN.CASCADE``."""
+
+    IOUS: tuple[Fraction, ...] = Field(
+        (0.5, 0.6, 0.7), description="IoU from which an RoI is foreground, per head.", min_length=1
+    )
+    BBOX_REG_WEIGHTS: tuple[BoxWeights, ...] = Field(
+        ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0)),
+        description="Scale of dx, dy, dw, dh, per head.",
+    )
 
 
 class Test(_Section):
@@ -208,6 +254,12 @@ class Test(_Section):
     RESULT_SCORE_THRESH: Fraction = Field(0.05, description="Lowest score of a detection.")
     RESULT_SCORE_THRESH_VIS: Fraction = Field(0.5, description="Lowest score of a detection in pictures.")
     RESULTS_PER_IM: PositiveInt = Field(100, description="Most detections per image.")
+    BOX_TARGET: Fraction | None = Field(
+        None, description="Box AP on the first split of DATA.VAL at which training ends; None: never."
+    )
+    MASK_TARGET: Fraction | None = Field(
+        None, description="The same for mask AP; with both set, both have to be reached."
+    )
 
 
 class Config(_Section):
@@ -217,7 +269,7 @@ class Config(_Section):
         "simple", description="horovod: one process a rank under mpirun."
     )
     MODE_MASK: bool = Field(True, description="Mask R-CNN; False: Faster R-CNN.")
-    MODE_FPN: bool = Field(True, description="Feature pyramid. Models without one are not written yet.")
+    MODE_FPN: bool = Field(True, description="Feature pyramid; False: C4, one map of stride 16.")
     DATA: Data = Data()
     BACKBONE: Backbone = Backbone()
     TRAIN: Train = Train()
@@ -226,13 +278,14 @@ class Config(_Section):
     FRCNN: Frcnn = Frcnn()
     FPN: Fpn = Fpn()
     MRCNN: Mrcnn = Mrcnn()
+    CASCADE: Cascade = Cascade()
     TEST: Test = Test()
 
     @model_validator(mode="after")
     def _fields_agree(self) -> "Config":
-        if not self.MODE_FPN:
-            raise ValueError("MODE_FPN=False: models without a feature pyramid are not written yet")
-        if len(self.RPN.ANCHOR_SIZES) != len(self.FPN.ANCHOR_STRIDES):
+        if self.FPN.CASCADE:
+            self._check_cascade()
+        if self.MODE_FPN and len(self.RPN.ANCHOR_SIZES) != len(self.FPN.ANCHOR_STRIDES):
             raise ValueError(
                 f"RPN.ANCHOR_SIZES has {len(self.RPN.ANCHOR_SIZES)} entries and FPN.ANCHOR_STRIDES has "
                 f"{len(self.FPN.ANCHOR_STRIDES)}; give one size per level"
@@ -245,10 +298,40 @@ class Config(_Section):
                 f"PREPROC.TRAIN_SHORT_EDGE_SIZE=({low}, {high}) must rise and stay within "
                 f"PREPROC.MAX_SIZE={self.PREPROC.MAX_SIZE}"
             )
+        if self.PREPROC.PREDEFINED_PADDING and not any(
+            max(shape) >= self.PREPROC.MAX_SIZE and min(shape) >= high
+            for shape in self.PREPROC.PADDING_SHAPES
+        ):
+            raise ValueError(
+                f"no shape of PREPROC.PADDING_SHAPES={[list(s) for s in self.PREPROC.PADDING_SHAPES]} holds "
+                f"pictures of PREPROC.TRAIN_SHORT_EDGE_SIZE={high} by PREPROC.MAX_SIZE={self.PREPROC.MAX_SIZE}"
+            )
+        if self.TEST.MASK_TARGET is not None and not self.MODE_MASK:
+            raise ValueError("TEST.MASK_TARGET is set but MODE_MASK=False: there are no masks to score")
+        has_target = self.TEST.BOX_TARGET is not None or self.TEST.MASK_TARGET is not None
+        if has_target and not (self.DATA.VAL and self.TRAIN.EVAL_PERIOD):
+            raise ValueError(
+                "TEST.BOX_TARGET and TEST.MASK_TARGET need evaluations: set DATA.VAL and TRAIN.EVAL_PERIOD"
+            )
         schedule = self.TRAIN.LR_SCHEDULE
         if isinstance(schedule, tuple) and (not schedule or list(schedule) != sorted(set(schedule))):
             raise ValueError(f"TRAIN.LR_SCHEDULE={list(schedule)} must be steps in rising order")
         return self
+
+    def _check_cascade(self) -> None:
+        ious, weights = self.CASCADE.IOUS, self.CASCADE.BBOX_REG_WEIGHTS
+        if not self.MODE_FPN:
+            raise ValueError("FPN.CASCADE=True needs MODE_FPN=True: cascade heads are on the feature pyramid")
+        if len(ious) != len(weights):
+            raise ValueError(
+                f"CASCADE.IOUS has {len(ious)} entries and CASCADE.BBOX_REG_WEIGHTS has {len(weights)}; "
+                "give one of each per head"
+            )
+        if ious[0] != self.FRCNN.FG_THRESH:
+            raise ValueError(
+                f"CASCADE.IOUS begins with {ious[0]}, FRCNN.FG_THRESH is {self.FRCNN.FG_THRESH}: "
+                "the first head's RoIs are sampled at that; give both the same value"
+            )
 
     def to_yaml(self) -> str:
         """YAML text that ``from_yaml`` reads back."""
