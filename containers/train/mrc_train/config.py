@@ -303,8 +303,9 @@ class Config(_Section):
             for shape in self.PREPROC.PADDING_SHAPES
         ):
             raise ValueError(
-                f"no shape of PREPROC.PADDING_SHAPES={[list(s) for s in self.PREPROC.PADDING_SHAPES]} holds "
-                f"pictures of PREPROC.TRAIN_SHORT_EDGE_SIZE={high} by PREPROC.MAX_SIZE={self.PREPROC.MAX_SIZE}"
+                f"PREPROC.PADDING_SHAPES={[list(shape) for shape in self.PREPROC.PADDING_SHAPES]} has none for "
+                f"pictures of {high} by {self.PREPROC.MAX_SIZE} pixels, the largest that "
+                "PREPROC.TRAIN_SHORT_EDGE_SIZE and PREPROC.MAX_SIZE allow"
             )
         if self.TEST.MASK_TARGET is not None and not self.MODE_MASK:
             raise ValueError("TEST.MASK_TARGET is set but MODE_MASK=False: there are no masks to score")
