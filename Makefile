@@ -8,6 +8,8 @@ EXTRAS := --extra train-cpu --extra values --extra viz
 DEMO := .demo
 DATA ?=
 CLEAN ?=
+LEVEL ?= control-plane
+NODES ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint format reference lock clean
@@ -33,6 +35,15 @@ demo: setup ## train on drawn scenes with 2 ranks and look at the result (DATA=f
 
 test: setup ## run the tests that need no root, browser or cluster
 	@$(BIN)/pytest
+
+test-cluster: setup ## run the tests on a real Kubernetes with simulated nodes (needs root and Go: docs/cluster.md)
+	@$(BIN)/pytest tests/cluster
+
+cluster-up: setup ## start such a Kubernetes to try the charts on (NODES="p4d=1000": other numbers of nodes)
+	@PYTHONPATH=tests/cluster $(BIN)/python -m testcluster up $(LEVEL) --nodes "$(NODES)"
+
+cluster-down: setup ## stop it
+	@PYTHONPATH=tests/cluster $(BIN)/python -m testcluster down
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -1,0 +1,150 @@
+"""The programs of a cluster, built once from the Go modules that ../programs pins.
+
+They lie in a cache outside the checkout, each in a folder named after all that decides how it comes out, so
+that a checkout finds what another one built and never a stale one.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from testcluster.errors import ClusterError
+
+MODULES = Path(__file__).parents[1] / "programs"
+
+GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -trimpath", "GOWORK": "off"}
+"""Static programs; never another compiler than the one that is installed."""
+
+KUBERNETES = "1.34"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A main package of a Go module.
+
+    ``variables`` are set at link time; ``minutes`` is how long the first build takes on two cores.
+    """
+
+    module: str
+    package: str
+    says: str
+    minutes: int
+    variables: tuple[str, ...] = ()
+
+
+_major, _minor = KUBERNETES.split(".")
+
+PROGRAMS = {
+    # Without its version each component calls itself v0.0.0, which others take for an old one.
+    "kube": Program(
+        "kubernetes",
+        "./kube",
+        "Kubernetes 1.34 and etcd",
+        5,
+        (
+            f"k8s.io/component-base/version.gitVersion=v{KUBERNETES}.10",
+            f"k8s.io/component-base/version.gitMajor={_major}",
+            f"k8s.io/component-base/version.gitMinor={_minor}",
+            "k8s.io/component-base/version.gitTreeState=clean",
+        ),
+    ),
+    "coredns": Program("kubernetes", "./coredns", "CoreDNS", 1),
+    "kwok": Program("kwok", "sigs.k8s.io/kwok/cmd/kwok", "kwok, which simulates nodes", 2),
+    "mpi-operator": Program(
+        "operator", "github.com/kubeflow/mpi-operator/cmd/mpi-operator", "the Kubeflow MPI Operator", 3
+    ),
+    # Helm 3 believes in Kubernetes 1.20 unless it is told; Helm 4 goes by the client library it is built with.
+    "helm3": Program(
+        "helm3",
+        "helm.sh/helm/v3/cmd/helm",
+        "Helm 3",
+        2,
+        tuple(
+            f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+            for package in ("chartutil", "lint/rules")
+            for part, number in (("Major", _major), ("Minor", _minor))
+        ),
+    ),
+    "helm4": Program("helm4", "helm.sh/helm/v4/cmd/helm", "Helm 4", 2),
+}
+
+
+def build(name: str) -> Path:
+    """The executable, built now unless the cache has it.
+
+    Raises ClusterError when there is no Go of the version that the module asks for, or the build fails.
+    """
+    program = PROGRAMS[name]
+    version = _go_version(MODULES / program.module / "go.mod")
+    target = _cache() / f"{name}-{_digest(program, version)}" / name
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():
+            _go_build(program, target)
+    return target
+
+
+def _cache() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "mask-rcnn-test-cluster"
+
+
+def _digest(program: Program, go_version: str) -> str:
+    folder = MODULES / program.module
+    parts = [go_version, program.package, *program.variables, *(f"{k}={v}" for k, v in GO.items())]
+    for source in sorted([*folder.glob("go.*"), *folder.glob(f"{program.package}/*.go")]):
+        parts.append(source.read_text())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _go_version(go_mod: Path) -> str:
+    """The version of the installed compiler, like "1.26.8"."""
+    match = re.search(r"^go (\S+)$", go_mod.read_text(), re.MULTILINE)
+    assert match, f"{go_mod} names no Go version"
+    needed = match[1]
+    how = f"Install Go {needed} or newer (https://go.dev/dl) and have it in PATH."
+    try:
+        found = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, env=_environment())
+    except FileNotFoundError:
+        raise ClusterError(f"go is not installed; the cluster's programs are built with it. {how}") from None
+    version = found.stdout.strip().removeprefix("go").split()[0] if found.stdout.strip() else "unknown"
+    if _numbers(version) < _numbers(needed):
+        raise ClusterError(f"go is version {version}, {go_mod.parent.name} needs {needed}. {how}")
+    return version
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def _go_build(program: Program, target: Path) -> None:
+    link = " ".join(["-s", "-w", *(f"-X {variable}" for variable in program.variables)])
+    unfinished = target.with_suffix(".unfinished")
+    argv = ["go", "build", "-ldflags", link, "-o", str(unfinished), program.package]
+    print(
+        f"Building {program.says}: about {program.minutes} min the first time, without output.",
+        file=sys.stderr,
+        flush=True,
+    )
+    began = time.monotonic()
+    done = subprocess.run(
+        argv, cwd=MODULES / program.module, env=_environment(), stderr=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        last = "\n".join(done.stderr.strip().splitlines()[-10:])
+        raise ClusterError(f"go build of {program.package} failed in {MODULES / program.module}:\n{last}")
+    unfinished.rename(target)
+    print(f"  built in {time.monotonic() - began:.0f} s: {target}", file=sys.stderr, flush=True)
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | GO

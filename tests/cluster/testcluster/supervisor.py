@@ -1,0 +1,90 @@
+"""The first process inside the cluster's namespaces: when it ends, for whatever reason, all of it is gone."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from testcluster import control_plane, nodes
+from testcluster.errors import ClusterError
+from testcluster.operator_pods import OperatorPods
+from testcluster.pki import write_kubeconfig
+from testcluster.processes import Processes
+
+STATE = Path("/run/cluster")
+"""On a file system of the cluster's own, which goes with it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the supervisor is told on its standard input.
+
+    ``folder`` is where the kubeconfig and the logs go; ``address`` and ``gateway`` are its own and the host's
+    end of the link between them; ``programs`` are paths by name; ``nodes`` numbers by node group.
+    """
+
+    folder: str
+    address: str
+    gateway: str
+    programs: dict[str, str]
+    nodes: dict[str, int]
+
+    def to_json(self) -> str:
+        """One line that ``from_json`` reads."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(line: str) -> "Settings":
+        """What ``to_json`` wrote."""
+        return Settings(**json.loads(line))
+
+
+def main() -> None:
+    """Runs a control plane until it is killed, its folder is deleted or one of its processes ends."""
+    settings = Settings.from_json(sys.stdin.readline())
+    try:
+        _run(settings, Path(settings.folder))
+    except ClusterError as error:
+        sys.exit(f"error: {error}")
+
+
+def _run(settings: Settings, folder: Path) -> None:
+    _mount_state()
+    _take_link(settings)
+    processes = Processes(folder / "logs")
+    kube = Path(settings.programs["kube"])
+    plane = control_plane.start(processes, kube, settings.address, STATE)
+    nodes.start(processes, Path(settings.programs["kwok"]), plane, settings.nodes)
+    account = "/api/v1/namespaces/default/serviceaccounts/default"
+    processes.wait("default service account", lambda: bool(plane.api.get(account)))
+    kubeconfig = folder / "kubeconfig"
+    write_kubeconfig(kubeconfig, plane.authority.kubeconfig("admin", plane.server))
+    operator = OperatorPods(plane, Path(settings.programs["mpi-operator"]), processes.logs)
+    while kubeconfig.exists():
+        processes.check()
+        try:
+            operator.sync()
+        except OSError as error:
+            print(f"operator's pods: {error}", flush=True)
+        time.sleep(0.3)
+
+
+def _mount_state() -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
+    STATE.mkdir()
+
+
+def _take_link(settings: Settings) -> None:
+    for argv in (
+        ["ip", "link", "set", "lo", "up"],
+        ["ip", "addr", "add", f"{settings.address}/30", "dev", "eth0"],
+        ["ip", "link", "set", "eth0", "up"],
+        ["ip", "route", "add", "default", "via", settings.gateway],
+    ):
+        subprocess.run(argv, check=True)
+
+
+if __name__ == "__main__":
+    main()
