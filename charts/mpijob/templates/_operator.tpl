@@ -1,17 +1,10 @@
 {{/* Checks, names and rights of the MPI Operator. The argument is the root context ("."). */}}
 
 {{- define "mpijob.check" -}}
-{{- /* A null in the user's values takes a default away before the schema is asked. */ -}}
 {{- $needed := dict "global" list "namespace" (list "create") "crd" (list "create") "operator" (list "enabled" "image" "image_pull_policy" "replicas" "scope") -}}
+{{- include "mrc.checkNulls" (dict "values" .Values "path" "" "names" (keys $needed | sortAlpha)) -}}
 {{- range $section, $names := $needed -}}
-{{- if kindIs "invalid" (get $.Values $section) -}}
-{{- fail (printf "%s is null and has to have a value. Set it, or leave it out to have the default." $section) -}}
-{{- end -}}
-{{- range $names -}}
-{{- if has (get (get $.Values $section) .) (list nil "") -}}
-{{- fail (printf "%s.%s is null or empty and has to have a value. Set it, or leave it out to have the default." $section .) -}}
-{{- end -}}
-{{- end -}}
+{{- include "mrc.checkNulls" (dict "values" (get $.Values $section) "path" (printf "%s." $section) "names" $names) -}}
 {{- end -}}
 {{- end -}}
 
