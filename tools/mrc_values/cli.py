@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from mrc_values.commands import explain, local, nodegroups, validate
+from mrc_values.commands import explain, local, new, nodegroups, validate
 from mrc_values.errors import ToolError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command()(validate.validate)
 app.command()(explain.rules)
 app.command()(explain.explain)
 app.command("node-groups")(nodegroups.node_groups)
+app.command()(new.new)
 app.add_typer(local.app, name="local")
 
 

@@ -1,0 +1,291 @@
+"""mrc-values new: a chart from a chart."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mrc_values.check import check
+from mrc_values.helm import render
+from mrc_values.manifests import objects
+from values_files import BASE, CHART
+
+PROGRAM = Path(sys.executable).with_name("mrc-values")
+TRAINING = [
+    folder.name for folder in sorted(CHART.parent.iterdir()) if (folder / "files" / "launch.sh").is_file()
+]
+VALUES = yaml.safe_load(BASE)
+
+
+@pytest.fixture
+def charts(tmp_path: Path) -> Path:
+    """A copy of the charts, links included."""
+    shutil.copytree(CHART.parent, tmp_path / "charts", symlinks=True)
+    return tmp_path / "charts"
+
+
+def call(charts: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`mrc-values new ...` in the folder above the charts."""
+    command = [PROGRAM, "new", *arguments]
+    return subprocess.run(command, cwd=charts.parent, capture_output=True, text=True, timeout=60)
+
+
+def everything(folder: Path) -> dict[str, str | bytes]:
+    """Files by path with their content, links with where they lead."""
+    found: dict[str, str | bytes] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink():
+            found[str(path.relative_to(folder))] = str(path.readlink())
+        elif path.is_file():
+            found[str(path.relative_to(folder))] = path.read_bytes()
+    return found
+
+
+def rendered(chart: Path, release: str, namespace: str = "default") -> list[dict[str, Any]]:
+    """What a release with an image renders, with every sub-chart on."""
+    values = VALUES | {name: {"enabled": True, "image": "a/b:1"} for name in subcharts(chart)}
+    return list(objects(render(chart, values, release, namespace)))
+
+
+def subcharts(chart: Path) -> list[str]:
+    return [folder.name for folder in (chart / "charts").glob("*") if (folder / "Chart.yaml").is_file()]
+
+
+def names(items: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """Kind, namespace and name of objects."""
+    return {(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]) for o in items}
+
+
+def selectors(value: Any) -> set[str]:
+    """Every label selector in an object, as text."""
+    if isinstance(value, list):
+        return {selector for item in value for selector in selectors(item)}
+    if not isinstance(value, dict):
+        return set()
+    own = {str(value["selector"])} if value.get("selector") else set()
+    return own | {selector for item in value.values() for selector in selectors(item)}
+
+
+def test_the_next_commands_are_the_output(charts: Path) -> None:
+    result = call(charts, "team-b", "--from", "maskrcnn", "--namespace", "vision")
+    assert result.returncode == 0
+    assert result.stdout == (
+        "mrc-values validate ./charts/team-b\n"
+        "helm install team-b ./charts/team-b --namespace vision --create-namespace\n"
+    )
+    assert result.stderr == "charts/team-b: made from maskrcnn. Edit its values.yaml, then:\n"
+
+
+@pytest.mark.parametrize("source", ["maskrcnn", "charts/maskrcnn", "./charts/maskrcnn/"])
+def test_the_old_chart_is_named_or_a_folder(charts: Path, source: str) -> None:
+    assert call(charts, "mine", "--from", source).stdout == (
+        "mrc-values validate ./charts/mine\nhelm install mine ./charts/mine\n"
+    )
+    assert (charts / "mine" / "Chart.yaml").is_file()
+
+
+@pytest.mark.parametrize("old", TRAINING)
+def test_only_name_and_namespace_differ(charts: Path, old: str) -> None:
+    before = everything(charts)
+    assert call(charts, "mine", "--from", old, "--namespace", "vision").returncode == 0
+    assert {path: data for path, data in everything(charts).items() if not path.startswith("mine/")} == before
+
+    for path in (charts / "mine").rglob("*"):
+        assert not path.is_symlink()
+    differing = []
+    for path in (path for path in (charts / "mine").rglob("*") if path.is_file()):
+        original = charts / old / path.relative_to(charts / "mine")
+        assert os.access(original, os.X_OK) == os.access(path, os.X_OK)
+        mine, theirs = path.read_text().splitlines(), original.read_text().splitlines()
+        assert len(mine) == len(theirs)
+        differing += [(path.name, *lines) for lines in zip(theirs, mine, strict=True) if lines[0] != lines[1]]
+    assert sorted(differing) == [
+        ("Chart.yaml", f"name: {old}", "name: mine"),
+        ("values.yaml", "  namespace: kubeflow", "  namespace: vision"),
+    ]
+
+
+@pytest.mark.parametrize("old", TRAINING)
+def test_it_renders_what_the_old_one_does_but_for_the_chart_s_name(charts: Path, old: str) -> None:
+    assert call(charts, "mine", "--from", old).returncode == 0
+
+    def texts(chart: str) -> dict[str, str]:
+        found = render(charts / chart, VALUES, "one")
+        return {path.removeprefix(f"{chart}/"): text for path, text in found.items()}
+
+    # The chart's name is in two labels, and in the hash of the job's settings.
+    old_texts, new_texts = texts(old), texts("mine")
+    assert set(old_texts) == set(new_texts)
+    labels = (f"app.kubernetes.io/name: {old}", f"helm.sh/chart: {old}-")
+    for path, text in new_texts.items():
+        for was, line in zip(old_texts[path].splitlines(), text.splitlines(), strict=True):
+            if was != line:
+                assert was.strip().startswith((*labels, "mask-rcnn/settings-sha256")), was
+                assert line.replace("mine", old) == was or "sha256" in was
+
+
+@pytest.mark.parametrize("namespace", [None, "vision"])
+@pytest.mark.parametrize("old", TRAINING)
+def test_both_install_side_by_side(charts: Path, old: str, namespace: str | None) -> None:
+    assert (
+        call(charts, "mine", "--from", old, *(["--namespace", namespace] if namespace else [])).returncode
+        == 0
+    )
+    one, other = rendered(charts / old, old), rendered(charts / "mine", "mine", namespace or "default")
+    assert one and {item["kind"] for item in one} == {item["kind"] for item in other}
+    assert names(one).isdisjoint(names(other))
+    assert selectors(one).isdisjoint(selectors(other))
+    assert {space for _, space, _ in names(other)} == {namespace or "kubeflow"}
+
+
+def test_a_fixed_name_of_the_old_job_is_not_the_new_one_s(charts: Path) -> None:
+    values = charts / "maskrcnn" / "values.yaml"
+    values.write_text(values.read_text().replace('  name: ""', "  name: coco  # of the old one", 1))
+    assert call(charts, "mine", "--from", "maskrcnn").returncode == 0
+    assert '  name: ""  # of the old one\n' in (charts / "mine" / "values.yaml").read_text()
+    assert names(rendered(charts / "maskrcnn", "one")).isdisjoint(names(rendered(charts / "mine", "mine")))
+
+
+@pytest.mark.parametrize("old", TRAINING)
+def test_validate_works_on_it(charts: Path, old: str) -> None:
+    call(charts, "mine", "--from", old)
+    values = charts.parent / "values.yaml"
+    values.write_text(BASE.replace("node_group: p4d", "node_group: p4d, gpus: 20"))
+    assert [
+        (f.rule, f.position.line) for f in check(charts / "mine", [values]).findings if f.severity == "error"
+    ] == [("MRC014", 1)]
+
+
+def test_a_new_chart_of_a_new_chart(charts: Path) -> None:
+    call(charts, "mine", "--from", "maskrcnn", "--namespace", "vision")
+    call(charts, "mine-2", "--from", "mine", "--namespace", "1e3")
+    assert yaml.safe_load((charts / "mine-2" / "Chart.yaml").read_text())["name"] == "mine-2"
+    assert {space for _, space, _ in names(rendered(charts / "mine-2", "mine-2"))} == {"1e3"}
+
+
+NAME_RULE = "Use lower-case letters, digits and hyphens, a letter first and no hyphen last."
+SPACE_RULE = "Use at most 63 lower-case letters, digits and hyphens, no hyphen first or last."
+LONG = "x" * 54
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code", "line"),
+    [
+        ("Team_B", "--from maskrcnn", 2, f"'Team_B' cannot be the name of a chart. {NAME_RULE}"),
+        ("../team", "--from maskrcnn", 2, f"'../team' cannot be the name of a chart. {NAME_RULE}"),
+        ("2nd", "--from maskrcnn", 2, f"'2nd' cannot be the name of a chart. {NAME_RULE}"),
+        ("", "--from maskrcnn", 2, f"'' cannot be the name of a chart. {NAME_RULE}"),
+        (LONG, "--from maskrcnn", 2, f"{LONG} has 54 characters. A release's name has at most 53."),
+        ("mine", "--from maskrcnn --namespace A", 2, f"'A' cannot be a namespace. {SPACE_RULE}"),
+        ("mine", "--from maskrcnn --namespace=", 2, f"'' cannot be a namespace. {SPACE_RULE}"),
+        (
+            "mine",
+            "--from maskrcn",
+            2,
+            "--from maskrcn: no chart here (no Chart.yaml). Did you mean maskrcnn?",
+        ),
+        ("mine", "--from a/b", 2, "--from a/b: no chart here (no Chart.yaml). Name the old chart's folder."),
+        ("jupyter", "--from maskrcnn", 1, "{charts}/jupyter: exists. Choose another name, or remove it."),
+    ],
+)
+def test_what_cannot_be_is_one_line(charts: Path, name: str, arguments: str, code: int, line: str) -> None:
+    before = everything(charts)
+    result = call(charts, name, *arguments.split())
+    assert (result.returncode, result.stdout) == (code, "")
+    assert result.stderr == f"mrc-values: {line.format(charts=charts)}\n"
+    assert everything(charts) == before
+
+
+def test_a_folder_that_helm_cannot_load_is_refused(charts: Path) -> None:
+    (charts / "broken").mkdir()
+    (charts / "broken" / "Chart.yaml").write_text("name: broken\n")
+    result = call(charts, "mine", "--from", "broken")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("mrc-values: charts/broken: not a chart that Helm can load: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("link", "to", "message"),
+    [
+        (
+            "templates/x.txt",
+            "{outside}",
+            "leads to {outside}, outside of {charts}. Put the file itself there.",
+        ),
+        ("files/up", "..", "leads to a folder that it is in. Remove it."),
+        ("files/gone", "nowhere", "leads to nothing. Mend or remove it."),
+    ],
+)
+def test_a_link_that_cannot_be_copied_is_refused_and_nothing_is_left(
+    charts: Path, tmp_path: Path, link: str, to: str, message: str
+) -> None:
+    outside = tmp_path / "secret.txt"
+    outside.write_text("secret")
+    chart = charts / "linked"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "files").mkdir()
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: linked\nversion: 1.0.0\n")
+    (chart / ".helmignore").write_text("files/\n")
+    (chart / link).symlink_to(to.format(outside=outside))
+    before = everything(charts)
+    result = call(charts, "mine", "--from", "linked")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert message.format(outside=outside, charts=charts) in result.stderr
+    assert everything(charts) == before
+    assert [path.name for path in charts.iterdir() if path.name.startswith(".mine")] == []
+
+
+def test_a_pipe_in_the_chart_is_refused_rather_than_read(charts: Path) -> None:
+    os.mkfifo(charts / "maskrcnn" / "examples" / "pipe")
+    result = call(charts, "mine", "--from", "maskrcnn")
+    assert result.returncode != 0
+    assert not (charts / "mine").exists()
+
+
+def test_a_chart_without_a_namespace_cannot_be_given_one(charts: Path) -> None:
+    (charts / "plain").mkdir()
+    (charts / "plain" / "Chart.yaml").write_text("apiVersion: v2\nname: plain\nversion: 1.0.0\n")
+    result = call(charts, "mine", "--from", "plain", "--namespace", "vision")
+    assert (result.returncode, result.stderr) == (
+        1,
+        "mrc-values: values.yaml of the old chart has no global.namespace that could be set.\n",
+    )
+    assert sorted(path.name for path in charts.iterdir() if "mine" in path.name) == []
+    assert call(charts, "mine", "--from", "plain").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_cannot_be_written_to_is_one_line(charts: Path) -> None:
+    charts.chmod(0o555)
+    try:
+        result = call(charts, "mine", "--from", "maskrcnn")
+    finally:
+        charts.chmod(0o755)
+    assert (result.returncode, result.stderr) == (
+        1,
+        f"mrc-values: {charts}: cannot be written to: permission denied.\n",
+    )
+
+
+def test_ctrl_c_leaves_nothing_behind(charts: Path) -> None:
+    many = charts / "maskrcnn" / "examples" / "many"
+    many.mkdir()
+    for number in range(5000):
+        (many / f"{number}.yaml").touch()
+    before = sorted(path.name for path in charts.iterdir())
+    process = subprocess.Popen(
+        [PROGRAM, "new", "mine", "--from", "maskrcnn"], cwd=charts.parent, stderr=subprocess.PIPE
+    )
+    while not any(charts.glob(".mine.*/mine/examples/many")):
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) != 0
+    assert sorted(path.name for path in charts.iterdir()) == before
