@@ -1,33 +1,29 @@
-"""Mask R-CNN with a feature pyramid, as a tensorpack model: one graph for training and inference.
+"""Mask R-CNN as a tensorpack model: one graph for training and inference.
 
 Shapes: B images of H x W pixels (padded to multiples of 32), G ground-truth boxes an image (padded),
 N detections over all images. Boxes are float32 x1, y1, x2, y2 in pixels of the resized image.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from mrc_train.config import Config
 from mrc_train.model import proposals as rpn
-from mrc_train.model.backbone import ResNet, preprocess
-from mrc_train.model.fpn import feature_pyramid
-from mrc_train.model.heads import box_head, mask_head, rpn_head
-from mrc_train.model.rois import SampledRois, sample_rois
+from mrc_train.model.backbone import preprocess
+from mrc_train.model.heads import rpn_head
+from mrc_train.model.padding import Padding
+from mrc_train.model.rois import Rois, box_targets, rematched, sample_rois
+from mrc_train.model.trunk import BoxHead, BoxOutput, Trunk, trunk_of
 from mrc_train.ops import Tensor, losses
 from mrc_train.ops import boxes as box_ops
 from mrc_train.ops.mask_targets import crop_mask_targets
 from mrc_train.ops.nms import batched_nms
-from mrc_train.ops.roi_align import multilevel_roi_align
-from mrc_train.schedule import LearningRate
 from mrc_train.tfgraph import tf, v1
 
 from tensorpack import ModelDesc  # isort: skip
 from tensorpack.models import l2_regularizer, regularize_cost  # isort: skip
 from tensorpack.tfutils import gradproc, optimizer  # isort: skip
 from tensorpack.tfutils.summary import add_moving_summary  # isort: skip
-
-BOX_RESOLUTION = 7
-MASK_RESOLUTION = 14
-"""Cells per side of a pooled RoI for the two heads (Fig. 4 of the Mask R-CNN paper)."""
 
 INFERENCE_INPUTS = ["image", "image_size"]
 BOX_OUTPUTS = ["output/image_index", "output/boxes", "output/scores", "output/labels"]
@@ -42,12 +38,16 @@ class MaskRCNN(ModelDesc):
     Args:
         cfg: the settings.
         num_classes: classes with the background.
-        learning_rate: schedule; training only.
+        learning_rate: as a function of the input ``step``; training only.
         rank: this process among all; it decides, with the step, what is sampled. Training only.
     """
 
     def __init__(
-        self, cfg: Config, num_classes: int, learning_rate: LearningRate | None = None, rank: int = 0
+        self,
+        cfg: Config,
+        num_classes: int,
+        learning_rate: Callable[[int], float] | None = None,
+        rank: int = 0,
     ) -> None:
         self._cfg = cfg
         self._num_classes = num_classes
@@ -69,7 +69,8 @@ class MaskRCNN(ModelDesc):
 
     @property
     def output_names(self) -> list[str]:
-        """Tensors that inference gives, each with N rows; masks are (N, 28, 28)."""
+        """Tensors that inference gives, each with N rows; masks are (N, 28, 28), or (N, 14, 14)
+        without FPN."""
         return [*BOX_OUTPUTS, MASK_OUTPUT] if self._cfg.MODE_MASK else BOX_OUTPUTS
 
     def build_graph(self, *inputs: Tensor) -> Tensor | None:
@@ -78,20 +79,22 @@ class MaskRCNN(ModelDesc):
         batch = dict(zip((spec.name for spec in self.inputs()), inputs, strict=True))
         size = batch["image_size"]
         image = preprocess(batch["image"], size, cfg.PREPROC.PIXEL_MEAN, cfg.PREPROC.PIXEL_STD)
-        pyramid = feature_pyramid(ResNet(cfg.BACKBONE)(image), cfg.FPN)
-        logits, deltas = rpn_head(pyramid, cfg.FPN.NUM_CHANNEL, len(cfg.RPN.ANCHOR_RATIOS))
+        # Training on one picture a time pads nothing but to a multiple of 32.
+        one_size = self.training and cfg.TRAIN.BATCH_SIZE_PER_GPU == 1
+        padding = None if one_size else Padding(image, size)
+        trunk = trunk_of(image, self._num_classes, cfg, padding)
+        kinds = len(trunk.anchor_sizes[0]) * len(cfg.RPN.ANCHOR_RATIOS)
+        logits, deltas = rpn_head(trunk.maps, trunk.rpn_channels, kinds, padding)
         with tf.name_scope("anchors"):
-            anchors = rpn.level_anchors(pyramid, cfg)
-        with tf.name_scope("proposals"):
-            top = cfg.RPN.TRAIN_PER_LEVEL_NMS_TOPK if self.training else cfg.RPN.TEST_PER_LEVEL_NMS_TOPK
-            proposals = rpn.propose(logits, deltas, anchors, size, top, cfg)
+            anchors = rpn.level_anchors(
+                trunk.maps, trunk.strides, trunk.anchor_sizes, cfg.RPN.ANCHOR_RATIOS, padding
+            )
+        proposals = self._propose(logits, deltas, anchors, size)
         if not self.training:
-            self._detect(pyramid, proposals, size)
+            self._detect(trunk, proposals, size)
             return None
-        parts = self._losses(
-            pyramid, tf.concat(logits, 1), tf.concat(deltas, 1), tf.concat(anchors, 0), proposals, batch
-        )
-        return self._total(parts)
+        all_logits, all_deltas = tf.concat(logits, 1), tf.concat(deltas, 1)
+        return self._total(self._losses(trunk, all_logits, all_deltas, rpn.joined(anchors), proposals, batch))
 
     def optimizer(self) -> Any:
         """Momentum .9 as in the paper, or Adam; the gradient is clipped by its global norm."""
@@ -112,22 +115,40 @@ class MaskRCNN(ModelDesc):
         assert self._learning_rate is not None, "the optimizer exists in training only"
         return tf.float32.as_numpy_dtype(self._learning_rate(int(step)))
 
+    def _propose(
+        self, logits: list[Tensor], deltas: list[Tensor], anchors: list[rpn.Anchors], size: Tensor
+    ) -> rpn.Proposals:
+        cfg = self._cfg.RPN
+        if self._cfg.MODE_FPN and self._cfg.FPN.PROPOSAL_MODE == "Level":
+            top = cfg.TRAIN_PER_LEVEL_NMS_TOPK if self.training else cfg.TEST_PER_LEVEL_NMS_TOPK
+            before, after = top, top
+        else:
+            logits, deltas, anchors = [tf.concat(logits, 1)], [tf.concat(deltas, 1)], [rpn.joined(anchors)]
+            before, after = cfg.TEST_PRE_NMS_TOPK, cfg.TEST_POST_NMS_TOPK
+            if self.training:
+                before, after = cfg.TRAIN_PRE_NMS_TOPK, cfg.TRAIN_POST_NMS_TOPK
+        with tf.name_scope("proposals"):
+            return rpn.propose(
+                logits, deltas, anchors, size, before, after, cfg.PROPOSAL_NMS_THRESH, cfg.MIN_SIZE
+            )
+
     def _losses(
         self,
-        pyramid: list[Tensor],
+        trunk: Trunk,
         logits: Tensor,
         deltas: Tensor,
-        anchors: Tensor,
+        anchors: rpn.Anchors,
         proposals: rpn.Proposals,
         batch: dict[str, Tensor],
     ) -> dict[str, Tensor]:
         cfg = self._cfg
         self._step = batch["step"]
         tf.identity(batch["image_id"], name=IMAGE_IDS.removesuffix(":0"))
-        gt_boxes, gt_labels = batch["gt_boxes"], batch["gt_labels"]
+        size, gt_boxes, gt_labels = batch["image_size"], batch["gt_boxes"], batch["gt_labels"]
+        parts = {}
         with tf.name_scope("rpn_losses"):
-            targets = rpn.rpn_targets(anchors, gt_boxes, gt_labels, batch["image_size"], self._seed(0), cfg)
-            rpn_class, rpn_box = losses.rpn_losses(
+            targets = rpn.rpn_targets(anchors, gt_boxes, gt_labels, size, self._seeds(size, 0), cfg.RPN)
+            parts["rpn_class"], parts["rpn_box"] = losses.rpn_losses(
                 tf.gather(logits, targets.index, batch_dims=1),
                 tf.gather(deltas, targets.index, batch_dims=1),
                 tf.cast(targets.foreground, tf.int32),
@@ -136,44 +157,45 @@ class MaskRCNN(ModelDesc):
                 cfg.RPN.BATCH_PER_IM,
             )
         with tf.name_scope("sample_rois"):
-            rois = sample_rois(proposals, gt_boxes, gt_labels, self._seed(1), cfg)
-        class_logits, box_deltas = box_head(
-            self._pooled(pyramid, _flat(rois.boxes), _image_index(rois.boxes), BOX_RESOLUTION),
-            self._num_classes,
-            cfg,
-        )
-        with tf.name_scope("fastrcnn_losses"):
-            shape = [-1, cfg.FRCNN.BATCH_PER_IM, self._num_classes]
-            fastrcnn_class, fastrcnn_box = losses.box_head_losses(
-                tf.reshape(class_logits, shape),
-                tf.reshape(box_deltas, [*shape, 4]),
-                rois.labels,
-                rois.deltas,
-                rois.sampled,
-            )
-        parts = {
-            "rpn_class": rpn_class,
-            "rpn_box": rpn_box,
-            "fastrcnn_class": fastrcnn_class,
-            "fastrcnn_box": fastrcnn_box,
-        }
+            sampled = sample_rois(proposals, gt_boxes, gt_labels, self._seeds(size, 1), cfg.FRCNN)
+        rois, outputs = sampled, []
+        for head in trunk.box_heads():
+            if outputs:
+                rois = rematched(rois, boxes[:, :, 0], gt_boxes, gt_labels, head.iou)
+            outputs.append(head.run(_flat(rois.boxes), _image_index(rois.boxes)))
+            parts |= self._box_losses(head, outputs[-1], rois, gt_boxes)
+            boxes = _moved(rois.boxes, head, outputs[-1], size)
         if cfg.MODE_MASK:
-            parts["mask"] = self._mask_loss(pyramid, rois, batch["gt_masks"])
+            parts["mask"] = self._mask_loss(trunk, sampled, outputs[0].features, batch["gt_masks"])
         return parts
 
-    def _mask_loss(self, pyramid: list[Tensor], rois: SampledRois, gt_masks: Tensor) -> Tensor:
+    def _box_losses(
+        self, head: BoxHead, output: BoxOutput, rois: Rois, gt_boxes: Tensor
+    ) -> dict[str, Tensor]:
+        with tf.name_scope(f"{head.name}_losses"):
+            classes, boxes = losses.box_head_losses(
+                _per_image(output.logits, rois.boxes),
+                _per_image(output.deltas, rois.boxes),
+                rois.labels,
+                box_targets(rois, gt_boxes, head.weights),
+                rois.valid,
+            )
+        return {f"{head.name}_class": classes, f"{head.name}_box": boxes}
+
+    def _mask_loss(self, trunk: Trunk, rois: Rois, box_features: Tensor, gt_masks: Tensor) -> Tensor:
         cfg = self._cfg
         # Foreground comes first; a fixed number of rows, some of them padding, because oneDNN's transposed
         # convolution has a wrong gradient for none.
         rows = max(1, int(cfg.FRCNN.BATCH_PER_IM * cfg.FRCNN.FG_RATIO))
+        box_features = _joined(_per_image(box_features, rois.boxes)[:, :rows])
         boxes, labels, gt_index = (x[:, :rows] for x in (rois.boxes, rois.labels, rois.gt_index))
         image_index, boxes, labels = _image_index(boxes), _flat(boxes), tf.reshape(labels, [-1])
-        logits = mask_head(
-            self._pooled(pyramid, boxes, image_index, MASK_RESOLUTION), self._num_classes - 1, cfg
-        )
+        logits = trunk.mask_logits(boxes, image_index, box_features)
+        if cfg.MRCNN.CLASS_AGNOSTIC:
+            labels = tf.minimum(labels, 1)  # the one map is that of class 1
         with tf.name_scope("mask_loss"):
             targets = crop_mask_targets(
-                gt_masks, image_index, tf.reshape(gt_index, [-1]), boxes, 2 * MASK_RESOLUTION
+                gt_masks, image_index, tf.reshape(gt_index, [-1]), boxes, logits.shape.as_list()[1]
             )
             return losses.mask_loss(logits, labels, targets, image_index, tf.shape(rois.labels)[0])
 
@@ -186,44 +208,33 @@ class MaskRCNN(ModelDesc):
         add_moving_summary(total, *parts.values())
         return total
 
-    def _seed(self, stream: int) -> Tensor:
-        """Seed of a stateless random op: a resumed run draws what the uninterrupted one would have.
+    def _seeds(self, image_size: Tensor, stream: int) -> Tensor:
+        """int32 (B, 2), the seed of each image's random choices, from the step and its position in the batch
+        of all ranks: a resumed run draws what the uninterrupted one would have, two ranks what one would.
 
         Within int32 for the seeds that the settings allow and 100 million steps.
         """
-        return tf.stack([self._cfg.TRAIN.SEED * 1_000_003 + self._step, self._rank * 2 + stream])
+        batch = tf.shape(image_size)[0]
+        position = self._rank * batch + tf.range(batch)
+        step = tf.fill([batch], self._cfg.TRAIN.SEED * 1_000_003 + self._step)
+        return tf.stack([step, position * 2 + stream], axis=1)
 
-    def _pooled(self, pyramid: list[Tensor], boxes: Tensor, image_index: Tensor, resolution: int) -> Tensor:
-        """RoI features (N, resolution, resolution, ch) from P2 to P5."""
-        return multilevel_roi_align(
-            pyramid[:4],
-            self._cfg.FPN.ANCHOR_STRIDES[:4],
-            tf.stop_gradient(boxes),
-            image_index,
-            resolution,
-            self._cfg.FPN.CANONICAL_SIZE,
-        )
-
-    def _detect(self, pyramid: list[Tensor], proposals: rpn.Proposals, image_size: Tensor) -> None:
+    def _detect(self, trunk: Trunk, proposals: rpn.Proposals, image_size: Tensor) -> None:
         cfg = self._cfg
-        top, classes = cfg.RPN.TEST_PER_LEVEL_NMS_TOPK, self._num_classes
-        logits, deltas = box_head(
-            self._pooled(pyramid, _flat(proposals.boxes), _image_index(proposals.boxes), BOX_RESOLUTION),
-            classes,
-            cfg,
-        )
-        scores = tf.reshape(tf.nn.softmax(logits), [-1, top, classes])[..., 1:]
+        boxes, probabilities = proposals.boxes[:, :, None], []
+        for head in trunk.box_heads():
+            regions = boxes[:, :, 0]
+            output = head.run(_flat(regions), _image_index(regions))
+            probabilities.append(_per_image(tf.nn.softmax(output.logits), regions))
+            boxes = _moved(regions, head, output, image_size)
+        if boxes.shape[2] > 1:
+            boxes = boxes[:, :, 1:]  # without the background's
+        scores = (tf.add_n(probabilities) / len(probabilities))[..., 1:]
         scores = tf.where(
-            tf.tile(proposals.valid[..., None], [1, 1, classes - 1]), scores, -tf.ones_like(scores)
+            tf.broadcast_to(proposals.valid[..., None], tf.shape(scores)), scores, -tf.ones_like(scores)
         )
-        decoded = box_ops.decode(
-            tf.reshape(deltas, [-1, top * classes, 4]),
-            tf.repeat(proposals.boxes, classes, axis=1),
-            cfg.FRCNN.BBOX_REG_WEIGHTS,
-        )
-        decoded = tf.reshape(box_ops.clip(decoded, image_size), [-1, top, classes, 4])[:, :, 1:]
         boxes, scores, labels, count = batched_nms(
-            decoded,
+            boxes,
             scores,
             iou_threshold=cfg.TEST.FRCNN_NMS_THRESH,
             per_class=cfg.TEST.RESULTS_PER_IM,
@@ -235,13 +246,17 @@ class MaskRCNN(ModelDesc):
         labels = tf.gather_nd(labels, where)  # 0 is the first category here, the background is gone
         results = [image_index, boxes, tf.gather_nd(scores, where), labels + 1]
         if cfg.MODE_MASK:
-            mask_logits = mask_head(
-                self._pooled(pyramid, boxes, image_index, MASK_RESOLUTION), classes - 1, cfg
-            )
-            own = tf.gather(tf.transpose(mask_logits, [0, 3, 1, 2]), labels, batch_dims=1)
-            results.append(tf.sigmoid(own))
+            logits = tf.transpose(trunk.mask_logits(boxes, image_index, None), [0, 3, 1, 2])
+            channel = tf.zeros_like(labels) if cfg.MRCNN.CLASS_AGNOSTIC else labels
+            results.append(tf.sigmoid(tf.gather(logits, channel, batch_dims=1)))
         for tensor, name in zip(results, self.output_names, strict=True):
             tf.identity(tensor, name=name)
+
+
+def _moved(boxes: Tensor, head: BoxHead, output: BoxOutput, image_size: Tensor) -> Tensor:
+    """Boxes (B, S, 4) by the head's offsets, one for each of K classes or one for all: (B, S, K, 4)."""
+    deltas = _per_image(output.deltas, boxes)
+    return tf.stop_gradient(box_ops.clip(box_ops.decode(deltas, boxes[:, :, None], head.weights), image_size))
 
 
 def _flat(boxes: Tensor) -> Tensor:
@@ -249,6 +264,15 @@ def _flat(boxes: Tensor) -> Tensor:
 
 
 def _image_index(boxes: Tensor) -> Tensor:
-    """int32 (B * R,): the image of each of the boxes (B, R, 4)."""
+    """int32 (B * S,): the image of each of the boxes (B, S, 4)."""
     shape = tf.shape(boxes)
     return tf.repeat(tf.range(shape[0]), shape[1])
+
+
+def _per_image(x: Tensor, boxes: Tensor) -> Tensor:
+    """(B * S, ...) as (B, S, ...), where ``boxes`` is (B, S, 4)."""
+    return tf.reshape(x, [-1, tf.shape(boxes)[1], *x.shape.as_list()[1:]])
+
+
+def _joined(x: Tensor) -> Tensor:
+    return tf.reshape(x, [-1, *x.shape.as_list()[2:]])
