@@ -104,13 +104,13 @@ def _complete(loaded: Values) -> dict[str, object]:
     """
     complete = loaded.user
     for name, stand_in in STAND_INS.items():
-        if loaded.get(name) in (None, ""):
-            section, key = name.split(".")
+        section, key = name.split(".")
+        if section in loaded.merged and loaded.get(name) in (None, ""):
             complete = values.merge(complete, {section: {key: stand_in}})
     return complete
 
 
-_NAMED = re.compile(r"^((?:[a-z]\w*\.)+[a-z]\w*)(?::|(?= is )) (.*)$", re.DOTALL)
+_NAMED = re.compile(r"^((?:[a-z]\w*\.)*[a-z]\w*)(?::|(?= is )) (.*)$", re.DOTALL)
 
 
 def _render_finding(error: helm.RenderError, chart: Path, loaded: Values) -> Finding:

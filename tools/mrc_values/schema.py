@@ -63,12 +63,18 @@ def _validator(schema: Schema) -> Any:
 
 
 def _schemas(chart: Path, prefix: ValuePath, part: Any) -> Iterator[tuple[ValuePath, Schema, Any]]:
+    """Schemas of a chart and its sub-charts, each with the values that it is about.
+
+    A sub-chart's is left out where its parent's describes the same values: one mistake is one finding.
+    """
     file = chart / FILE
-    if file.is_file():
-        yield prefix, json.loads(file.read_text()), part
+    own: Schema = json.loads(file.read_text()) if file.is_file() else {}
+    if own:
+        yield prefix, own, part
     for subchart in sorted((chart / "charts").glob("*/Chart.yaml")):
         name = subchart.parent.name
-        if isinstance(part, dict) and isinstance(part.get(name), dict):
+        described = subschema(own, (name,)).get("properties")
+        if not described and isinstance(part, dict) and isinstance(part.get(name), dict):
             yield from _schemas(subchart.parent, (*prefix, name), part[name])
 
 
