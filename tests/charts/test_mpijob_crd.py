@@ -77,7 +77,14 @@ def test_its_one_version_is_served_with_a_status_of_its_own() -> None:
 
 def test_a_table_of_jobs_shows_state_and_size() -> None:
     columns = CRD["spec"]["versions"][0]["additionalPrinterColumns"]
-    assert [column["name"] for column in columns] == ["State", "Workers", "Started", "Completed", "Age"]
+    assert [column["name"] for column in columns] == [
+        "State",
+        "Suspended",
+        "Workers",
+        "Started",
+        "Completed",
+        "Age",
+    ]
 
 
 @pytest.mark.parametrize("path", FIELDS)

@@ -8,7 +8,7 @@ description: A job of processes that speak MPI, a launcher and its workers.
 type: object
 required: [spec]
 x-kubernetes-validations:
-  - message: the name and -worker-<n> after it have to be a host name, lower-case letters, digits and hyphens, a letter first, 63 characters at most
+  - message: "metadata.name: <name>-worker-<n> has to be a host name: lower-case letters, digits and hyphens, a letter first, at most 63 characters"
     rule: >-
       self.metadata.name.matches('^[a-z][-a-z0-9]*$') && size(self.metadata.name) + size('-worker-') + size(string(
       has(self.spec.mpiReplicaSpecs.Worker) && has(self.spec.mpiReplicaSpecs.Worker.replicas)
