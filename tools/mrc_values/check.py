@@ -116,7 +116,8 @@ _NAMED = re.compile(r"^((?:[a-z]\w*\.)*[a-z]\w*)(?::|(?= is )) (.*)$", re.DOTALL
 def _render_finding(error: helm.RenderError, chart: Path, loaded: Values) -> Finding:
     """Our templates' messages start with the value that they are about; others are placed in the template."""
     named = _NAMED.match(error.message)
-    if named and named[1].split(".")[0] in loaded.merged:
+    # What the user set to null is in the merged values no more.
+    if named and any(named[1].split(".")[0] in known for known in (loaded.merged, loaded.user)):
         path = parse_dotted(named[1])
         message, _, fix = named[2].partition(". ")
         return Finding(

@@ -100,6 +100,7 @@ _NOTICES = (
     "found symbolic link in path",  # every linked sub-chart, each time
     "cannot overwrite table with non table",  # a finding of ours
     "Ignoring non-table value",  # the schema's to report
+    "skipped value for",  # the same of a sub-chart
 )
 
 

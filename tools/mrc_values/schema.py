@@ -186,7 +186,9 @@ def subschema(schema: Schema, path: ValuePath) -> Schema:
         if isinstance(part, int):
             inner = here.get("items", {})
         else:
-            inner = here.get("properties", {}).get(part, here.get("additionalProperties"))
+            patterns = here.get("patternProperties", {}).items()
+            matching = (inner for pattern, inner in patterns if re.search(pattern, part))
+            inner = here.get("properties", {}).get(part) or next(matching, here.get("additionalProperties"))
         here = _resolved(schema, inner) if isinstance(inner, dict) else {}
     return here
 
