@@ -7,10 +7,14 @@ from mrc_train.ops import sampler
 def sample(run_graph):
     """Labels of the drawn boxes of each image (foreground first), and their indices."""
 
-    def run(labels, num, fg_fraction, seed=(1, 2)):
+    def run(labels, num, fg_fraction, seed=1):
         labels = np.int32(labels)
+        seeds = np.stack([np.full(len(labels), seed), np.arange(len(labels))], axis=1)
         indices, valid = run_graph(
-            lambda lab, s: sampler.sample(lab, num, fg_fraction, s), labels, np.int32(seed)
+            lambda lab, s, i: sampler.sample(lab, sampler.random_keys(s, i), num, fg_fraction),
+            labels,
+            np.int32(seeds),
+            np.arange(labels.shape[1], dtype=np.int32),
         )
         assert indices.shape == valid.shape == (len(labels), num)
         drawn = [row[ok] for row, ok in zip(indices, valid, strict=True)]
@@ -52,13 +56,32 @@ def test_foreground_comes_first_and_no_box_is_drawn_twice(sample):
 
 def test_the_same_seed_draws_the_same_boxes_and_another_seed_others(sample):
     labels = np.zeros((1, 1000))
-    assert sample(labels, 16, 0.5, seed=(7, 1)) == sample(labels, 16, 0.5, seed=(7, 1))
-    assert sample(labels, 16, 0.5, seed=(7, 1)) != sample(labels, 16, 0.5, seed=(7, 2))
+    assert sample(labels, 16, 0.5, seed=7) == sample(labels, 16, 0.5, seed=7)
+    assert sample(labels, 16, 0.5, seed=7) != sample(labels, 16, 0.5, seed=8)
 
 
 def test_images_of_a_batch_are_drawn_independently(sample):
     _, (first, second) = sample(np.zeros((2, 1000)), 16, 0.5)
     assert first != second
+
+
+def test_what_is_drawn_of_an_image_depends_on_its_seed_and_the_boxes_ids_alone(run_graph):
+    def keys(seeds, ids):
+        return run_graph(sampler.random_keys, np.int32(seeds), np.int32(ids))
+
+    both, second = keys([[3, 0], [3, 1]], range(100)), keys([[3, 1]], [7, 90, 5])
+    assert both[1, [7, 90, 5]].tolist() == second[0].tolist()
+
+
+def test_keys_are_uniform_and_those_of_neighbours_unrelated(run_graph):
+    keys = run_graph(
+        sampler.random_keys, np.int32([[0, k] for k in range(50)]), np.arange(2000, dtype=np.int32)
+    )
+    assert keys.min() >= 0 and keys.max() < 1
+    # 100,000 numbers: a bin of 20 holds 5000 of them, give or take 5 standard deviations of 69.
+    assert np.abs(np.histogram(keys, 20, (0, 1))[0] - 5000).max() < 5 * 69
+    for left, right in ((keys[:-1], keys[1:]), (keys[:, :-1], keys[:, 1:])):
+        assert abs(np.corrcoef(left.ravel(), right.ravel())[0, 1]) < 5 / 98000**0.5
 
 
 def test_every_candidate_is_equally_likely(sample):

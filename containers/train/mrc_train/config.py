@@ -164,7 +164,7 @@ class Rpn(_Section):
     ANCHOR_STRIDE: Literal[16] = Field(16, description="Pixels between anchors without a feature pyramid.")
     ANCHOR_SIZES: tuple[PositiveFloat, ...] = Field(
         (32.0, 64.0, 128.0, 256.0, 512.0),
-        description="Square root of an anchor's area: one per FPN level, or all at every position without FPN.",
+        description="Square root of an anchor's area: one per FPN level; without FPN all at every position.",
         min_length=1,
     )
     ANCHOR_RATIOS: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), description="Height / width.")

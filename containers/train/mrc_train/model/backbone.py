@@ -5,30 +5,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from mrc_train.config import Backbone
+from mrc_train.model.norms import GroupNorm
+from mrc_train.model.padding import Padding, cleared
 from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf, v1  # before tensorpack, which needs its shims
 
-from tensorpack.models import BatchNorm, Conv2D, MaxPooling, layer_register  # isort: skip
+from tensorpack.models import BatchNorm, Conv2D, MaxPooling  # isort: skip
 from tensorpack.tfutils import argscope  # isort: skip
 from tensorpack.tfutils.varreplace import custom_getter_scope, freeze_variables  # isort: skip
-
-GROUPS = 32
-"""Groups of group normalisation (Wu & He 2018, table 3)."""
-
-
-@layer_register(log_shape=False)
-def GroupNorm(x: Tensor, gamma_initializer: Any = None) -> Tensor:
-    """Group normalisation of ``x`` (B, h, w, ch); ch must be a multiple of 32."""
-    channels = x.shape.as_list()[-1]
-    if channels % GROUPS:
-        raise ValueError(f"group normalisation needs a multiple of {GROUPS} channels, not {channels}")
-    shape = tf.shape(x)
-    grouped = tf.reshape(x, [shape[0], shape[1], shape[2], GROUPS, channels // GROUPS])
-    mean, variance = tf.nn.moments(grouped, [1, 2, 4], keepdims=True)
-    beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
-    gamma = v1.get_variable("gamma", [channels], initializer=gamma_initializer or v1.ones_initializer())
-    normal = (grouped - mean) * v1.rsqrt(variance + 1e-5)
-    return tf.reshape(normal, shape) * gamma + beta
 
 
 def preprocess(image: Tensor, image_size: Tensor, mean: Any, std: Any) -> Tensor:
@@ -48,31 +32,48 @@ def preprocess(image: Tensor, image_size: Tensor, mean: Any, std: Any) -> Tensor
 
 
 class ResNet:
-    """``ResNet(settings)(image)`` gives the features of stages 2 to 5, strides 4 to 32."""
+    """Stages 2 to 5, strides 4 to 32; variables are named as in tensorpack's example.
 
-    def __init__(self, settings: Backbone) -> None:
+    Args:
+        padding: of images of several sizes.
+    """
+
+    def __init__(self, settings: Backbone, padding: Padding | None = None) -> None:
         self._settings = settings
+        self._padding = padding
+        self._has_stage5 = False
 
-    def __call__(self, image: Tensor) -> list[Tensor]:
-        """From float32 (B, H, W, 3), H and W multiples of 32, to four (B, H/s, W/s, ch) maps."""
+    def features(self, image: Tensor, stages: int = 4) -> list[Tensor]:
+        """From float32 (B, H, W, 3), H and W multiples of 32, to (B, H/s, W/s, ch) maps of s = 4, 8, ..."""
         settings = self._settings
         with self._layers(frozen=settings.FREEZE_AT > 0):
             x = self._padded(image, 2, 3)
             x = Conv2D("conv0", x, settings.CHANNELS[0], 7, strides=2, padding="VALID")
-            x = MaxPooling("pool0", self._padded(x, 0, 1), 3, strides=2, padding="VALID")
-        features = []
-        for stage, (count, channels) in enumerate(
-            zip(settings.RESNET_NUM_BLOCKS, settings.CHANNELS, strict=True)
-        ):
-            frozen = stage + 1 < settings.FREEZE_AT
-            with self._layers(frozen), v1.variable_scope(f"group{stage}"):
-                for index in range(count):
-                    with v1.variable_scope(f"block{index}"):
-                        x = self._block(x, channels, 2 if stage > 0 and index == 0 else 1)
-            if frozen:
-                x = tf.stop_gradient(x)
-            features.append(x)
-        return features
+            x = self._padded(cleared(x, self._padding), 0, 1)
+            x = MaxPooling("pool0", x, 3, strides=2, padding="VALID")
+        maps = []
+        for stage in range(stages):
+            x = self._stage(x, stage)
+            maps.append(x)
+        return maps
+
+    def stage5(self, rois: Tensor) -> Tensor:
+        """The last stage on features of regions, (N, r, r, ch) to (N, r/2, r/2, ch'): the head of C4 models.
+
+        Called again, it has the same variables.
+        """
+        with v1.variable_scope(v1.get_variable_scope(), reuse=self._has_stage5):
+            self._has_stage5 = True
+            return self._stage(rois, 3)
+
+    def _stage(self, x: Tensor, stage: int) -> Tensor:
+        settings = self._settings
+        frozen = stage + 1 < settings.FREEZE_AT
+        with self._layers(frozen), v1.variable_scope(f"group{stage}"):
+            for index in range(settings.RESNET_NUM_BLOCKS[stage]):
+                with v1.variable_scope(f"block{index}"):
+                    x = self._block(x, settings.CHANNELS[stage], 2 if stage > 0 and index == 0 else 1)
+        return tf.stop_gradient(x) if frozen else x
 
     def _padded(self, x: Tensor, before: int, after: int) -> Tensor:
         """TensorFlow pads more at the end, Caffe2 (``TF_PAD_MODE=False``) more at the start."""
@@ -96,9 +97,10 @@ class ResNet:
 
     def _basic(self, x: Tensor, channels: int, stride: int) -> tuple[Tensor, int]:
         x = self._conv3x3("conv1", x, channels, stride)
-        return self._last("conv2", x, channels, 3), channels
+        return self._last("conv2", cleared(x, self._padding), channels, 3), channels
 
     def _conv3x3(self, name: str, x: Tensor, channels: int, stride: int) -> Tensor:
+        x = cleared(x, self._padding)
         if stride == 1:
             return Conv2D(name, x, channels, 3)
         return Conv2D(name, self._padded(x, 0, 1), channels, 3, strides=stride, padding="VALID")
@@ -115,7 +117,7 @@ class ResNet:
         if self._settings.NORM == "None":
             return lambda x: x
         if self._settings.NORM == "GN":
-            return lambda x: GroupNorm("gn", x, gamma_initializer=gamma_initializer)
+            return lambda x: GroupNorm("gn", x, gamma_initializer=gamma_initializer, padding=self._padding)
         return lambda x: BatchNorm("bn", x, gamma_initializer=gamma_initializer)
 
     @contextmanager

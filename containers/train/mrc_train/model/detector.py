@@ -79,8 +79,8 @@ class MaskRCNN(ModelDesc):
         batch = dict(zip((spec.name for spec in self.inputs()), inputs, strict=True))
         size = batch["image_size"]
         image = preprocess(batch["image"], size, cfg.PREPROC.PIXEL_MEAN, cfg.PREPROC.PIXEL_STD)
-        # Training on one picture a time pads nothing but to a multiple of 32.
-        one_size = self.training and cfg.TRAIN.BATCH_SIZE_PER_GPU == 1
+        # Training on one picture a time pads to a multiple of 32 only.
+        one_size = self.training and cfg.TRAIN.BATCH_SIZE_PER_GPU == 1 and not cfg.PREPROC.PADDING_SHAPES
         padding = None if one_size else Padding(image, size)
         trunk = trunk_of(image, self._num_classes, cfg, padding)
         kinds = len(trunk.anchor_sizes[0]) * len(cfg.RPN.ANCHOR_RATIOS)
@@ -158,15 +158,17 @@ class MaskRCNN(ModelDesc):
             )
         with tf.name_scope("sample_rois"):
             sampled = sample_rois(proposals, gt_boxes, gt_labels, self._seeds(size, 1), cfg.FRCNN)
-        rois, outputs = sampled, []
-        for head in trunk.box_heads():
-            if outputs:
-                rois = rematched(rois, boxes[:, :, 0], gt_boxes, gt_labels, head.iou)
-            outputs.append(head.run(_flat(rois.boxes), _image_index(rois.boxes)))
-            parts |= self._box_losses(head, outputs[-1], rois, gt_boxes)
-            boxes = _moved(rois.boxes, head, outputs[-1], size)
+        first, *others = trunk.box_heads()
+        first_output = output = first.run(_flat(sampled.boxes), _image_index(sampled.boxes))
+        parts |= self._box_losses(first, output, sampled, gt_boxes)
+        rois, head = sampled, first
+        for following in others:
+            moved = _moved(rois.boxes, head, output, size)[:, :, 0]
+            rois, head = rematched(rois, moved, gt_boxes, gt_labels, following.iou), following
+            output = head.run(_flat(rois.boxes), _image_index(rois.boxes))
+            parts |= self._box_losses(head, output, rois, gt_boxes)
         if cfg.MODE_MASK:
-            parts["mask"] = self._mask_loss(trunk, sampled, outputs[0].features, batch["gt_masks"])
+            parts["mask"] = self._mask_loss(trunk, sampled, first_output.features, batch["gt_masks"])
         return parts
 
     def _box_losses(

@@ -1,7 +1,8 @@
 """Feature pyramid network (Lin et al. 2017)."""
 
 from mrc_train.config import Fpn
-from mrc_train.model.backbone import GroupNorm
+from mrc_train.model.norms import GroupNorm
+from mrc_train.model.padding import Padding, cleared
 from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf, v1
 
@@ -9,7 +10,7 @@ from tensorpack.models import Conv2D, MaxPooling  # isort: skip
 from tensorpack.tfutils import argscope  # isort: skip
 
 
-def feature_pyramid(features: list[Tensor], settings: Fpn) -> list[Tensor]:
+def feature_pyramid(features: list[Tensor], settings: Fpn, padding: Padding | None = None) -> list[Tensor]:
     """P2 to P6, each (B, H/s, W/s, NUM_CHANNEL), from C2 to C5; P6 is P5 at every other pixel."""
     channels = settings.NUM_CHANNEL
     with (
@@ -19,21 +20,23 @@ def feature_pyramid(features: list[Tensor], settings: Fpn) -> list[Tensor]:
         ),
     ):
         laterals = [
-            _normalised(Conv2D(f"lateral_1x1_c{i}", c, channels, 1), f"gn_c{i}", settings)
+            _normalised(Conv2D(f"lateral_1x1_c{i}", c, channels, 1), f"gn_c{i}", settings, padding)
             for i, c in enumerate(features, 2)
         ]
         merged = [laterals[-1]]
         for lateral in reversed(laterals[:-1]):
             merged.insert(0, lateral + _upsample(merged[0]))
         pyramid = [
-            _normalised(Conv2D(f"posthoc_3x3_p{i}", m, channels, 3), f"gn_p{i}", settings)
+            _normalised(
+                Conv2D(f"posthoc_3x3_p{i}", cleared(m, padding), channels, 3), f"gn_p{i}", settings, padding
+            )
             for i, m in enumerate(merged, 2)
         ]
         return [*pyramid, MaxPooling("maxpool_p6", pyramid[-1], 1, strides=2, padding="VALID")]
 
 
-def _normalised(x: Tensor, name: str, settings: Fpn) -> Tensor:
-    return GroupNorm(name, x) if settings.NORM == "GN" else x
+def _normalised(x: Tensor, name: str, settings: Fpn, padding: Padding | None) -> Tensor:
+    return GroupNorm(name, x, padding=padding) if settings.NORM == "GN" else x
 
 
 def _upsample(x: Tensor) -> Tensor:

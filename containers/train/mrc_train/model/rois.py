@@ -1,58 +1,79 @@
 """Which regions the box and mask heads learn from, and what they should say of each.
 
-Shapes: B images, P proposals, G ground-truth boxes (padded), S sampled regions an image, N = B * S.
+Shapes: B images, P proposals, G ground-truth boxes (padded), S sampled regions an image.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from mrc_train.config import Config
+from mrc_train.config import Frcnn
 from mrc_train.model.proposals import Proposals
 from mrc_train.ops import Tensor
 from mrc_train.ops import boxes as box_ops
 from mrc_train.ops.matcher import FOREGROUND, match
-from mrc_train.ops.sampler import sample
+from mrc_train.ops.sampler import random_keys, sample
 from mrc_train.tfgraph import tf
 
 
-class SampledRois(NamedTuple):
-    """Regions drawn for this step, foreground first in each image."""
+class Rois(NamedTuple):
+    """Regions of a training step with what they stand for; when just sampled, foreground first."""
 
     boxes: Tensor
     """float32 (B, S, 4)"""
-    sampled: Tensor
+    valid: Tensor
     """bool (B, S): False where an image had fewer candidates"""
     labels: Tensor
     """int32 (B, S): the class, 0 background"""
     gt_index: Tensor
     """int32 (B, S): the matched object, meaningful for the foreground"""
-    deltas: Tensor
-    """float32 (B, S, 4): box targets, meaningful for the foreground"""
 
 
 def sample_rois(
-    proposals: Proposals, gt_boxes: Tensor, gt_labels: Tensor, seed: Tensor, cfg: Config
-) -> SampledRois:
-    """Proposals and the ground truth itself, matched at ``FRCNN.FG_THRESH`` and sampled."""
+    proposals: Proposals, gt_boxes: Tensor, gt_labels: Tensor, seeds: Tensor, settings: Frcnn
+) -> Rois:
+    """Proposals and the ground truth itself, matched at ``FRCNN.FG_THRESH`` and sampled.
+
+    Args:
+        seeds: int32 (B, 2).
+    """
     is_object = gt_labels > 0
     boxes = tf.concat([proposals.boxes, gt_boxes], axis=1)
     valid = tf.concat([proposals.valid, is_object], axis=1)
     matched, labels = match(
         box_ops.pairwise_iou(boxes, gt_boxes),
         is_object,
-        cfg.FRCNN.FG_THRESH,
-        cfg.FRCNN.FG_THRESH,
+        settings.FG_THRESH,
+        settings.FG_THRESH,
         keep_best_per_gt=False,
     )
     labels = tf.where(valid, labels, -tf.ones_like(labels))
-    index, sampled = sample(labels, cfg.FRCNN.BATCH_PER_IM, cfg.FRCNN.FG_RATIO, seed)
-    boxes = tf.gather(boxes, index, batch_dims=1)
+    keys = random_keys(seeds, tf.range(tf.shape(boxes)[1]))
+    index, sampled = sample(labels, keys, settings.BATCH_PER_IM, settings.FG_RATIO)
     gt_index = tf.gather(matched, index, batch_dims=1)
     foreground = sampled & tf.equal(tf.gather(labels, index, batch_dims=1), FOREGROUND)
-    classes = tf.gather(gt_labels, gt_index, batch_dims=1)
-    return SampledRois(
-        boxes,
-        sampled,
-        tf.where(foreground, classes, tf.zeros_like(classes)),
-        gt_index,
-        box_ops.encode(tf.gather(gt_boxes, gt_index, batch_dims=1), boxes, cfg.FRCNN.BBOX_REG_WEIGHTS),
+    return Rois(
+        tf.gather(boxes, index, batch_dims=1), sampled, _classes(foreground, gt_index, gt_labels), gt_index
     )
+
+
+def rematched(rois: Rois, boxes: Tensor, gt_boxes: Tensor, gt_labels: Tensor, iou_threshold: float) -> Rois:
+    """The regions moved to ``boxes`` (B, S, 4), matched anew; one without area is out."""
+    matched, labels = match(
+        box_ops.pairwise_iou(boxes, gt_boxes),
+        gt_labels > 0,
+        iou_threshold,
+        iou_threshold,
+        keep_best_per_gt=False,
+    )
+    valid = rois.valid & (box_ops.area(boxes) > 0)
+    return Rois(boxes, valid, _classes(valid & tf.equal(labels, FOREGROUND), matched, gt_labels), matched)
+
+
+def _classes(foreground: Tensor, gt_index: Tensor, gt_labels: Tensor) -> Tensor:
+    classes = tf.gather(gt_labels, gt_index, batch_dims=1)
+    return tf.where(foreground, classes, tf.zeros_like(classes))
+
+
+def box_targets(rois: Rois, gt_boxes: Tensor, weights: Sequence[float]) -> Tensor:
+    """float32 (B, S, 4): the offsets to the matched objects, meaningful for the foreground."""
+    return box_ops.encode(tf.gather(gt_boxes, rois.gt_index, batch_dims=1), rois.boxes, weights)

@@ -5,28 +5,51 @@ from mrc_train.ops.matcher import BACKGROUND, FOREGROUND
 from mrc_train.tfgraph import tf
 
 
-def sample(labels: Tensor, num: int, fg_fraction: float, seed: Tensor) -> tuple[Tensor, Tensor]:
+def random_keys(seeds: Tensor, ids: Tensor) -> Tensor:
+    """A random number for every box of every image: float32 (B, N) in [0, 1).
+
+    It depends on nothing but the image's seed and the box's id: not on what else is in the batch, nor on
+    its padding, so that a picture has the same samples in a batch of its own and beside others.
+
+    Args:
+        seeds: int32 (B, 2).
+        ids: int32 (N,).
+    """
+    state = _mixed(_mixed(tf.bitcast(seeds[:, 0], tf.uint32)) ^ tf.bitcast(seeds[:, 1], tf.uint32))
+    bits = _mixed(state[:, None] ^ _mixed(tf.bitcast(ids, tf.uint32))[None, :])
+    # The upper 24 bits: as many as a float32 holds.
+    return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
+
+
+def _mixed(x: Tensor) -> Tensor:
+    """Each bit of the result depends on all bits of x (uint32): MurmurHash3's finaliser."""
+    x += tf.constant(0x9E3779B9, tf.uint32)  # 0 would stay 0
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        x = (x ^ tf.bitwise.right_shift(x, tf.constant(shift, tf.uint32))) * tf.constant(factor, tf.uint32)
+    return x ^ tf.bitwise.right_shift(x, tf.constant(16, tf.uint32))
+
+
+def sample(labels: Tensor, keys: Tensor, num: int, fg_fraction: float) -> tuple[Tensor, Tensor]:
     """Draw ``num`` of N boxes per image: at most ``int(num * fg_fraction)`` foreground, then background.
 
-    Every candidate is equally likely and drawn at most once. Background fills what foreground leaves;
+    Those with the largest keys are drawn, each at most once. Background fills what foreground leaves;
     foreground never fills what background leaves.
 
     Args:
         labels: int32 (B, N) of ``matcher.match``; ignored boxes are never drawn.
-        seed: int32 (2,).
+        keys: float32 (B, N) in [0, 1) of ``random_keys``.
 
     Returns:
         indices: int32 (B, num); 0 in slots for which there was no candidate.
         valid: bool (B, num), False in those slots, which come last.
     """
-    key = tf.random.stateless_uniform(tf.shape(labels), seed)
     num_boxes = tf.shape(labels)[1]
-    nothing = -tf.ones_like(key)
+    nothing = -tf.ones_like(keys)
     fg_key, fg_index = tf.math.top_k(
-        tf.where(tf.equal(labels, FOREGROUND), key, nothing), tf.minimum(int(num * fg_fraction), num_boxes)
+        tf.where(tf.equal(labels, FOREGROUND), keys, nothing), tf.minimum(int(num * fg_fraction), num_boxes)
     )
     bg_key, bg_index = tf.math.top_k(
-        tf.where(tf.equal(labels, BACKGROUND), key, nothing), tf.minimum(num, num_boxes)
+        tf.where(tf.equal(labels, BACKGROUND), keys, nothing), tf.minimum(num, num_boxes)
     )
     fg_key = tf.where(fg_key >= 0, fg_key + 1, fg_key)  # above every background key
     # `num` slots of padding: top_k needs as many entries as it returns.

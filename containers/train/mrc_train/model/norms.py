@@ -1,0 +1,37 @@
+"""Group normalisation (Wu & He 2018)."""
+
+from typing import Any
+
+from mrc_train.model.padding import Padding
+from mrc_train.ops import Tensor
+from mrc_train.tfgraph import tf, v1
+
+from tensorpack.models import layer_register  # isort: skip
+
+GROUPS = 32
+"""Groups of table 3 of the paper."""
+
+
+@layer_register(log_shape=False)
+def GroupNorm(x: Tensor, gamma_initializer: Any = None, padding: Padding | None = None) -> Tensor:
+    """Group normalisation of ``x`` (B, h, w, ch) over its own part; ch must be a multiple of 32."""
+    channels = x.shape.as_list()[-1]
+    if channels % GROUPS:
+        raise ValueError(f"group normalisation needs a multiple of {GROUPS} channels, not {channels}")
+    shape = tf.shape(x)
+    grouped = tf.reshape(x, [shape[0], shape[1], shape[2], GROUPS, channels // GROUPS])
+    mean, variance = _moments(grouped, padding)
+    beta = v1.get_variable("beta", [channels], initializer=v1.zeros_initializer())
+    gamma = v1.get_variable("gamma", [channels], initializer=gamma_initializer or v1.ones_initializer())
+    normal = (grouped - mean) * v1.rsqrt(variance + 1e-5)
+    return tf.reshape(normal, shape) * gamma + beta
+
+
+def _moments(grouped: Tensor, padding: Padding | None) -> tuple[Tensor, Tensor]:
+    axes = [1, 2, 4]
+    if padding is None:
+        return tf.nn.moments(grouped, axes, keepdims=True)
+    own = tf.cast(padding.own(grouped), grouped.dtype)[..., None, None]
+    count = tf.reduce_sum(own, axes, keepdims=True) * grouped.shape.as_list()[-1]
+    mean = tf.reduce_sum(grouped * own, axes, keepdims=True) / count
+    return mean, tf.reduce_sum(own * (grouped - mean) ** 2, axes, keepdims=True) / count
