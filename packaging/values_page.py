@@ -116,20 +116,26 @@ def _chart(schema: Schema, charts: Sequence[Path]) -> Iterator[str]:
     """A chart's text and tables: values at its root, then a part for each section."""
     defaults = [yaml.safe_load((chart / "values.yaml").read_text()) or {} for chart in charts]
     names = [chart.name for chart in charts]
-    if description := schema.get("description"):
-        yield f"{description}\n"
-    sections = {name: part for name, part in schema["properties"].items() if _is_section(name, part, names)}
-    root = {name: part for name, part in schema["properties"].items() if name not in sections}
-    if root:
+    yield f"{schema['description']}\n"
+    if len(names) > 1:
+        yield f"Where a default of {', '.join(names[1:])} is another, it has a column of its own.\n"
+    # Values of a chart all of whose values are in sections are described with their section.
+    plain = {name for name, part in schema["properties"].items() if "properties" not in part}
+    if plain:
+        plain |= {name for name, part in schema["properties"].items() if not _is_section(name, part, names)}
+        root = {name: schema["properties"][name] for name in schema["properties"] if name in plain}
         yield _table(list(_values(schema, root, ())), names, defaults)
-    for name, part in sections.items():
+    for name, part in schema["properties"].items():
         subchart = (charts[0] / "charts" / name).resolve()
+        if name in plain:
+            continue
         if subchart.is_dir():
             yield from _subchart(name, subchart, schema, part, names, defaults)
             continue
-        values = list(_values(schema, part["properties"], (name,)))
-        for title, group in _groups(name, values):
+        for title, group in _groups(name, list(_values(schema, part["properties"], (name,)))):
             yield f"### {names[0]}: {title}\n"
+            if title == name:
+                yield f"{part['description']}\n"
             yield _table(group, names, defaults)
 
 
@@ -148,11 +154,11 @@ def _subchart(
         value
         for value in _values(schema, part["properties"], (name,))
         if any(
-            _default(values, value.path) not in (None, _default(own, value.path[1:])) for values in defaults
+            _default(values, value.path) not in (_NONE, _default(own, value.path[1:])) for values in defaults
         )
     ]
     if changed:
-        yield "Other defaults here:\n"
+        yield "What has another default here:\n"
         yield _table(changed, names, defaults)
 
 
@@ -189,18 +195,31 @@ def _resolved(root: Schema, part: Schema) -> Schema:
 
 
 def _table(values: Sequence[Value], charts: Sequence[str], defaults: Sequence[Any]) -> str:
-    """A Markdown table. Several charts that share it have a column of defaults each."""
-    common = 0 if any(len(value.path) == 1 for value in values) else 1
-    heads = ["default"] if len(charts) == 1 else [f"default of {chart}" for chart in charts]
+    """A Markdown table. The other charts that share it have a column where a default is not the first's."""
+    found = [[_shown(_default(chart, value.path)) for value in values] for chart in defaults]
+    others = [i for i in range(1, len(charts)) if found[i] != found[0]]
+    same = len({value.path[0] for value in values}) == 1 and all(len(value.path) > 1 for value in values)
     rows = [
-        [f"under `{values[0].path[0]}`" if common else "value", *heads, "meaning", "allowed"],
-        ["---"] * (3 + len(heads)),
+        [
+            f"under `{values[0].path[0]}`" if same else "value",
+            "default",
+            *(f"in {charts[i]}" for i in others),
+            "meaning",
+            "allowed",
+        ],
+        ["---"] * (4 + len(others)),
     ]
-    for value in values:
+    for row, value in enumerate(values):
         old = " (old)" if value.schema.get("deprecated") else ""
-        found = [_default(chart, value.path) for chart in defaults]
-        name = f"`{'.'.join(value.path[common:])}`{old}"
-        rows.append([name, *map(_shown, found), _meaning(value.schema, found), _type(value.schema)])
+        rows.append(
+            [
+                f"`{'.'.join(value.path[1 if same else 0 :])}`{old}",
+                found[0][row],
+                *(found[i][row] if found[i][row] != found[0][row] else "" for i in others),
+                _meaning(value.schema, [chart[row] for chart in found]),
+                _type(value.schema),
+            ]
+        )
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
 
 
@@ -216,10 +235,10 @@ def _default(values: Any, path: Sequence[str]) -> Any:
     return values
 
 
-def _meaning(schema: Schema, defaults: Sequence[Any]) -> str:
+def _meaning(schema: Schema, defaults: Sequence[str]) -> str:
     """The description, and an example that is no default."""
     text = str(schema["description"]).replace("<", "&lt;")
-    shown = {"", *map(_shown, defaults), _shown(""), _shown(None)}
+    shown = {"", *defaults, _shown(""), _shown(None)}
     example = next((item for item in map(_shown, schema.get("examples", [])) if item not in shown), "")
     return f"{text} For example {example}." if example and "enum" not in schema else text
 

@@ -44,11 +44,11 @@ def defaults(chart: str) -> dict[str, str]:
     """The page's defaults of a chart by dotted name, as YAML text; of sub-charts those that it changes."""
     found = {}
     for header, *rows in tables(chart):
-        column = header.index("default" if "default" in header else f"default of {chart}")
         under = re.fullmatch(r"under `(\w+)`", header[0])
         for row in rows:
             name = row[0].removesuffix(" (old)").strip("`")
-            found[f"{under[1]}.{name}" if under else name] = row[column].strip("`")
+            own = row[header.index(f"in {chart}")] if f"in {chart}" in header else ""
+            found[f"{under[1]}.{name}" if under else name] = (own or row[header.index("default")]).strip("`")
     return found
 
 
