@@ -8,4 +8,5 @@ if ! { mkdir -p "$NOTEBOOKS" && [ -w "$NOTEBOOKS" ]; } 2>/dev/null; then
     "or set run_as_user and run_as_group of this chart to its owner." >&2
   NOTEBOOKS=$HOME
 fi
-cd "$NOTEBOOKS" && exec "$@" "--ServerApp.preferred_dir=$NOTEBOOKS"
+# A path below the server's root, which is /.
+cd "$NOTEBOOKS" && exec "$@" "--FileContentsManager.preferred_dir=${NOTEBOOKS#/}"

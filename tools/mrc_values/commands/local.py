@@ -1,6 +1,7 @@
 """mrc-values local: run a release on this machine"""
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -68,6 +69,9 @@ def up(
         mounts = folders(loaded, dir, shared_fs, data_fs)
         release, plan = prepare(store, name, chart_folder(chart), rendered, count, mounts, tensorboard, _say)
         _say(f"run folder: {release.run_folder}")
+        if loaded.get("jupyter.enabled") is True:
+            runs = shlex.quote(str(Path(release.run_folder).parent))
+            _say(f"no Jupyter: it does not run locally. By hand: MRC_RUNS={runs} jupyter lab")
         if detach:
             supervise.detach(store, release, plan, lock)
             _say(f"running. Watch: mrc-values local logs {name} -f. Stop: mrc-values local down {name}.")

@@ -99,13 +99,13 @@ def requests_stay_within_limits(context: Context) -> Iterator[Problem]:
 def services_are_not_open(context: Context) -> Iterator[Problem]:
     """source_cidr says who may reach Jupyter and TensorBoard through a load balancer. Everyone includes
     those who scan the internet for open notebooks."""
-    cidr = context.values.get("global.source_cidr")
-    if cidr in ("0.0.0.0/0", "::/0"):
-        yield Problem(
-            "global.source_cidr",
-            f"{cidr} lets everyone on the internet in.",
-            "Set it to the addresses of your office or VPN, for instance 203.0.113.7/32.",
-        )
+    for cidr in _networks(context):
+        if cidr in ("0.0.0.0/0", "::/0"):
+            yield Problem(
+                "global.source_cidr",
+                f"{cidr} lets everyone on the internet in.",
+                "Set it to the addresses of your office or VPN, for instance 203.0.113.7/32.",
+            )
 
 
 @rule(
@@ -116,21 +116,24 @@ def services_are_not_open(context: Context) -> Iterator[Problem]:
     passing="global: {source_cidr: 203.0.113.0/24}",
 )
 def cidr_is_a_network(context: Context) -> Iterator[Problem]:
-    """The load balancer takes a network: an address, a slash and the length of its fixed part, all bits
-    after that zero."""
-    text = context.values.text("global.source_cidr").strip()
-    if not text:
-        return
-    try:
-        ipaddress.ip_network(text, strict=True)
-        if "/" in text:
-            return
-        fix = f"Set it to {text}/{ipaddress.ip_network(text).prefixlen}."
-    except ValueError:
+    """The load balancer takes networks, with commas between several: an address, a slash and the length of its
+    fixed part, all bits after that zero."""
+    for text in _networks(context):
         try:
-            interface = ipaddress.ip_interface(text)
-            alone = f"{interface.ip}/{interface.max_prefixlen}"
-            fix = f"Set it to {interface.network}, or to {alone} for the one address."
+            ipaddress.ip_network(text, strict=True)
+            if "/" in text:
+                continue
+            fix = f"Write it as {text}/{ipaddress.ip_network(text).prefixlen}."
         except ValueError:
-            fix = "Set it to a network such as 203.0.113.0/24."
-    yield Problem("global.source_cidr", f"{text} is not a network.", fix)
+            try:
+                interface = ipaddress.ip_interface(text)
+                alone = f"{interface.ip}/{interface.max_prefixlen}"
+                fix = f"Write it as {interface.network}, or as {alone} for the one address."
+            except ValueError:
+                fix = "Write networks such as 203.0.113.0/24, with commas between several."
+        yield Problem("global.source_cidr", f"{text} is not a network.", fix)
+
+
+def _networks(context: Context) -> list[str]:
+    parts = context.values.text("global.source_cidr").split(",")
+    return [part.strip() for part in parts if part.strip()]

@@ -1,0 +1,178 @@
+"""The charts that serve a page, jupyter and tensorboard: rendered alone and as sub-charts of maskrcnn, and run."""
+
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from maskrcnn_chart import expand
+from mrc_values.helm import render
+from rendering import CHARTS, Object, objects, only
+
+ALONE, SUBCHART = "alone", "sub-chart"
+WAYS = (ALONE, SUBCHART)
+IMAGE = {"jupyter": {"image": "lab:1"}, "tensorboard": {}}
+"""What each chart needs at least."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a chart renders for one server."""
+
+    objects: list[Object]
+    notes: str
+
+    @property
+    def deployment(self) -> Any:
+        return only(self.objects, "Deployment")
+
+    @property
+    def service(self) -> Any:
+        return only(self.objects, "Service")
+
+    @property
+    def secrets(self) -> dict[str, dict[str, bytes]]:
+        """Contents of the Secrets, by name."""
+        return {
+            item["metadata"]["name"]: {key: base64.b64decode(data) for key, data in item["data"].items()}
+            for item in self.objects
+            if item["kind"] == "Secret"
+        }
+
+    @property
+    def pod(self) -> Any:
+        return self.deployment["spec"]["template"]["spec"]
+
+    @property
+    def container(self) -> Any:
+        (container,) = self.pod["containers"]
+        return container
+
+    @property
+    def env(self) -> dict[str, Any]:
+        """Environment of the container, by name: the text, or the valueFrom."""
+        return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in self.container["env"]}
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """What is mounted where, as text: the claim or Secret, with (ro) where it can only be read."""
+        sources = {}
+        for volume in self.pod["volumes"]:
+            claim, secret = volume.get("persistentVolumeClaim"), volume.get("secret")
+            sources[volume["name"]] = (
+                claim["claimName"] if claim else secret["secretName"] if secret else "empty"
+            )
+        return {
+            mount["mountPath"]: sources[mount["name"]] + (" (ro)" if mount.get("readOnly") else "")
+            for mount in self.container["volumeMounts"]
+        }
+
+
+def server(
+    chart: str,
+    way: str = ALONE,
+    *,
+    global_: dict[str, Any] | None = None,
+    release: str = "demo",
+    namespace: str = "default",
+    **values: Any,
+) -> Server:
+    """The objects and notes of a chart with these values, besides an image if it has none by default.
+
+    As a sub-chart, those of the release's objects that are its own, and the notes of its parent. Raises
+    RenderError when schema or templates refuse the values.
+    """
+    own = {**IMAGE[chart], **values}
+    parent = "maskrcnn" if way == SUBCHART else chart
+    if way == SUBCHART:
+        own = {"maskrcnn": {"image": "trainer:1"}, chart: {**own, "enabled": True}}
+    if global_ is not None:
+        own["global"] = global_
+    texts = render(CHARTS / parent, own, release, namespace)
+    found = [item for item in objects(texts) if item["metadata"]["labels"]["app.kubernetes.io/name"] == chart]
+    return Server(found, texts[f"{parent}/templates/NOTES.txt"])
+
+
+def command_of(
+    server: Server, folders: Mapping[str, Path], token: str = ""
+) -> tuple[list[str], dict[str, str]]:
+    """Command and environment of the container, as Kubernetes expands them, to run on this machine.
+
+    ``folders`` take the place of where volumes are mounted; ``token`` that of what comes from a Secret.
+    """
+
+    def here(text: str) -> str:
+        for mounted, folder in folders.items():
+            if text == mounted or text.startswith(f"{mounted}/"):
+                return f"{folder}{text.removeprefix(mounted)}"
+        return text
+
+    environment: dict[str, str] = {}
+    for name, value in server.env.items():
+        environment[name] = expand(here(value), environment) if isinstance(value, str) else token
+    arguments = []
+    for argument in [*server.container.get("command", []), *server.container["args"]]:
+        flag, equals, value = argument.partition("=")
+        flagged = bool(equals) and flag.startswith("--")
+        argument = f"{flag}={here(value)}" if flagged else here(argument)
+        arguments.append(expand(argument, environment))
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return arguments, {"PATH": path, **environment}
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The command while it runs, its output in ``log``; ended on leaving as Kubernetes ends a pod."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+
+
+def restricted_violations(pod: dict[str, Any]) -> list[str]:
+    """What of a pod spec Pod Security "restricted" refuses.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    """
+    context = pod.get("securityContext", {})
+    found = [f"{name} is true" for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
+    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim"}
+    for volume in pod.get("volumes", []):
+        kinds = set(volume) - {"name"}
+        found += [f"volume of the kind {kind}" for kind in kinds - allowed - {"projected", "secret"}]
+    for container in [*pod.get("initContainers", []), *pod["containers"]]:
+        own = {**context, **container.get("securityContext", {})}
+        capabilities = own.get("capabilities", {})
+        checks = {
+            "privileged": not own.get("privileged"),
+            "allowPrivilegeEscalation": own.get("allowPrivilegeEscalation") is False,
+            "capabilities.drop": "ALL" in capabilities.get("drop", []),
+            "capabilities.add": set(capabilities.get("add", [])) <= {"NET_BIND_SERVICE"},
+            "runAsNonRoot": own.get("runAsNonRoot") is True,
+            "runAsUser": own.get("runAsUser") != 0,
+            "seccompProfile": own.get("seccompProfile", {}).get("type") in ("RuntimeDefault", "Localhost"),
+            "procMount": own.get("procMount", "Default") == "Default",
+            "hostPort": not any(port.get("hostPort") for port in container.get("ports", [])),
+        }
+        found += [name for name, fine in checks.items() if not fine]
+    return found
+
+
+def defaults(chart: str) -> dict[str, Any]:
+    """The chart's own values.yaml."""
+    values: dict[str, Any] = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
+    return values

@@ -1,0 +1,394 @@
+"""What jupyter and tensorboard have in common, alone and as sub-charts of maskrcnn."""
+
+import re
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import helm_python
+import pytest
+from maskrcnn_chart import run
+from mrc_values.check import check
+from mrc_values.helm import RenderError, render
+from rendering import CHARTS, NEWEST, OLDEST, Object, check_object, objects, render_objects
+from servers import ALONE, SUBCHART, WAYS, server
+
+BOTH = ("jupyter", "tensorboard")
+PATH = {ALONE: "", SUBCHART: "{}."}
+AWS = "service.beta.kubernetes.io/aws-load-balancer"
+
+both = pytest.mark.parametrize("chart", BOTH)
+each_way = pytest.mark.parametrize("way", WAYS)
+
+
+@both
+@each_way
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_every_object_is_valid_for_kubernetes(chart: str, way: str, version: str) -> None:
+    found = server(chart, way, service={"type": "LoadBalancer"}, global_={"source_cidr": "192.0.2.0/24"})
+    for item in found.objects:
+        check_object(item, version)
+
+
+@both
+def test_alone_and_as_a_sub_chart_it_is_the_same(chart: str) -> None:
+    alone, sub = server(chart, ALONE), server(chart, SUBCHART)
+    assert alone.service == sub.service
+    if chart == "tensorboard":  # Jupyter's pod differs in the hash of a token
+        assert alone.deployment == sub.deployment
+
+
+@both
+@each_way
+def test_a_service_is_reached_within_the_cluster_alone(chart: str, way: str) -> None:
+    service = server(chart, way).service
+    assert service["spec"]["type"] == "ClusterIP"
+    assert "annotations" not in service["metadata"]
+    assert not {"loadBalancerSourceRanges", "allocateLoadBalancerNodePorts"} & set(service["spec"])
+
+
+@both
+@each_way
+@pytest.mark.parametrize(
+    ("cidr", "ranges"),
+    [
+        ("203.0.113.0/24", ["203.0.113.0/24"]),
+        ("203.0.113.0/24, 198.51.100.7/32,", ["203.0.113.0/24", "198.51.100.7/32"]),
+        ("2001:db8::/32", ["2001:db8::/32"]),
+        ("0.0.0.0/0", ["0.0.0.0/0"]),
+    ],
+)
+def test_a_load_balancer_lets_in_the_networks_of_source_cidr(
+    chart: str, way: str, cidr: str, ranges: list[str]
+) -> None:
+    service = server(chart, way, service={"type": "LoadBalancer"}, global_={"source_cidr": cidr}).service
+    assert service["spec"]["loadBalancerSourceRanges"] == ranges
+    assert service["spec"]["allocateLoadBalancerNodePorts"] is False
+    assert service["metadata"]["annotations"] == {
+        f"{AWS}-type": "external",
+        f"{AWS}-nlb-target-type": "ip",
+        f"{AWS}-scheme": "internal",
+    }
+
+
+@both
+@each_way
+def test_a_load_balancer_faces_the_internet_on_request(chart: str, way: str) -> None:
+    service = {"type": "LoadBalancer", "scheme": "internet-facing"}
+    found = server(chart, way, service=service, global_={"source_cidr": "192.0.2.0/24"}).service
+    assert found["metadata"]["annotations"][f"{AWS}-scheme"] == "internet-facing"
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    (
+        {"service": {"type": "LoadBalancer"}},
+        "{path}service.type: a LoadBalancer needs to know who may reach it, and global.source_cidr is empty. Set "
+        "global.source_cidr to your network, for example 203.0.113.0/24, or {path}service.type to ClusterIP",
+    ),
+    (
+        {"service": {"type": "LoadBalancer"}, "global_": {"source_cidr": " , "}},
+        "{path}service.type: a LoadBalancer needs to know who may reach it, and global.source_cidr is empty. Set "
+        "global.source_cidr to your network, for example 203.0.113.0/24, or {path}service.type to ClusterIP",
+    ),
+    *(
+        (
+            {"service": {"type": "LoadBalancer"}, "global_": {"source_cidr": cidr}},
+            f"global.source_cidr: {wrong} is not a network. "
+            "Write networks such as 203.0.113.0/24, with commas between several",
+        )
+        for cidr, wrong in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("203.0.113.0/33", "203.0.113.0/33"),
+            ("192.0.2.0/24,office", "office"),
+            ("256.0.2.0/24", "256.0.2.0/24"),
+            ("2001:db8::/129", "2001:db8::/129"),
+            ("0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0"),
+        ]
+    ),
+    (
+        {"global_": {"shared_fs": "fsx", "shared_pvc": "tensorpack-efs-gp-bursting"}},
+        "global.shared_pvc: tensorpack-efs-gp-bursting is the claim of efs, and global.shared_fs is fsx. Set "
+        'global.shared_pvc to "" or to a claim of fsx',
+    ),
+    (
+        {"namespace": "vision"},
+        "global.namespace: the release goes to the namespace vision, its objects to kubeflow. Run helm with "
+        '--namespace kubeflow, or set global.namespace to "" to have them in vision',
+    ),
+    *(
+        (
+            {name: None},
+            f"{{path}}{name} is null and has to have a value. Set it, or leave it out to have the default",
+        )
+        for name in ("port", "target_port", "image_pull_policy", "run_as_user", "run_as_group", "service")
+    ),
+    (
+        {"service": {"type": None}},
+        "{path}service.type is null and has to have a value. Set it, or leave it out to have the default",
+    ),
+]
+
+
+@both
+@each_way
+@pytest.mark.parametrize(("values", "message"), REFUSED, ids=str)
+def test_a_template_refuses_with_the_value_and_the_way_out(
+    chart: str, way: str, values: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RenderError) as refused:
+        server(chart, way, **values)
+    assert refused.value.message == message.format(path=PATH[way].format(chart))
+
+
+@both
+def test_a_null_in_place_of_what_all_charts_share_is_one_line(chart: str) -> None:
+    for null in ({"shared_fs": None}, None):
+        with pytest.raises(RenderError) as refused:
+            render(CHARTS / chart, {"image": "x:1", "global": null}, "demo")
+        assert refused.value.message.startswith("global.shared_fs is null and has to have a value. Set it")
+
+
+SCHEMA_REFUSES: list[tuple[dict[str, Any], str]] = [
+    ({"imgae": "x"}, "'imgae' not allowed"),
+    ({"port": "80"}, "/port"),
+    ({"target_port": 70000}, "/target_port"),
+    ({"name": "Board_1"}, "/name"),
+    ({"image": "a b"}, "/image"),
+    ({"image_pull_policy": "Sometimes"}, "/image_pull_policy"),
+    ({"service": {"type": "NodePort"}}, "/service/type"),
+    ({"service": {"scheme": "public"}}, "/service/scheme"),
+    ({"service": {"cidr": "192.0.2.0/24"}}, "'cidr' not allowed"),
+    ({"run_as_user": 0}, "/run_as_user"),
+    ({"tolerations": [{"keys": "a"}]}, "'keys' not allowed"),
+    ({"resources": {"memory": "2Gi"}}, "'memory' not allowed"),
+]
+
+
+@both
+@pytest.mark.parametrize("switch", [None, True, False], ids=["alone", "enabled", "disabled"])
+@pytest.mark.parametrize(("values", "place"), SCHEMA_REFUSES, ids=str)
+def test_the_schema_refuses_with_the_place(
+    chart: str, switch: bool | None, values: dict[str, Any], place: str
+) -> None:
+    with pytest.raises(RenderError) as refused:
+        if switch is None:
+            server(chart, ALONE, **values)
+        else:
+            inner = {"image": "x:1", "enabled": switch, **values}
+            render(CHARTS / "maskrcnn", {"maskrcnn": {"image": "t:1"}, chart: inner}, "demo")
+    assert "values don't meet the specifications of the schema" in refused.value.message
+    assert place in refused.value.message
+
+
+@both
+@each_way
+@pytest.mark.parametrize("release", ["demo", "0-digit", "dots.in.it", "x" * 53, "1" * 53])
+@pytest.mark.parametrize("name", ["", "n" * 63])
+def test_names_of_any_release_are_legal(chart: str, way: str, release: str, name: str) -> None:
+    for item in server(chart, way, release=release, name=name).objects:
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", item["metadata"]["name"])
+        check_object(item)
+
+
+@both
+@pytest.mark.parametrize(
+    ("way", "release", "values", "name"),
+    [
+        (ALONE, "demo", {}, "demo-{chart}"),
+        (ALONE, "{chart}", {}, "{chart}"),
+        (ALONE, "demo", {"name": "look"}, "demo-look"),
+        (ALONE, "look", {"name": "look"}, "look"),
+        (SUBCHART, "demo", {}, "demo-{chart}"),
+        # The job of such a release has a service of that name.
+        (SUBCHART, "{chart}", {}, "{chart}-{chart}"),
+    ],
+)
+def test_objects_are_called_after_the_release(
+    chart: str, way: str, release: str, values: dict[str, Any], name: str
+) -> None:
+    found = server(chart, way, release=release.format(chart=chart), **values)
+    for item in (found.service, found.deployment):
+        assert item["metadata"]["name"] == name.format(chart=chart)
+
+
+def everything(release: str) -> list[Object]:
+    values = {"maskrcnn": {"image": "t:1"}, "jupyter": {"image": "lab:1", "enabled": True}}
+    return objects(render(CHARTS / "maskrcnn", values, release))
+
+
+def test_two_releases_share_no_name() -> None:
+    names = [
+        {(item["kind"], item["metadata"]["name"]) for item in everything(release)}
+        for release in ("one", "other")
+    ]
+    assert len(names[0]) == len(names[1]) == 7
+    assert not names[0] & names[1]
+
+
+def test_no_selector_catches_the_pods_of_another() -> None:
+    found = everything("one") + everything("other")
+    found += render_objects(CHARTS / "jupyter", {"image": "lab:1"}, "jupyter")
+    found += render_objects(CHARTS / "tensorboard", {}, "tensorboard")
+    pods, selectors = [], []
+    for item in found:
+        name = item["metadata"]["name"]
+        if item["kind"] == "Deployment":
+            pods.append((name, item["spec"]["template"]["metadata"]["labels"]))
+            selectors.append((name, item["spec"]["selector"]["matchLabels"]))
+        elif item["kind"] == "MPIJob":
+            replicas = item["spec"]["mpiReplicaSpecs"].values()
+            pods += [(name, replica["template"]["metadata"]["labels"]) for replica in replicas]
+        elif item["kind"] == "Service":
+            selectors.append((name, item["spec"]["selector"]))
+    assert len(selectors) == 12
+    for selected, selector in selectors:
+        assert {name for name, labels in pods if selector.items() <= labels.items()} == {selected}
+
+
+@both
+def test_its_pod_stays_when_only_the_chart_is_newer(chart: str) -> None:
+    labels = server(chart).deployment["spec"]["template"]["metadata"]["labels"]
+    assert set(labels) == {f"app.kubernetes.io/{part}" for part in ("name", "instance", "component")}
+
+
+@both
+@each_way
+def test_ports_are_found_by_name(chart: str, way: str) -> None:
+    found = server(chart, way, port=8443, target_port=9999)
+    (port,) = found.service["spec"]["ports"]
+    (exposed,) = found.container["ports"]
+    assert (port["port"], exposed["containerPort"]) == (8443, 9999)
+    assert port["targetPort"] == exposed["name"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert found.container[probe]["httpGet"]["port"] == exposed["name"]
+
+
+def test_both_are_off_and_on_as_promised() -> None:
+    values = {"maskrcnn": {"image": "t:1"}}
+    kinds = sorted(item["kind"] for item in objects(render(CHARTS / "maskrcnn", values, "demo")))
+    assert kinds == ["Deployment", "MPIJob", "Service"]
+    values["tensorboard"] = {"enabled": False}  # type: ignore[dict-item]
+    assert [item["kind"] for item in objects(render(CHARTS / "maskrcnn", values, "demo"))] == ["MPIJob"]
+
+
+def test_the_job_is_the_same_with_and_without_them() -> None:
+    jobs = [next(item for item in everything("demo") if item["kind"] == "MPIJob"), run(image="t:1").job]
+    assert jobs[0] == jobs[1]
+
+
+def test_notes_of_a_training_name_what_is_enabled() -> None:
+    def notes(**values: Any) -> str:
+        return render(CHARTS / "maskrcnn", {"maskrcnn": {"image": "t:1"}, **values}, "demo")[
+            "maskrcnn/templates/NOTES.txt"
+        ]
+
+    board = "kubectl port-forward --namespace kubeflow service/demo-tensorboard 6006:80"
+    lab = "kubectl port-forward --namespace kubeflow service/demo-jupyter 8888:443"
+    assert board in notes()
+    assert lab not in notes()
+    both = notes(jupyter={"enabled": True, "image": "lab:1"})
+    assert board in both
+    assert lab in both
+    assert "TensorBoard, at" not in notes(tensorboard={"enabled": False})
+
+
+@both
+def test_helm_lint_of_a_fresh_checkout_is_clean(chart: str) -> None:
+    report = helm_python.lint(CHARTS / chart, strict=True, quiet=True)
+    assert report["errors"] == []
+    assert [message for message in report["messages"] if message["severity"] > 1] == []
+
+
+def test_helpers_that_charts_share_are_one_file() -> None:
+    shared = (CHARTS / "maskrcnn" / "templates" / "_helpers.tpl").resolve()
+    for chart in BOTH:
+        assert (CHARTS / chart / "templates" / "_helpers.tpl").resolve() == shared
+        assert (CHARTS / "maskrcnn" / "charts" / chart).resolve() == (CHARTS / chart).resolve()
+
+
+@pytest.mark.parametrize(("one", "other"), combinations(("maskrcnn", *BOTH), 2))
+def test_no_two_charts_define_one_template(one: str, other: str) -> None:
+    def defined(chart: str) -> set[str]:
+        files = [file for file in (CHARTS / chart / "templates").glob("*.tpl") if file.name != "_helpers.tpl"]
+        return {name for file in files for name in re.findall(r'define "([^"]+)"', file.read_text())}
+
+    assert not defined(one) & defined(other)
+    assert {name.split(".")[0] for name in defined(other)} == {other}
+
+
+def test_the_parent_s_schema_has_those_of_its_sub_charts() -> None:
+    sys.path.insert(0, str(CHARTS.parent / "packaging"))
+    try:
+        from subchart_schemas import PARENT, SUBCHARTS, merged
+    finally:
+        sys.path.pop(0)
+    schemas = {name: (CHARTS / name / "values.schema.json").read_text() for name in SUBCHARTS}
+    assert merged(PARENT.read_text(), schemas) == PARENT.read_text(), "run make reference"
+    with pytest.raises(ValueError, match=r"jupyter: \$defs/port is another than in the parent's schema"):
+        merged(
+            PARENT.read_text(), {"jupyter": schemas["jupyter"].replace('"maximum": 65535', '"maximum": 9')}
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        (
+            "jupyter: {enabled: true, image: 'a:1', prot: 443}",
+            ["1:40: error MRC003 jupyter.prot: jupyter has no such value. Did you mean port?"],
+        ),
+        (
+            "tensorboard: {enabled: false, port: '80'}",
+            ['1:37: error MRC004 tensorboard.port: "80" is not a whole number. Write it without quotes: 80.'],
+        ),
+        (
+            "global: {shared_fs: s3}",
+            [
+                '1:21: error MRC004 global.shared_fs: "s3" is not one of "efs", "fsx". '
+                'File system of logs and checkpoints, mounted in the pods at / and its name. For example "fsx".'
+            ],
+        ),
+        (
+            "jupyter: {log_dir: logs}",
+            [
+                "1:11: info MRC008 jupyter.log_dir: is deprecated. "
+                "Old name without a meaning: the server shows the whole file system."
+            ],
+        ),
+    ],
+)
+def test_mrc_values_finds_a_mistake_once(tmp_path: Path, text: str, findings: list[str]) -> None:
+    base, file = tmp_path / "base.yaml", tmp_path / "values.yaml"
+    base.write_text("maskrcnn: {image: 'registry.example.com/a:1', node_group: p4d}\n")
+    file.write_text(f"{text}\n")
+    result = check(CHARTS / "maskrcnn", [base, file])
+    found = [str(finding) for finding in result.findings if finding.position.file == str(file)]
+    assert [line.removeprefix(f"{file}:") for line in found] == findings
+
+
+@both
+def test_mrc_values_validates_the_chart_alone(chart: str) -> None:
+    program = Path(sys.executable).with_name("mrc-values")
+
+    def validate(*flags: str) -> tuple[int, str]:
+        command = [program, "validate", CHARTS / chart, *flags]
+        result = subprocess.run(command, capture_output=True, text=True)
+        return result.returncode, result.stdout
+
+    assert validate("--set", "image=x:1")[0] == 0
+    code, text = validate("--set", "image=x:1,service.type=LoadBalancer")
+    assert code == 1
+    assert "error MRC006 service.type: a LoadBalancer needs to know who may reach it" in text
+
+
+def test_a_missing_image_of_jupyter_is_one_finding(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(
+        "maskrcnn: {image: 'registry.example.com/a:1', node_group: p4d}\njupyter: {enabled: true}\n"
+    )
+    errors = [f for f in check(CHARTS / "maskrcnn", [file]).findings if f.severity == "error"]
+    assert [(finding.rule, finding.path, finding.message) for finding in errors] == [
+        ("MRC006", ("jupyter", "image"), "is not set.")
+    ]

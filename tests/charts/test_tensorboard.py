@@ -1,0 +1,132 @@
+"""The tensorboard chart: what each value does, and the real program with what is rendered."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from servers import WAYS, Server, command_of, restricted_violations, running, server
+
+each_way = pytest.mark.parametrize("way", WAYS)
+
+
+def logdir(found: Server) -> str:
+    args: list[str] = found.container["args"]
+    return args[args.index("--logdir") + 1]
+
+
+FEATURES: dict[str, tuple[dict[str, Any], Callable[[Server], Any], Any]] = {
+    "it shows all runs of the namespace": ({}, logdir, "$(SHARED_FS)/kubeflow"),
+    "also in another namespace": (
+        {"global_": {"namespace": ""}, "namespace": "vision"},
+        lambda s: (logdir(s), s.service["metadata"]["namespace"]),
+        ("$(SHARED_FS)/vision", "vision"),
+    ),
+    "or a folder": ({"log_dir": "old/logs/"}, logdir, "$(SHARED_FS)/old/logs"),
+    "the file system can only be read": (
+        {},
+        lambda s: (s.mounts, s.env["SHARED_FS"]),
+        ({"/efs": "tensorpack-efs-gp-bursting (ro)", "/tmp": "empty"}, "/efs"),
+    ),
+    "it may be the other one": (
+        {"global_": {"shared_fs": "fsx", "shared_pvc": "pv-fsx"}},
+        lambda s: (s.mounts, s.env["SHARED_FS"]),
+        ({"/fsx": "pv-fsx (ro)", "/tmp": "empty"}, "/fsx"),
+    ),
+    "a public image, with a version": (
+        {},
+        lambda s: (s.container["image"], s.container["imagePullPolicy"]),
+        ("docker.io/tensorflow/tensorflow:2.19.0", "IfNotPresent"),
+    ),
+    "or another": (
+        {"image": "board:1", "image_pull_policy": "Always"},
+        lambda s: (s.container["image"], s.container["imagePullPolicy"]),
+        ("board:1", "Always"),
+    ),
+    "ports": (
+        {"port": 8080, "target_port": 7007},
+        lambda s: (s.service["spec"]["ports"][0]["port"], s.container["args"][2:4]),
+        (8080, ["--port", "7007"]),
+    ),
+    "the old upstream_port changes nothing": (
+        {"upstream_port": 9999},
+        lambda s: "9999" in str(s.objects),
+        False,
+    ),
+    "any node by default": ({}, lambda s: {"nodeSelector", "tolerations"} & set(s.pod), set()),
+    "nodes by label": (
+        {"node_selector": {"kubernetes.io/arch": "amd64"}},
+        lambda s: s.pod["nodeSelector"],
+        {"kubernetes.io/arch": "amd64"},
+    ),
+    "and with taints": (
+        {"tolerations": [{"key": "dedicated", "operator": "Exists"}]},
+        lambda s: s.pod["tolerations"],
+        [{"key": "dedicated", "operator": "Exists"}],
+    ),
+    "resources": (
+        {"resources": {"limits": {"memory": "9Gi"}}},
+        lambda s: s.container["resources"],
+        {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "9Gi"}},
+    ),
+    "no resources": ({"resources": None}, lambda s: s.container["resources"], {}),
+    "the user who may read the logs": (
+        {"run_as_user": 2000, "run_as_group": 3000},
+        lambda s: [s.pod["securityContext"][name] for name in ("runAsUser", "runAsGroup")],
+        [2000, 3000],
+    ),
+}
+
+
+@each_way
+@pytest.mark.parametrize("feature", FEATURES)
+def test_feature(feature: str, way: str) -> None:
+    values, look, expected = FEATURES[feature]
+    assert look(server("tensorboard", way, **values)) == expected
+
+
+@each_way
+def test_its_pod_is_restricted_and_knows_nothing_of_the_cluster(way: str) -> None:
+    pod = server("tensorboard", way).pod
+    assert restricted_violations(pod) == []
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+
+
+def test_notes_name_the_next_command_and_what_is_shown() -> None:
+    assert server("tensorboard", release="tensorboard").notes.strip().splitlines() == [
+        "TensorBoard, at http://localhost:6006:",
+        "  kubectl port-forward --namespace kubeflow service/tensorboard 6006:80",
+        "",
+        "It shows /efs/kubeflow of the claim tensorpack-efs-gp-bursting, in the namespace kubeflow.",
+    ]
+
+
+def test_the_real_program_serves_a_folder_that_is_not_there_yet(tmp_path: Path, free_port: int) -> None:
+    found = server("tensorboard", target_port=free_port)
+    command, environment = command_of(found, {"/efs": tmp_path / "efs", "/tmp": tmp_path})
+    command = ["--host=127.0.0.1" if argument == "--bind_all" else argument for argument in command]
+    page = f"http://127.0.0.1:{free_port}"
+    with running(command, environment, tmp_path / "log") as process:
+        path = found.container["readinessProbe"]["httpGet"]["path"]
+        until_it_answers(page + path, process, tmp_path / "log")
+        with urlopen(f"{page}/data/environment", timeout=10) as answer:
+            assert json.load(answer)["data_location"] == str(tmp_path / "efs" / "kubeflow")
+
+
+def until_it_answers(address: str, process: Any, log: Path) -> None:
+    """Waits as a startup probe does."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urlopen(address, timeout=10) as answer:
+                assert answer.status == 200
+                return
+        except URLError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
