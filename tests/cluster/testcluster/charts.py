@@ -1,64 +1,58 @@
-"""What a cluster needs before a job can run: the operator, and claims on a volume."""
+"""What a cluster needs before a job can run: the operator, and claims."""
 
 import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from testcluster.cluster import Cluster
 from testcluster.errors import ClusterError
 
 CHARTS = Path(__file__).parents[3] / "charts"
-CLAIMS = {"efs": "tensorpack-efs-gp-bursting", "fsx": "tensorpack-fsx"}
-"""The charts' default claim of each file system."""
+CLAIMS = CHARTS / "maskrcnn" / "examples" / "claims"
 
 
 def install_mpijob(cluster: Cluster) -> None:
     """Installs the chart mpijob with Helm 4 and waits for the operator. Raises ClusterError."""
-    helm = [cluster.bin / "helm", "upgrade", "--install", "mpijob", CHARTS / "mpijob"]
-    _run([*helm, "--wait", "--timeout=120s"], cluster)
+    install = ["upgrade", "--install", "mpijob", str(CHARTS / "mpijob"), "--wait", "--timeout=120s"]
+    _run(cluster, "helm", *install)
 
 
 def make_claims(cluster: Cluster, namespace: str) -> None:
-    """Claims for both file systems in a namespace that exists, each on a volume of its own."""
-    items = [item for fs in CLAIMS for item in volume_and_claim(fs, namespace)]
-    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-    _run([cluster.bin / "kubectl", "apply", "--filename=-"], cluster, body)
+    """The charts' documented claims on EFS and FSx, in a namespace that exists.
+
+    They bind; nothing is mounted on a simulated node.
+    """
+    items = [item for file in sorted(CLAIMS.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text())]
+    volumes = {item["metadata"]["name"]: item for item in items if item["kind"] == "PersistentVolume"}
+    for item in items:
+        if item["kind"] == "PersistentVolumeClaim":
+            volume = volumes[item["spec"]["volumeName"]]
+            item["metadata"]["namespace"] = volume["spec"]["claimRef"]["namespace"] = namespace
+            item["spec"]["volumeName"] = volume["metadata"]["name"] = (
+                f"{namespace}-{item['metadata']['name']}"
+            )
+    drivers = [_driver(volume["spec"]["csi"]["driver"]) for volume in volumes.values()]
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*drivers, *items]})
+    _run(cluster, "kubectl", "apply", "--filename=-", stdin=body)
+    bound = ["pvc", "--all", f"--namespace={namespace}", "--for=jsonpath={.status.phase}=Bound"]
+    _run(cluster, "kubectl", "wait", *bound, "--timeout=60s")
 
 
-def volume_and_claim(fs: str, namespace: str) -> list[dict[str, Any]]:
-    """A volume that only its claim gets. Nothing is mounted on a simulated node."""
-    claim = CLAIMS[fs]
-    common = {
-        "accessModes": ["ReadWriteMany"],
-        "storageClassName": "",
+def _driver(name: str) -> dict[str, Any]:
+    """What the driver's own installation says of it: its volumes are not attached to nodes."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "CSIDriver",
+        "metadata": {"name": name},
+        "spec": {"attachRequired": False},
     }
-    size = {"storage": "100Gi"}
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": f"{namespace}-{fs}"},
-        "spec": common
-        | {
-            "capacity": size,
-            "claimRef": {"namespace": namespace, "name": claim},
-            "persistentVolumeReclaimPolicy": "Retain",
-            "hostPath": {"path": f"/{fs}"},
-        },
-    }
-    return [
-        volume,
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": claim, "namespace": namespace},
-            "spec": common | {"resources": {"requests": size}, "volumeName": f"{namespace}-{fs}"},
-        },
-    ]
 
 
-def _run(argv: list[str | Path], cluster: Cluster, stdin: str | None = None) -> None:
-    words = [str(word) for word in argv]
-    done = subprocess.run(words, env=cluster.environment, input=stdin, capture_output=True, text=True)
+def _run(cluster: Cluster, program: str, *arguments: str, stdin: str | None = None) -> None:
+    argv = [str(cluster.bin / program), *arguments]
+    done = subprocess.run(argv, env=cluster.environment, input=stdin, capture_output=True, text=True)
     if done.returncode:
-        raise ClusterError(f"{' '.join(words)} failed: {done.stderr.strip()}")
+        raise ClusterError(f"{' '.join(argv)} failed: {done.stderr.strip()}")

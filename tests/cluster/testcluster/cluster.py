@@ -168,16 +168,14 @@ def check_host() -> None:
     """Raises ClusterError when a cluster cannot run here, with what is missing."""
     if sys.platform != "linux":
         raise ClusterError("the cluster needs Linux: it lives in namespaces of its own.")
-    missing = [
-        f"{program} (Debian package {package})"
-        for program, package in NEEDS.items()
-        if not shutil.which(program)
-    ]
+    missing = {program: package for program, package in NEEDS.items() if not shutil.which(program)}
     if missing:
-        raise ClusterError(f"not found in PATH: {', '.join(missing)}. Install that.")
+        packages = " ".join(sorted(set(missing.values())))
+        raise ClusterError(f"not found in PATH: {', '.join(missing)}. On Debian: apt-get install {packages}.")
     if os.geteuid() != 0:
         raise ClusterError(
-            "the cluster needs root, for namespaces and a network link of its own. Run as root, with sudo -E for example."
+            "the cluster needs root, for namespaces and a network link of its own. "
+            "Run the same as root, for example with sudo -E."
         )
 
 

@@ -1,5 +1,6 @@
 """The control plane: etcd, API server, controllers and scheduler, as a real cluster runs them."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,16 @@ CLIENTS = {
     "controllers": "/CN=system:kube-controller-manager",
     "scheduler": "/CN=system:kube-scheduler",
 }
+
+AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "rules": [
+        {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+        {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+    ],
+}
+"""``audit.log`` says what the charts' service accounts asked for, and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +50,15 @@ def start(processes: Processes, kube: Path, address: str, state: Path) -> Contro
     server = f"https://{address}:6443"
     plane = ControlPlane(authority, server, state, Api(server, authority.folder, "admin"))
     processes.start("etcd", [kube, "etcd", *_etcd(state / "etcd")])
-    processes.start("kube-apiserver", [kube, "kube-apiserver", *_apiserver(authority.folder, address)])
+    audit_policy = state / "audit-policy.json"
+    audit_policy.write_text(json.dumps(AUDIT))
+    audit_log = processes.logs / "audit.log"
+    flags = _apiserver(authority.folder, address, audit_policy, audit_log)
+    processes.start("kube-apiserver", [kube, "kube-apiserver", *flags])
     processes.wait("API server", lambda: plane.api.text("/readyz") == "ok")
     controllers = _controllers(authority.folder, plane.kubeconfig("controllers"))
     processes.start("kube-controller-manager", [kube, "kube-controller-manager", *controllers])
-    scheduler = [*_component(plane.kubeconfig("scheduler"))]
+    scheduler = _component(plane.kubeconfig("scheduler"))
     processes.start("kube-scheduler", [kube, "kube-scheduler", *scheduler])
     return plane
 
@@ -75,7 +90,7 @@ def _etcd(data: Path) -> list[str]:
     ]
 
 
-def _apiserver(pki: Path, address: str) -> list[str]:
+def _apiserver(pki: Path, address: str, audit_policy: Path, audit_log: Path) -> list[str]:
     return [
         f"--etcd-servers={ETCD}",
         f"--bind-address={address}",
@@ -92,6 +107,8 @@ def _apiserver(pki: Path, address: str) -> list[str]:
         "--authorization-mode=Node,RBAC",
         # Beside the default ones, of which PodSecurity is one.
         "--enable-admission-plugins=NodeRestriction",
+        f"--audit-policy-file={audit_policy}",
+        f"--audit-log-path={audit_log}",
         "--profiling=false",
     ]
 
@@ -107,6 +124,8 @@ def _controllers(pki: Path, kubeconfig: Path) -> list[str]:
         # With the default of 20 a second, the first service account takes 5 s.
         "--kube-api-qps=300",
         "--kube-api-burst=600",
+        # A claim can miss its volume at first; the default looks again after 15 s.
+        "--pvclaimbinder-sync-period=1s",
     ]
 
 

@@ -59,7 +59,7 @@ PROGRAMS = {
     "mpi-operator": Program(
         "operator", "github.com/kubeflow/mpi-operator/cmd/mpi-operator", "the Kubeflow MPI Operator", 3
     ),
-    # Helm 3 believes in Kubernetes 1.20 unless it is told; Helm 4 goes by the client library it is built with.
+    # Helm 3 believes in Kubernetes 1.20 unless told; Helm 4 goes by the client library it is built with.
     "helm3": Program(
         "helm3",
         "helm.sh/helm/v3/cmd/helm",

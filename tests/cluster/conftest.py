@@ -1,0 +1,70 @@
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from testcluster.charts import CHARTS, install_mpijob, make_claims
+from testcluster.client import Client
+from testcluster.cluster import Cluster
+from testcluster.nodes import DEFAULT
+from testcluster.programs import build
+
+HELMS = {"helm4": "helm", "helm3": "helm3"}
+"""How a test is called, and the program in the cluster's bin folder."""
+
+_numbers = count(1)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane of the tests' own, with the chart mpijob installed."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    cluster.up(DEFAULT, with_caller=True)
+    try:
+        install_mpijob(cluster)
+        make_claims(cluster, "kubeflow")
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.fixture
+def new_client(cluster: Cluster) -> Iterator[Callable[[], Client]]:
+    """Makes users, each with an empty namespace that has the charts' claims."""
+    made: list[Client] = []
+
+    def make() -> Client:
+        client = Client(cluster, f"test-{next(_numbers)}")
+        client.kubectl("create", "namespace", client.namespace)
+        make_claims(cluster, client.namespace)
+        made.append(client)
+        return client
+
+    yield make
+    for client in made:
+        client.kubectl("delete", "namespace", client.namespace, "--wait=false")
+
+
+@pytest.fixture
+def user(new_client: Callable[[], Client]) -> Client:
+    """A user with Helm 4 and an empty namespace that has the charts' claims."""
+    return new_client()
+
+
+@pytest.fixture(params=HELMS)
+def helm(request: pytest.FixtureRequest) -> str:
+    """Helm 4 and Helm 3, as a program of Client."""
+    return HELMS[request.param]
+
+
+@pytest.fixture(scope="session", params=HELMS)
+def helm_program(request: pytest.FixtureRequest) -> Path:
+    """Helm 4 and Helm 3, for what needs no cluster."""
+    return build(request.param)
+
+
+@pytest.fixture(scope="session")
+def charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The charts as a plain checkout has them, links as links."""
+    return Path(shutil.copytree(CHARTS, tmp_path_factory.mktemp("checkout") / "charts", symlinks=True))

@@ -1,0 +1,30 @@
+"""Releases of the charts as the tests install them."""
+
+from testcluster.charts import CHARTS
+from testcluster.client import Client
+
+CHART_NAMES = sorted(file.parent.name for file in CHARTS.glob("*/Chart.yaml"))
+
+GIVEN = {
+    "mpijob": [],
+    "maskrcnn": ["maskrcnn.image=trainer:1"],
+    "maskrcnn-optimized": ["maskrcnn.image=trainer:1"],
+    "jupyter": ["image=notebook:1"],
+    "tensorboard": [],
+}
+"""What each chart has no default for."""
+
+
+def settings(chart: str, *values: str) -> list[str]:
+    """Helm's flags for a chart with what it needs and these values, all in the release's namespace."""
+    return [f"--set={value}" for value in [*GIVEN[chart], "global.namespace=", *values]]
+
+
+def install(user: Client, release: str, chart: str, *values: str) -> str:
+    """Installs a chart; what Helm prints. Raises CommandFailed."""
+    return user.helm("install", release, str(CHARTS / chart), *settings(chart, *values))
+
+
+def upgrade(user: Client, release: str, chart: str, *values: str) -> str:
+    """Upgrades a release to these values; what Helm prints. Raises CommandFailed."""
+    return user.helm("upgrade", release, str(CHARTS / chart), *settings(chart, *values))

@@ -1,0 +1,73 @@
+"""An upgrade over a run that exists: refused, or it leaves the run alone."""
+
+import pytest
+from releases import install, upgrade
+from testcluster.client import Client, CommandFailed, Object
+
+P4D = "maskrcnn.node_group=p4d"
+REFUSED = "set maskrcnn[.]run for a new run, or delete and install to resume with other settings"
+
+
+def identity(job: Object) -> tuple[str, int, Object]:
+    """What changes when a job is replaced or changed."""
+    return job["metadata"]["uid"], job["metadata"]["generation"], job["spec"]
+
+
+def log_folder(job: Object) -> str:
+    container = job["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]["containers"][0]
+    return next(entry["value"] for entry in container["env"] if entry["name"] == "RUN_DIR")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["maskrcnn.steps_per_epoch=100", "maskrcnn.image=trainer:2", "maskrcnn.gpus=8", "maskrcnn.base_lr=0.02"],
+)
+def test_changed_settings_of_a_run_that_exists_are_refused_and_change_nothing(
+    user: Client, change: str
+) -> None:
+    install(user, "demo", "maskrcnn", P4D)
+    before = identity(user.get("mpijob", "demo"))
+    with pytest.raises(CommandFailed, match=REFUSED):
+        upgrade(user, "demo", "maskrcnn", P4D, change)
+    assert identity(user.get("mpijob", "demo")) == before
+    assert '"revision":"1"' in user.helm("list", "--output=json")
+
+
+def test_helm_refuses_them_with_either_program(user: Client, helm: str) -> None:
+    user = user.with_program(helm)
+    install(user, "demo", "maskrcnn", P4D)
+    with pytest.raises(CommandFailed, match=f"the run {user.namespace}/demo exists with other settings"):
+        upgrade(user, "demo", "maskrcnn", P4D, "maskrcnn.steps_per_epoch=100")
+
+
+def test_a_new_run_starts_with_changed_settings_and_a_folder_of_its_own(user: Client) -> None:
+    install(user, "demo", "maskrcnn", P4D)
+    user.running("demo")
+    old = log_folder(user.get("mpijob", "demo"))
+    upgrade(user, "demo", "maskrcnn", P4D, "maskrcnn.steps_per_epoch=100", "maskrcnn.run=b")
+    user.running("demo-b")
+    assert old == f"$(SHARED_FS)/{user.namespace}/demo"
+    assert log_folder(user.get("mpijob", "demo-b")) == f"$(SHARED_FS)/{user.namespace}/demo-b"
+
+
+@pytest.mark.parametrize(
+    "change", ["tensorboard.port=8080", "tensorboard.enabled=false", "jupyter.enabled=true"]
+)
+def test_an_upgrade_of_the_servers_alone_leaves_the_run_as_it_is(
+    user: Client, helm: str, change: str
+) -> None:
+    user = user.with_program(helm)
+    image = "jupyter.image=notebook:1"
+    install(user, "demo", "maskrcnn", P4D, image)
+    user.running("demo")
+    before = identity(user.get("mpijob", "demo"))
+    upgrade(user, "demo", "maskrcnn", P4D, image, change)
+    assert identity(user.get("mpijob", "demo")) == before
+
+
+def test_delete_and_install_takes_changed_settings_into_the_same_folder(user: Client) -> None:
+    install(user, "demo", "maskrcnn", P4D)
+    old = log_folder(user.get("mpijob", "demo"))
+    user.helm("delete", "demo", "--wait")
+    install(user, "demo", "maskrcnn", P4D, "maskrcnn.steps_per_epoch=100")
+    assert log_folder(user.get("mpijob", "demo")) == old

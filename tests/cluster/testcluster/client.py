@@ -1,0 +1,94 @@
+"""A cluster as its user sees it: through helm and kubectl."""
+
+import contextlib
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from testcluster.cluster import Cluster
+
+Object = dict[str, Any]
+JOB = "training.kubeflow.org/job-name"
+ROLE = "training.kubeflow.org/job-role"
+
+
+class CommandFailed(Exception):
+    """A command that had to succeed; the message is what it wrote to stderr."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """A user with one namespace, who calls one of the two Helm programs."""
+
+    cluster: Cluster
+    namespace: str
+    program: str = "helm"
+
+    def with_program(self, program: str) -> "Client":
+        """The same user with the other Helm."""
+        return replace(self, program=program)
+
+    def helm(self, *arguments: str) -> str:
+        """What helm prints. Raises CommandFailed."""
+        return self._run(self.program, *arguments, f"--namespace={self.namespace}")
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """What kubectl prints. Raises CommandFailed."""
+        return self._run("kubectl", *arguments, f"--namespace={self.namespace}", stdin=stdin)
+
+    def get(self, kind: str, name: str) -> Object:
+        """An object. Raises CommandFailed when there is none."""
+        found: Object = json.loads(self.kubectl("get", kind, name, "--output=json"))
+        return found
+
+    def objects(self, kind: str, **labels: str) -> list[Object]:
+        """The objects of a kind, or of several as in ``pods,services``, that have these labels."""
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        answer = self.kubectl("get", kind, f"--selector={selector}", "--output=json")
+        found: list[Object] = json.loads(answer)["items"]
+        return found
+
+    def names(self, kind: str) -> set[str]:
+        """Names of the objects of a kind, as ``pod/x``."""
+        return set(self.kubectl("get", kind, "--output=name").split())
+
+    def pods(self, job: str, role: str) -> list[Object]:
+        """The ``worker`` or ``launcher`` pods of a job."""
+        return self.objects("pods", **{JOB: job, ROLE: role})
+
+    def apply(self, *objects: Object) -> str:
+        """Creates or changes objects. Raises CommandFailed."""
+        body = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        return self.kubectl("apply", "--filename=-", stdin=body)
+
+    def wait(self, what: str, condition: str, seconds: int = 60) -> None:
+        """Waits, as in ``wait("mpijob/x", "condition=Running")`` or ``"delete"``. Raises CommandFailed."""
+        self.kubectl("wait", what, f"--for={condition}", f"--timeout={seconds}s")
+
+    def running(self, job: str) -> None:
+        """Waits until an MPIJob and all its pods run."""
+        self.wait(f"mpijob/{job}", "condition=Running")
+        self.kubectl("wait", "pods", f"--selector={JOB}={job}", "--for=condition=Ready", "--timeout=60s")
+
+    def _run(self, program: str, *arguments: str, stdin: str | None = None) -> str:
+        argv = [str(self.cluster.bin / program), *arguments]
+        done = subprocess.run(
+            argv, env=self.cluster.environment, input=stdin, capture_output=True, text=True, timeout=300
+        )
+        if done.returncode:
+            raise CommandFailed(f"{program} {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Waits for what kubectl cannot wait for; a command that fails counts as not yet."""
+    end = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(CommandFailed):
+            if condition():
+                return
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.2)
