@@ -1,4 +1,7 @@
-{{/* Checks, names and rights of the MPI Operator. The argument is the root context ("."). */}}
+{{/*
+Checks, owners, and the names and rights of the MPI Operator. The argument is the root context ("."), unless the
+comment says otherwise.
+*/}}
 
 {{- define "mpijob.check" -}}
 {{- $needed := dict "global" list "namespace" (list "create") "crd" (list "create") "operator" (list "enabled" "image" "image_pull_policy" "replicas" "scope") -}}
@@ -6,6 +9,16 @@
 {{- range $section, $names := $needed -}}
 {{- include "mrc.checkNulls" (dict "values" (get $.Values $section) "path" (printf "%s." $section) "names" $names) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The release that an object of the cluster belongs to, as namespace/name; "/": none. Argument: the object. */}}
+{{- define "mpijob.owner" -}}
+{{- $annotations := dig "metadata" "annotations" dict . -}}
+{{- printf "%s/%s" (get $annotations "meta.helm.sh/release-namespace") (get $annotations "meta.helm.sh/release-name") -}}
+{{- end -}}
+
+{{- define "mpijob.release" -}}
+{{- printf "%s/%s" .Release.Namespace .Release.Name -}}
 {{- end -}}
 
 {{/*

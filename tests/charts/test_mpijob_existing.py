@@ -1,0 +1,65 @@
+"""The chart mpijob on a cluster that has the CRD or the namespace already."""
+
+from typing import Any
+
+import helm_python
+import pytest
+from live import owned, render_live
+from rendering import CHARTS, Object, only, render_objects
+
+CHART = CHARTS / "mpijob"
+INSTALLED = render_objects(CHART, {}, "mpijob")
+CRD, NAMESPACE = only(INSTALLED, "CustomResourceDefinition"), only(INSTALLED, "Namespace")
+
+
+def kinds(live: list[Object], values: dict[str, Any] | None = None, release: str = "mpijob") -> set[str]:
+    """Kinds of the objects that a release has on a cluster that holds those of ``live``."""
+    return {item["kind"] for item in render_live(live, CHART, values or {}, release)}
+
+
+def test_on_an_empty_cluster_the_release_has_both() -> None:
+    assert {"CustomResourceDefinition", "Namespace"} <= kinds([])
+
+
+def test_an_upgrade_keeps_what_is_the_releases_own() -> None:
+    # An object that an upgrade leaves out is deleted, unless it is marked to be kept.
+    live = [owned(CRD, "mpijob"), owned(NAMESPACE, "mpijob")]
+    assert {"CustomResourceDefinition", "Namespace"} <= kinds(live)
+
+
+OTHERS = ["by hand", "another release's", "a release's of that name elsewhere"]
+
+
+@pytest.mark.parametrize(
+    "live", [NAMESPACE, owned(NAMESPACE, "other"), owned(NAMESPACE, "mpijob", "kubeflow")], ids=OTHERS
+)
+def test_a_namespace_of_somebody_else_is_used_as_it_is(live: Object) -> None:
+    found = kinds([live])
+    assert "Namespace" not in found
+    assert {"CustomResourceDefinition", "Deployment"} <= found
+
+
+@pytest.mark.parametrize(
+    ("live", "whose"),
+    [
+        (CRD, "of no release"),
+        (owned(CRD, "other"), "of the release default/other"),
+        (owned(CRD, "mpijob", "kubeflow"), "of the release kubeflow/mpijob"),
+    ],
+    ids=OTHERS,
+)
+def test_a_crd_of_somebody_else_is_not_touched(live: Object, whose: str) -> None:
+    with pytest.raises(helm_python.HelmError) as refused:
+        kinds([live])
+    said = str(refused.value)
+    assert (
+        f"crd.create: the cluster has the CRD mpijobs.kubeflow.org already, {whose}. Set crd.create to"
+        in said
+    )
+    assert "meta.helm.sh/release-name=mpijob meta.helm.sh/release-namespace=default && kubectl label" in said
+
+
+def test_with_crd_create_false_it_is_used_as_it_is() -> None:
+    found = kinds([CRD], {"crd": {"create": False}})
+    assert "CustomResourceDefinition" not in found
+    assert "Deployment" in found
