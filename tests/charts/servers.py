@@ -1,4 +1,4 @@
-"""The charts that serve a page, jupyter and tensorboard: rendered alone and as sub-charts of maskrcnn, and run."""
+"""The charts that serve a page, jupyter and tensorboard: rendered, alone and as sub-charts, and run."""
 
 import base64
 import os

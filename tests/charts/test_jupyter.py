@@ -136,14 +136,8 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Server], Any], Any]] = {
     ),
     "probes by https": (
         {},
-        lambda s: {
-            (
-                s.container[f"{probe}Probe"]["httpGet"]["scheme"],
-                s.container[f"{probe}Probe"]["httpGet"]["path"],
-            )
-            for probe in ("startup", "readiness", "liveness")
-        },
-        {("HTTPS", "/api")},
+        lambda s: [s.container[f"{name}Probe"]["httpGet"] for name in ("startup", "readiness", "liveness")],
+        [{"scheme": "HTTPS", "path": "/api", "port": "https"}] * 3,
     ),
     "the old log_dir changes nothing": (
         {"log_dir": "old-logs"},
@@ -233,7 +227,8 @@ PREFIX = {ALONE: "", SUBCHART: "jupyter."}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"image": ""},
-        "{p}image is not set. Give an image with JupyterLab, for example --set {p}image=<registry>/<name>:<tag>",
+        "{p}image is not set. Give an image with JupyterLab, "
+        "for example --set {p}image=<registry>/<name>:<tag>",
     ),
     (
         {"node_group": "p9"},
@@ -242,8 +237,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"gpu_instance_type": "p9.large"},
-        "{p}gpu_instance_type: p9.large is not in the catalogue. Set {p}node_group to one of g4dn, g5, g5-xlarge, "
-        "p3, p3dn, p4d, or {p}node_selector and tolerations by hand",
+        "{p}gpu_instance_type: p9.large is not in the catalogue. Set {p}node_group to one of "
+        "g4dn, g5, g5-xlarge, p3, p3dn, p4d, or {p}node_selector and tolerations by hand",
     ),
     (
         {"node_group": "g5-xlarge", "gpus": 2},
