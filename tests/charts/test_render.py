@@ -302,13 +302,18 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
     ),
     "retries": (
         {"backoff_limit": 5},
-        lambda r: r.spec["runPolicy"],
-        {"cleanPodPolicy": "Running", "backoffLimit": 5},
+        lambda r: [r.spec["runPolicy"][name] for name in ("cleanPodPolicy", "backoffLimit")],
+        ["Running", 5],
     ),
     "no pod has a token of the API": (
         {},
         lambda r: [r.pod(role)["automountServiceAccountToken"] for role in ("Launcher", "Worker")],
         [False, False],
+    ),
+    "without gang scheduling no pod waits for another": (
+        {},
+        lambda r: r.spec["runPolicy"]["schedulingPolicy"],
+        {"minAvailable": 1},
     ),
     "gang scheduling counts the workers alone": (
         {"gang": True, "priority_class": "high"},

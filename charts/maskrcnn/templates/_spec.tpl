@@ -8,14 +8,13 @@ runPolicy:
   # Workers go when the launcher has ended; failed pods stay with their logs.
   cleanPodPolicy: Running
   backoffLimit: {{ int $m.backoff_limit }}
-  {{- if $m.gang }}
+  # An operator with a gang scheduler makes a gang of every job, with the launcher unless told. That is created
+  # when the workers are ready, so the gang is the workers alone, or any one pod.
   schedulingPolicy:
-    # The launcher is created when the workers are ready, so the gang is the workers alone.
-    minAvailable: {{ include "maskrcnn.workers" . }}
+    minAvailable: {{ ternary (include "maskrcnn.workers" .) "1" (eq $m.gang true) }}
     {{- with $m.priority_class }}
     priorityClass: {{ . | quote }}
     {{- end }}
-  {{- end }}
 mpiReplicaSpecs:
   Launcher:
     replicas: 1
