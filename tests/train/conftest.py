@@ -1,6 +1,7 @@
 """Help for tests of graph-mode TensorFlow."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,3 +40,24 @@ def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scenes")
     scenes.main([str(folder), "--train", "16", "--val", "4", "--size", "64"])
     return folder
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """One thread a rank: two add up in an order that the load of the machine decides, and a last digit can
+    turn the choice of a proposal."""
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> Path:
+    """Folder of a finished run of two epochs; for reading only."""
+    import tiny
+
+    logdir = tmp_path_factory.mktemp("finished")
+    done = tiny.train(logdir, tiny_scenes, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return logdir

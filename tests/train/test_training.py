@@ -1,12 +1,8 @@
 """Whole training runs: two ranks, resuming, what stops a run."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import coco_files
@@ -67,22 +63,16 @@ def test_the_parameters_of_both_ranks_are_equal_bit_by_bit(two_ranks: tuple[Path
         assert first[name].tobytes() == second[name].tobytes(), name
 
 
-@pytest.fixture
-def one_core() -> Iterator[None]:
-    """One thread a rank: two add up in an order that the load of the machine decides, and a last digit can
-    turn the choice of a proposal."""
-    cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(cores)})
-    yield
-    os.sched_setaffinity(0, cores)
-
-
 @pytest.mark.usefixtures("one_core")
+@pytest.mark.parametrize(
+    "settings",
+    [["TRAIN.BATCH_SIZE_PER_GPU=2"], ["TRAIN.GRADIENT_ACCUMULATION=2"]],
+    ids=["a batch of two", "two batches of one"],
+)
 def test_two_ranks_of_one_picture_learn_what_one_process_learns_from_both(
-    two_ranks: tuple[Path, str], tiny_scenes: Path, finished: Path, tmp_path: Path
+    settings: list[str], two_ranks: tuple[Path, str], tiny_scenes: Path, finished: Path, tmp_path: Path
 ) -> None:
-    settings = ("TRAIN.BATCH_SIZE_PER_GPU=2", *from_weights(finished), *EVERYTHING_SAMPLED)
-    done = tiny.train(tmp_path, tiny_scenes, *settings)
+    done = tiny.train(tmp_path, tiny_scenes, *settings, *from_weights(finished), *EVERYTHING_SAMPLED)
     assert done.returncode == 0, done.stdout + done.stderr
     joint, shared = variables(tmp_path / "model-2"), np.load(two_ranks[0] / "rank-0.npz")
     initial_to_final = 0.0
@@ -90,66 +80,6 @@ def test_two_ranks_of_one_picture_learn_what_one_process_learns_from_both(
         np.testing.assert_allclose(shared[name], joint[name], atol=2e-6, err_msg=name)
         initial_to_final = max(initial_to_final, float(np.abs(joint[f"{name}/Momentum"]).max()))
     assert initial_to_final > 1e-2, "nothing was learned: the comparison says nothing"
-
-
-@pytest.mark.usefixtures("one_core")
-def test_a_run_interrupted_after_an_epoch_ends_as_one_that_was_not(tiny_scenes: Path, tmp_path: Path) -> None:
-    settings = (
-        "TRAIN.STEPS_PER_EPOCH=3",
-        "TRAIN.BASE_LR=0.05",
-        "TRAIN.BATCH_SIZE_PER_GPU=2",
-        "TRAIN.EVAL_PERIOD=0",
-    )
-    for logdir, epochs in (("whole", 2), ("halves", 1), ("halves", 2)):
-        done = tiny.train(
-            tmp_path / logdir, tiny_scenes, *settings, f"TRAIN.LR_EPOCH_SCHEDULE=[({epochs}, None)]"
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert "going on from" in done.stdout
-    whole, halves = (variables(tmp_path / logdir / "model-6") for logdir in ("whole", "halves"))
-    assert whole.keys() == halves.keys()
-    for name, value in whole.items():
-        np.testing.assert_allclose(halves[name], value, atol=1e-5, err_msg=name)
-
-
-def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny_scenes: Path, tmp_path: Path) -> None:
-    settings = (*tiny.SETTINGS, "TRAIN.STEPS_PER_EPOCH=4", "TRAIN.LR_EPOCH_SCHEDULE=[(5, None)]")
-    command = [
-        str(tiny.BIN / "mrc-train"),
-        "--logdir",
-        str(tmp_path),
-        "--config",
-        f"DATA.BASEDIR={tiny_scenes}",
-        *settings,
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not (tmp_path / "model-8.index").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-    # A checkpoint that the kill cut off: its data end too early.
-    newest = max(tmp_path.glob("model-*.index"), key=lambda path: int(path.stem.split("-")[1]))
-    for suffix in (".index", ".data-00000-of-00001"):
-        content = newest.with_suffix(suffix).read_bytes()
-        (tmp_path / f"model-99{suffix}").write_bytes(
-            content[: len(content) - (100 if "data" in suffix else 0)]
-        )
-
-    done = tiny.train(tmp_path, tiny_scenes, *settings)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"going on from {newest.with_suffix('')}" in done.stdout
-    steps = [entry["global_step"] for entry in json.loads((tmp_path / "stats.json").read_text())]
-    assert steps == [4, 8, 12, 16, 20]
-    assert (tmp_path / "model-20.index").exists()
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> Path:
-    """Folder of a finished run of two epochs."""
-    logdir = tmp_path_factory.mktemp("finished")
-    done = tiny.train(logdir, tiny_scenes, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return logdir
 
 
 def test_a_run_leaves_its_progress_statistics_and_settings(finished: Path) -> None:
@@ -188,23 +118,6 @@ def test_a_finished_run_says_so_and_changes_nothing(finished: Path, tiny_scenes:
     assert (finished / "stats.json").read_bytes() == before
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_step_pictures_and_checkpoint(
-    tiny_scenes: Path, tmp_path: Path
-) -> None:
-    settings = (
-        "TRAIN.STEPS_PER_EPOCH=1",
-        "TRAIN.LR_EPOCH_SCHEDULE=[(30, None)]",
-        "TRAIN.BASE_LR=1e30",
-        "TRAIN.EVAL_PERIOD=0",
-    )
-    done = tiny.train(tmp_path, tiny_scenes, *settings)
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("mrc-train: error: the loss is")
-    assert "at step" in last and "images [" in last and f"{tmp_path}/model-" in last
-    assert "Traceback" not in done.stderr
-
-
 def test_a_folder_that_another_run_writes_to_is_refused(tiny_scenes: Path, tmp_path: Path) -> None:
     import fcntl
 
@@ -226,7 +139,7 @@ def test_a_folder_that_another_run_writes_to_is_refused(tiny_scenes: Path, tmp_p
             "/nowhere/annotations/instances_train2017.json: No such file or directory",
         ),
         (["BACKBONE.WEIGHTS=/nowhere/R50.npz"], "/nowhere/R50.npz: no such weights"),
-        (["MODE_FPN=False"], "MODE_FPN=False: models without a feature pyramid are not written yet"),
+        (["MODE_FPN=False", "FPN.CASCADE=True"], "FPN.CASCADE=True needs MODE_FPN=True"),
     ],
 )
 def test_a_mistake_in_the_settings_is_one_line_before_the_first_step(

@@ -1,5 +1,6 @@
 """A model and a data set so small that a whole training takes seconds."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -35,8 +36,6 @@ SETTINGS = (
 
 def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """A program of this environment, by name, with its output as text."""
-    import os
-
     program, *arguments = map(str, command)
     path = f"{BIN}:{os.environ['PATH']}"
     return subprocess.run(
@@ -48,16 +47,29 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
     )
 
 
+def start(*command: str | Path, **environment: str) -> "subprocess.Popen[str]":
+    """A program of this environment with both its outputs in one pipe; the caller waits for it."""
+    program, *arguments = map(str, command)
+    return subprocess.Popen(
+        [str(BIN / program) if (BIN / program).exists() else program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", **environment},
+    )
+
+
 def train(logdir: Path, data: Path, *settings: str) -> subprocess.CompletedProcess[str]:
     """``mrc-train`` as one process."""
     return run("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *SETTINGS, *settings)
 
 
-def train_two_ranks(
-    program: Sequence[str | Path], logdir: Path, data: Path, *settings: str
-) -> subprocess.CompletedProcess[str]:
-    """A trainer under ``mpirun`` with two ranks."""
-    return run(
+MPI = {"OMPI_MCA_mpi_yield_when_idle": "1"}
+
+
+def two_ranks(program: Sequence[str | Path], logdir: Path, data: Path, *settings: str) -> list[str | Path]:
+    """The command line of a trainer under ``mpirun`` with two ranks."""
+    return [
         *(
             "mpirun",
             "--allow-run-as-root",
@@ -69,7 +81,12 @@ def train_two_ranks(
             "--tag-output",
         ),
         *program,
-        *("--logdir", logdir, "--config", "TRAINER=horovod", f"DATA.BASEDIR={data}", *SETTINGS),
-        *settings,
-        OMPI_MCA_mpi_yield_when_idle="1",
-    )
+        *("--logdir", logdir, "--config", "TRAINER=horovod", f"DATA.BASEDIR={data}", *SETTINGS, *settings),
+    ]
+
+
+def train_two_ranks(
+    program: Sequence[str | Path], logdir: Path, data: Path, *settings: str
+) -> subprocess.CompletedProcess[str]:
+    """A trainer under ``mpirun`` with two ranks."""
+    return run(*two_ranks(program, logdir, data, *settings), **MPI)

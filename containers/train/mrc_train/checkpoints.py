@@ -1,9 +1,10 @@
 """Which checkpoint a run goes on from, and what else of the run folder belongs to it."""
 
 import json
+import logging
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from mrc_train.errors import RunFolderError
 from mrc_train.tfgraph import tf, v1
 
+log = logging.getLogger("mrc_train")
+
 _OF_TRAINING = re.compile(r"^(global_step|learning_rate|beta[12]_power)$|/(Momentum|Adam|Adam_1)$|^EMA/")
 
 _UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
@@ -20,26 +23,41 @@ _UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 
 
 def newest_whole(logdir: Path) -> Path | None:
-    """Prefix of the newest checkpoint whose every tensor can be read (checksums included), or None.
+    """Prefix of the newest checkpoint that a run can go on from, or None.
 
-    A checkpoint that was cut off while it was written is passed over.
+    One that was cut off while it was written, or whose weights are not numbers, is passed over and named.
     """
-    return next((prefix for prefix in reversed(all_prefixes(logdir)) if is_whole(prefix)), None)
+    for prefix in reversed(all_prefixes(logdir)):
+        fault = _fault(prefix)
+        if fault is None:
+            return prefix
+        log.warning(f"{prefix}: {fault}; the checkpoint before it is taken")
+    return None
 
 
-def is_whole(prefix: Path) -> bool:
-    """Whether every tensor of the checkpoint can be read."""
+def _fault(prefix: Path) -> str | None:
+    """What is wrong with a checkpoint. Every tensor is read, which compares their checksums."""
     try:
-        for _ in _tensors(str(prefix)):
-            pass
+        finite = all(bool(np.isfinite(value).all()) for _, value in _tensors(str(prefix)))
     except _UNREADABLE:
-        return False
-    return True
+        return "cut off or damaged"
+    return None if finite else "some weights are NaN or infinite"
 
 
-def _tensors(prefix: str) -> Iterator[tuple[str, NDArray[Any]]]:
+def newest_weights(logdir: Path) -> tuple[Path, dict[str, NDArray[Any]]] | None:
+    """The newest checkpoint whose weights can be read, and what ``load_weights`` gives for it, or None."""
+    for prefix in reversed(all_prefixes(logdir)):
+        try:
+            return prefix, load_weights(str(prefix))
+        except RunFolderError as error:
+            log.warning(f"{error}; the checkpoint before it is taken")
+    return None
+
+
+def _tensors(prefix: str, wanted: Callable[[str], bool] = bool) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Of a checkpoint; those whose name is ``wanted``."""
     reader = v1.train.NewCheckpointReader(prefix)
-    for name in reader.get_variable_to_shape_map():
+    for name in filter(wanted, reader.get_variable_to_shape_map()):
         yield name, reader.get_tensor(name)
 
 
@@ -55,10 +73,16 @@ def all_prefixes(logdir: Path) -> list[Path]:
 
 def rewind(logdir: Path, step: int) -> None:
     """Cut stats.json back to ``step``: a run that goes on from there leaves no gap and no double in it."""
+    entries = statistics(logdir)
+    if entries:
+        kept = [entry for entry in entries if entry["global_step"] <= step]
+        replace(logdir / "stats.json", json.dumps(kept))
+
+
+def statistics(logdir: Path) -> list[dict[str, Any]]:
+    """The entries of stats.json, one an epoch; none before the first."""
     stats = logdir / "stats.json"
-    if stats.exists():
-        entries = [entry for entry in json.loads(stats.read_text()) if entry["global_step"] <= step]
-        replace(stats, json.dumps(entries))
+    return list(json.loads(stats.read_text())) if stats.exists() else []
 
 
 def load_weights(path: str) -> dict[str, NDArray[Any]]:
@@ -69,12 +93,15 @@ def load_weights(path: str) -> dict[str, NDArray[Any]]:
     try:
         if path.endswith(".npz"):
             with np.load(path) as archive:
-                found = {name.removesuffix(":0"): archive[name] for name in archive.files}
-        else:
-            found = dict(_tensors(path))
+                names = {name: name.removesuffix(":0") for name in archive.files}
+                return {name: archive[key] for key, name in names.items() if _is_weight(name)}
+        return dict(_tensors(path, _is_weight))
     except (*_UNREADABLE, OSError, zipfile.BadZipFile):
         raise RunFolderError(f"{path}: neither an .npz nor the prefix of a whole checkpoint") from None
-    return {name: value for name, value in found.items() if not _OF_TRAINING.search(name)}
+
+
+def _is_weight(name: str) -> bool:
+    return not _OF_TRAINING.search(name)
 
 
 def replace(path: Path, text: str) -> None:

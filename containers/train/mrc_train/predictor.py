@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mrc_train.checkpoints import is_whole, load_weights, newest_whole
+from mrc_train.checkpoints import load_weights, newest_weights
 from mrc_train.config import Config, parse
 from mrc_train.data.coco import Categories, ImageRecord
 from mrc_train.errors import RunFolderError
@@ -25,13 +25,18 @@ from tensorpack.tfutils import SmartInit  # isort: skip
 class Predictor:
     """``Predictor.load("runs/first")`` then ``predictor(picture)``.
 
+    Args:
+        weights: values by variable name.
+
     Attributes:
         cfg: the settings of the run.
         categories: names and COCO ids of the classes.
         checkpoint: prefix of the weights' files.
     """
 
-    def __init__(self, cfg: Config, categories: Categories, checkpoint: Path) -> None:
+    def __init__(
+        self, cfg: Config, categories: Categories, checkpoint: Path, weights: dict[str, npt.NDArray[Any]]
+    ) -> None:
         self.cfg = cfg
         self.categories = categories
         self.checkpoint = checkpoint
@@ -42,7 +47,7 @@ class Predictor:
             self._run = OfflinePredictor(
                 PredictConfig(
                     model=model,
-                    session_init=SmartInit(load_weights(str(checkpoint))),
+                    session_init=SmartInit(weights),
                     input_names=INFERENCE_INPUTS,
                     output_names=self._output_names,
                 )
@@ -59,7 +64,7 @@ class Predictor:
             RunFolderError: in one line, when there is nothing there that can be loaded.
             ConfigError: for settings that the trainer does not have.
         """
-        checkpoint = _checkpoint(Path(where))
+        checkpoint, weights = _checkpoint(Path(where))
         folder = checkpoint.parent
         try:
             cfg = parse(settings, Config.from_yaml((folder / "config.yaml").read_text()))
@@ -69,7 +74,7 @@ class Predictor:
             raise RunFolderError(
                 f"{error.filename}: {error.strerror}; is {folder} the folder of a run?"
             ) from None
-        return Predictor(cfg, categories, checkpoint)
+        return Predictor(cfg, categories, checkpoint, weights)
 
     def __call__(self, picture: npt.NDArray[np.uint8]) -> Detections:
         """Detections in pixels of ``picture``, uint8 (H, W, 3) in BGR order, best first."""
@@ -99,15 +104,13 @@ class Predictor:
             )
 
 
-def _checkpoint(where: Path) -> Path:
+def _checkpoint(where: Path) -> tuple[Path, dict[str, npt.NDArray[Any]]]:
     if where.is_dir():
-        newest = newest_whole(where)
+        newest = newest_weights(where)
         if newest is None:
             raise RunFolderError(f"{where}: no whole checkpoint here; has the run saved one yet?")
         return newest
     prefix = where.with_suffix("") if where.suffix in (".index", ".data-00000-of-00001") else where
     if not prefix.with_name(prefix.name + ".index").exists():
         raise RunFolderError(f"{where}: no such checkpoint; give the run's folder or model-<step> in it")
-    if not is_whole(prefix):
-        raise RunFolderError(f"{prefix}: the checkpoint is damaged; give another one or the run's folder")
-    return prefix
+    return prefix, load_weights(str(prefix))

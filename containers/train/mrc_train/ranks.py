@@ -22,6 +22,9 @@ class Ranks(Protocol):
     def broadcast(self, value: Any) -> Any:
         """Rank 0's value, on every rank."""
 
+    def max(self, value: int) -> int:
+        """The largest value of all ranks, on every rank."""
+
 
 class SingleProcess:
     """One process alone."""
@@ -35,6 +38,9 @@ class SingleProcess:
     def broadcast(self, value: Any) -> Any:
         return value
 
+    def max(self, value: int) -> int:
+        return value
+
 
 class MpiRanks:
     """The ranks of ``mpirun``: Horovod reduces tensors, mpi4py moves Python objects."""
@@ -44,6 +50,7 @@ class MpiRanks:
         from mpi4py import MPI  # before Horovod, so that both use the same initialised MPI
 
         self._comm = MPI.COMM_WORLD
+        self._largest = MPI.MAX
         self.rank = self._comm.Get_rank()
         self.size = self._comm.Get_size()
 
@@ -52,6 +59,9 @@ class MpiRanks:
 
     def broadcast(self, value: Any) -> Any:
         return self._comm.bcast(value, root=0)
+
+    def max(self, value: int) -> int:
+        return int(self._comm.allreduce(value, op=self._largest))
 
 
 def _prepare_open_mpi() -> None:

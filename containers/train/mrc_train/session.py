@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mrc_train.accumulation import AccumulatingHorovodTrainer, AccumulatingTrainer
+from mrc_train.callbacks import WATCHED
 from mrc_train.config import Config, ConfigError
 from mrc_train.log import log
 from mrc_train.tfgraph import tf, v1
@@ -21,7 +23,16 @@ PREFETCHED_BATCHES = 4
 
 def trainer_for(cfg: Config) -> Any:
     """tensorpack's trainer; Horovod's averages gradients, so the learning rate is the total batch's."""
-    trainer = HorovodTrainer(average=True) if cfg.TRAINER == "horovod" else SimpleTrainer()
+    batches = cfg.TRAIN.GRADIENT_ACCUMULATION
+    trainer: Any
+    if cfg.TRAINER == "horovod":
+        trainer = (
+            AccumulatingHorovodTrainer(batches, WATCHED, average=True)
+            if batches > 1
+            else HorovodTrainer(average=True)
+        )
+    else:
+        trainer = AccumulatingTrainer(batches, WATCHED) if batches > 1 else SimpleTrainer()
     # Without it the optimizer may overwrite a weight that a gradient still reads: a run is not reproducible.
     trainer.GATE_GRADIENTS = True
     return trainer

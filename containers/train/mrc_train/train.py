@@ -7,17 +7,22 @@ import argparse
 import fcntl
 import glob
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from mrc_train import config
 from mrc_train.config import ConfigError, add_config_argument
 from mrc_train.data.coco import DataError, check_same_categories, load_split, training_records
-from mrc_train.errors import NotFiniteError, RunFolderError
+from mrc_train.errors import NotFiniteError, RunFolderError, Stopped
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
+
+DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
+"""What the system says, wherever in TensorFlow or Python the error comes from."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,11 +47,21 @@ def parser() -> argparse.ArgumentParser:
         const="TRAIN.MIXED_PRECISION=True",
         help="short for --config TRAIN.MIXED_PRECISION=True",
     )
+    out.add_argument(
+        "--async_eval",
+        dest="config",
+        action="append_const",
+        const="TRAIN.EVAL_ASYNC=True",
+        help="short for --config TRAIN.EVAL_ASYNC=True",
+    )
     return out
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Console entry; exits non-zero with one line on stderr when something is wrong."""
+    """Console entry; exits non-zero with one line on stderr when something is wrong.
+
+    Ended by a signal, it exits with 128 and the signal's number: 143 after SIGTERM.
+    """
     arguments = parser().parse_args(argv)
     try:
         cfg = config.parse(arguments.config)
@@ -63,16 +78,22 @@ def main(argv: Sequence[str] | None = None) -> None:
             from mrc_train.training import train
 
             train(cfg, data, validation, weights, arguments.logdir, ranks)
+    except Stopped as stop:
+        _leave(128 + stop.number)
     except (ConfigError, DataError, NotFiniteError, RunFolderError) as error:
-        _leave(f"mrc-train: error: {error}")
-    except Exception:
-        _leave(traceback.format_exc())
+        _leave(1, f"mrc-train: error: {error}")
+    except Exception as error:
+        full = DISK_IS_FULL.search(str(error))
+        if full is None:
+            _leave(1, traceback.format_exc())
+        _leave(1, f"mrc-train: error: {arguments.logdir}: {full[0]}; make room and start again to go on")
 
 
-def _leave(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+def _leave(code: int, message: str = "") -> NoReturn:
+    if message:
+        print(message, file=sys.stderr, flush=True)
     # Not sys.exit: MPI's own clean-up would wait for ranks that wait for this one. mpirun ends them.
-    os._exit(1)
+    os._exit(code)
 
 
 @contextmanager

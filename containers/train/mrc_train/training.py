@@ -1,31 +1,34 @@
 """One training run: what ``mrc-train`` does once settings and data are known to be good."""
 
+import hashlib
 import json
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mrc_train import checkpoints, session
-from mrc_train.callbacks import Checkpoints, Evaluation, StepMonitor
+from mrc_train.callbacks import Checkpoints, Evaluation, StepMonitor, Stopping, reaches_target
 from mrc_train.config import Config
-from mrc_train.data.coco import Dataset, Split
+from mrc_train.data.coco import Categories, Dataset, Split, annotations_of
 from mrc_train.data.loader import training_flow
+from mrc_train.errors import RunFolderError, Stopped
 from mrc_train.log import log, to_console, to_folder
 from mrc_train.model.detector import MaskRCNN
 from mrc_train.progress import ProgressReporter
 from mrc_train.ranks import Ranks
 from mrc_train.schedule import LearningRate
+from mrc_train.statistics import Events, Statistics
+from mrc_train.stopping import StopRequest
 from mrc_train.tfgraph import v1
 
 from tensorpack import TrainConfig, launch_train_with_config  # isort: skip
 from tensorpack.callbacks import (  # isort: skip
-    JSONWriter,
     MergeAllSummaries,
     MovingAverageSummary,
     RunUpdateOps,
-    TFEventWriter,
 )
 from tensorpack.tfutils import SmartInit  # isort: skip
 
@@ -39,11 +42,16 @@ def train(
 
     Raises:
         DataError: when pictures turn out unreadable one after the other.
-        NotFiniteError: at a loss that is NaN or infinite.
+        NotFiniteError: at a loss or a weight that is NaN or infinite.
+        RunFolderError: when a checkpoint cannot be saved, or ``logdir`` is of a run with other classes.
+        Stopped: when a signal ended the run; all is saved.
     """
     to_console()
-    batch = cfg.TRAIN.BATCH_SIZE_PER_GPU
-    total_batch = batch * ranks.size
+    request = StopRequest()
+    request.listen()
+    batch, batches_per_step = cfg.TRAIN.BATCH_SIZE_PER_GPU, cfg.TRAIN.GRADIENT_ACCUMULATION
+    images_at_once = batch * ranks.size
+    total_batch = images_at_once * batches_per_step
     rate = LearningRate.from_config(cfg.TRAIN, total_batch)
     steps = rate.epochs * rate.steps_per_epoch
     chief = ranks.rank == 0
@@ -54,45 +62,64 @@ def train(
         if chief:
             log.info(f"finished: {logdir} has all {start} steps; raise TRAIN.LR_SCHEDULE to train longer")
         return
+    if ranks.broadcast(chief and _has_reached_target(logdir, cfg, start)):
+        if chief:
+            log.info(f"finished: {logdir} reached its target at step {start}; raise it to train longer")
+        return
 
     if chief:
+        _check_classes(logdir, data.categories)
         to_folder(logdir)
         checkpoints.rewind(logdir, start)
         checkpoints.replace(logdir / "config.yaml", cfg.to_yaml())
         checkpoints.replace(logdir / "categories.json", json.dumps(asdict(data.categories)))
+        _note_data(logdir, cfg, start)
         for dataset in (data, *validation):
             log.info(dataset.summary())
         log.info(f"going on from {checkpoint}" if checkpoint else f"starting anew in {logdir}")
     log.info(
         f"rank {ranks.rank} of {ranks.size}: process {os.getpid()}, pictures {ranks.rank * batch} to "
-        f"{(ranks.rank + 1) * batch - 1} of every {total_batch} in the order of seed {cfg.TRAIN.SEED}"
+        f"{(ranks.rank + 1) * batch - 1} of every {images_at_once} in the order of seed {cfg.TRAIN.SEED}"
     )
+    if chief and batches_per_step > 1:
+        log.info(f"a step takes the gradients of {batches_per_step} batches: {total_batch} pictures")
 
     v1.set_random_seed(cfg.TRAIN.SEED)
     trainer = session.trainer_for(cfg)
-    model = MaskRCNN(cfg, data.categories.num_classes, rate, ranks.rank)
-    flow = training_flow(cfg, data.records, ranks.rank, ranks.size, start)
+    # The model counts batches: what it draws differs in each; the learning rate counts steps.
+    model = MaskRCNN(
+        cfg, data.categories.num_classes, lambda number: rate(number // batches_per_step), ranks.rank
+    )
+    first_batch = start * batches_per_step
+    flow = training_flow(cfg, data.records, ranks.rank, ranks.size, first_batch)
     reporter = ProgressReporter(logdir / "progress.json", steps, rate.epochs, total_batch)
-    callbacks: list[Any] = [StepMonitor(reporter if chief else None, logdir)]
+    monitors = [Events(), Statistics()] if chief else []
+    callbacks: list[Any] = [
+        StepMonitor(reporter if chief else None, logdir, rate.steps_per_epoch, data.records)
+    ]
+    evaluation = None
     if validation and cfg.TRAIN.EVAL_PERIOD:
-        callbacks.append(Evaluation(validation, ranks, cfg, model.output_names, logdir))
-    monitors: list[Any] = []
-    if chief:
-        statistics = JSONWriter()
-        monitors = [TFEventWriter(), statistics]
-        callbacks.append(Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD, statistics))
+        evaluation = Evaluation(validation, ranks, cfg, model.output_names, logdir, monitors, request)
+        callbacks.append(evaluation)
+    saver = Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD, monitors[1]) if chief else None
+    if saver:
+        callbacks.append(saver)
+    has_target = cfg.TEST.BOX_TARGET is not None or cfg.TEST.MASK_TARGET is not None
+    reached = (lambda: evaluation.target_reached) if evaluation and has_target else None
+    stopping = Stopping(ranks, request, reached, saver)
     initial = SmartInit(str(checkpoint)) if checkpoint else None
     if weights and not checkpoint:
         initial = SmartInit(checkpoints.load_weights(weights), ignore_mismatch=True)
     launch_train_with_config(
         TrainConfig(
             model=model,
-            data=session.input_queue(flow, start, model.inputs()),
+            data=session.input_queue(flow, first_batch, model.inputs()),
             callbacks=callbacks,
             # tensorpack's defaults without its progress bar, which does not suit a log.
             extra_callbacks=[
                 RunUpdateOps(),
                 *([MovingAverageSummary(), MergeAllSummaries()] if chief else []),
+                stopping,
             ],
             monitors=monitors,
             session_config=session.session_config(cfg.TRAIN.MIXED_PRECISION),
@@ -105,5 +132,50 @@ def train(
     )
     if flow.error:
         raise flow.error
-    if chief:
-        log.info(f"finished: {steps} steps, model-{steps} in {logdir}")
+    if not chief:
+        if stopping.number:
+            raise Stopped(stopping.number)
+        return
+    step = trainer.loop.global_step
+    if stopping.number:
+        name = signal.Signals(stopping.number).name
+        log.info(f"{name}: stopped after step {step}, model-{step} in {logdir}; start again to go on")
+        raise Stopped(stopping.number)
+    why = ", the target is reached" if stopping.at_target else ""
+    log.info(f"finished: {step} steps{why}, model-{step} in {logdir}")
+
+
+def _has_reached_target(logdir: Path, cfg: Config, start: int) -> bool:
+    """Whether the run ended at its target, and not because a signal stopped it there."""
+    names = [name.removeprefix("coco_") for name in cfg.DATA.VAL]
+    prefix = f"{names[0]}/" if len(names) > 1 else ""
+    entries = [entry for entry in checkpoints.statistics(logdir) if entry["global_step"] <= start]
+    return any(
+        reaches_target(cfg.TEST, {name.removeprefix(prefix): value for name, value in entry.items()})
+        for entry in entries
+    )
+
+
+def _check_classes(logdir: Path, categories: Categories) -> None:
+    """Raises RunFolderError when the run began with other classes: its weights do not fit these."""
+    file = logdir / "categories.json"
+    if file.exists() and json.loads(file.read_text()) != json.loads(json.dumps(asdict(categories))):
+        raise RunFolderError(
+            f"{logdir}: this run has other classes than the data now; take a new folder, and --load for its "
+            "weights"
+        )
+
+
+def _note_data(logdir: Path, cfg: Config, start: int) -> None:
+    """Keep the annotation files' checksums; says when a run goes on with others than it had."""
+    file = logdir / "data.json"
+    names = [*cfg.DATA.TRAIN, *cfg.DATA.VAL]
+    paths = [annotations_of(cfg.DATA.BASEDIR, name) for name in names]
+    now = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    before = json.loads(file.read_text()) if file.exists() and start else now
+    changed = sorted(path for path in now if path in before and before[path] != now[path])
+    if changed:
+        log.warning(
+            f"{', '.join(changed)}: changed since step {start}; the figures from here on are of other data"
+        )
+    checkpoints.replace(file, json.dumps(now))

@@ -133,6 +133,11 @@ class Split(Dataset):
     annotation_file: Path = field(kw_only=True)
 
 
+def annotations_of(basedir: Path, split: str) -> Path:
+    """The annotation file of ``train2017`` or ``coco_train2017``."""
+    return basedir / "annotations" / f"instances_{split.removeprefix('coco_')}.json"
+
+
 def load_split(basedir: Path, split: str, masks: bool = True) -> Split:
     """Read ``train2017`` (or tensorpack's name for it, ``coco_train2017``) under ``basedir``.
 
@@ -141,7 +146,7 @@ def load_split(basedir: Path, split: str, masks: bool = True) -> Split:
     ids given twice, and objects of an unknown picture or category.
     """
     name = split.removeprefix("coco_")
-    annotation_file = basedir / "annotations" / f"instances_{name}.json"
+    annotation_file = annotations_of(basedir, split)
     content = read_annotation_file(annotation_file)
     categories = _categories(content["categories"], annotation_file)
     folder = basedir / name

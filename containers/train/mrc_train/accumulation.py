@@ -1,0 +1,72 @@
+"""Gradients of several batches for one step, so that fewer GPUs train as more would."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mrc_train.tfgraph import tf, v1
+
+from tensorpack import HorovodTrainer, SimpleTrainer  # isort: skip
+
+
+class _Accumulating:
+    """A tensorpack trainer whose step takes the mean gradient of ``batches`` batches.
+
+    The sums are local variables: zero between steps, they belong into no checkpoint, and their number may
+    change from one start to the next. Hooks run with the last batch of a step; ``earlier`` holds what
+    ``watched`` tensors were for the batches before it.
+    """
+
+    def __init__(self, batches: int, watched: list[str], **options: Any) -> None:
+        super().__init__(**options)
+        self._batches = batches
+        self._watched = watched
+        self.earlier: list[list[Any]] = []
+
+    def _make_get_grad_fn(self, *functions: Any) -> Callable[[], Any]:
+        gradients_of_a_batch = super()._make_get_grad_fn(*functions)  # type: ignore[misc]
+
+        def mean_gradients() -> list[tuple[Any, Any]]:
+            pairs = gradients_of_a_batch()
+            sums = [_zeros_like(variable) for _, variable in pairs]
+            self._accumulate = tf.group(
+                *[total.assign_add(gradient) for total, (gradient, _) in zip(sums, pairs, strict=True)]
+            )
+            return [
+                (self._taken(total, gradient), variable)
+                for total, (gradient, variable) in zip(sums, pairs, strict=True)
+            ]
+
+        return mean_gradients
+
+    def _taken(self, total: Any, gradient: Any) -> Any:
+        """The mean over a sum and the last gradient; the sum starts anew."""
+        mean = (total.read_value() + gradient) / self._batches
+        with tf.control_dependencies([mean]):
+            cleared = total.assign(tf.zeros_like(mean))
+        with tf.control_dependencies([cleared]):
+            return tf.identity(mean)
+
+    def run_step(self) -> None:
+        """One optimizer step."""
+        fetches = [self._accumulate, self._watched]
+        self.earlier = [self.sess.run(fetches)[1] for _ in range(self._batches - 1)]  # type: ignore[attr-defined]
+        super().run_step()  # type: ignore[misc]
+
+
+def _zeros_like(variable: Any) -> Any:
+    return v1.get_variable(
+        f"accumulated/{variable.op.name}",
+        shape=variable.shape,
+        initializer=v1.zeros_initializer(),
+        trainable=False,
+        collections=[v1.GraphKeys.LOCAL_VARIABLES],
+        use_resource=True,
+    )
+
+
+class AccumulatingTrainer(_Accumulating, SimpleTrainer):
+    """One process."""
+
+
+class AccumulatingHorovodTrainer(_Accumulating, HorovodTrainer):
+    """One rank of several: the ranks exchange their gradients once a step."""

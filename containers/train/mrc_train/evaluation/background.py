@@ -1,0 +1,88 @@
+"""Scoring in a process of its own while training goes on: COCO's metrics keep a core busy for minutes."""
+
+import json
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrc_train.evaluation.coco_metrics import evaluate
+
+
+@dataclass(frozen=True)
+class Job:
+    """Detections to score: those of ``split`` after ``step`` training steps, in the file ``results``."""
+
+    step: int
+    split: str
+    annotation_file: Path
+    results: Path
+    masks: bool
+
+    def command(self) -> list[str]:
+        """What the process runs; it prints the metrics as JSON."""
+        arguments = [str(self.annotation_file), str(self.results), *(["masks"] if self.masks else [])]
+        return [sys.executable, "-m", "mrc_train.evaluation.background", *arguments]
+
+
+class ScoringError(RuntimeError):
+    """The process that scored ended without metrics; the message is its last line."""
+
+
+class BackgroundScorer:
+    """Scores one job after the other."""
+
+    def __init__(self) -> None:
+        self._jobs: deque[Job] = deque()
+        self._process: subprocess.Popen[str] | None = None
+
+    def submit(self, job: Job) -> None:
+        """Start a job, or keep it until those before it are done."""
+        self._jobs.append(job)
+        self._start()
+
+    def finished(self, wait: bool = False) -> Iterator[tuple[Job, dict[str, float]]]:
+        """Jobs done since the last call, with their metrics; with ``wait`` all of them.
+
+        Raises ScoringError for a process that failed.
+        """
+        while self._process is not None and (wait or self._process.poll() is not None):
+            out, err = self._process.communicate()
+            job, code = self._jobs.popleft(), self._process.returncode
+            self._process = None
+            self._start()
+            if code:
+                reason = err.strip().splitlines()[-1] if err.strip() else f"exit code {code}"
+                raise ScoringError(f"{job.results}: could not be scored: {reason}")
+            yield job, json.loads(out)
+
+    def close(self) -> None:
+        """End the process; jobs that are not done are dropped."""
+        self._jobs.clear()
+        if self._process is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._process = None
+
+    def _start(self) -> None:
+        if self._jobs and self._process is None:
+            self._process = subprocess.Popen(  # noqa: S603 (this module)
+                self._jobs[0].command(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+
+
+def main() -> None:
+    """Print the metrics of a results file."""
+    annotation_file, results, *masks = sys.argv[1:]
+    found = json.loads(Path(results).read_text())
+    print(json.dumps(evaluate(Path(annotation_file), found, masks=bool(masks))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""What ends a run before its time, and how it goes on: signals, dead ranks, full disks, cut off files, NaN."""
+
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tiny
+
+LAUNCH = Path(__file__).parents[2] / "charts" / "maskrcnn" / "files" / "launch.sh"
+
+
+def variables(checkpoint: Path) -> dict[str, np.ndarray]:
+    from mrc_train.tfgraph import v1
+
+    reader = v1.train.NewCheckpointReader(str(checkpoint))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def lines_until(process: "subprocess.Popen[str]", *texts: str) -> list[str]:
+    """Output up to the line in which the last of the texts was found."""
+    assert process.stdout is not None
+    seen: list[str] = []
+    wanted = list(texts)
+    for line in process.stdout:
+        seen.append(line)
+        wanted = [text for text in wanted if text not in line]
+        if not wanted:
+            return seen
+    pytest.fail(f"ended without {wanted}:\n{''.join(seen)}")
+
+
+def ranks_alive(logdir: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(logdir) in process.cmdline() and "OMPI_COMM_WORLD_RANK" in process.environ():
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.fixture
+def started() -> Iterator[list["subprocess.Popen[str]"]]:
+    """Processes to end when the test has failed."""
+    processes: list[subprocess.Popen[str]] = []
+    yield processes
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+THREE_EPOCHS = ("TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(3, None)]", "TRAIN.EVAL_PERIOD=0")
+
+
+@pytest.mark.usefixtures("one_core")
+def test_a_run_that_sigterm_ended_within_an_epoch_goes_on_as_if_it_had_not(
+    tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
+) -> None:
+    settings = (
+        *(*THREE_EPOCHS, "TRAIN.BASE_LR=0.05", "TRAIN.BATCH_SIZE_PER_GPU=2"),
+        *("TRAIN.GRADIENT_ACCUMULATION=2", "PREPROC.AUGMENT=dihedral", "DATA.NUM_WORKERS=2"),
+    )
+    assert tiny.train(tmp_path / "whole", tiny_scenes, *settings).returncode == 0
+    halves = tmp_path / "halves"
+    command = ("mrc-train", "--logdir", halves, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS)
+    process = tiny.start(*command, *settings)
+    started.append(process)
+    lines_until(process, "rank 0 of 1")  # the first step comes seconds later, and is finished
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert f"SIGTERM: stopped after step 1, model-1 in {halves}; start again to go on" in output
+
+    done = tiny.train(halves, tiny_scenes, *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"going on from {halves / 'model-1'}" in done.stdout
+    steps = [
+        [(entry["epoch_num"], entry["global_step"]) for entry in json.loads((run / "stats.json").read_text())]
+        for run in (tmp_path / "whole", halves)
+    ]
+    assert steps[0] == steps[1] == [(1, 3), (2, 6), (3, 9)]
+    one, other = variables(tmp_path / "whole" / "model-9"), variables(halves / "model-9")
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        if not name.startswith("EMA/"):  # averages for the log, of the last start
+            assert value.tobytes() == other[name].tobytes(), name
+
+
+def test_sigterm_to_the_launcher_ends_all_ranks_with_143_after_one_step(
+    tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
+) -> None:
+    (tmp_path / "hostfile").write_text("localhost slots=2\n")
+    environment = {
+        "SHARED_FS": str(tmp_path),
+        "OMPI_MCA_orte_default_hostfile": str(tmp_path / "hostfile"),
+        "OMPI_MCA_plm": "isolated",
+    }
+    command = tiny.two_ranks(["mrc-train"], tmp_path / "run", tiny_scenes, *THREE_EPOCHS)
+    process = tiny.start("bash", "-c", LAUNCH.read_text(), "launch", *command, **environment, **tiny.MPI)
+    started.append(process)
+    lines_until(process, "rank 0 of 2", "rank 1 of 2")
+    process.terminate()
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "SIGTERM: stopped after step 1" in output
+    assert not ranks_alive(tmp_path / "run")
+    assert int(variables(tmp_path / "run" / "model-1")["global_step"]) == 1
+
+
+def test_a_second_signal_ends_a_run_at_once(
+    tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
+) -> None:
+    command = ("mrc-train", "--logdir", tmp_path, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS)
+    process = tiny.start(*command, *THREE_EPOCHS)
+    started.append(process)
+    lines_until(process, "rank 0 of 1")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)  # two of the same kind at the same time are one
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGINT
+    assert not list(tmp_path.glob("model-*"))
+
+
+def test_when_a_rank_dies_all_ranks_end_within_a_minute_and_mpirun_fails(
+    tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
+) -> None:
+    endless = ("TRAIN.STEPS_PER_EPOCH=1", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=0")
+    process = tiny.start(*tiny.two_ranks(["mrc-train"], tmp_path, tiny_scenes, *endless), **tiny.MPI)
+    started.append(process)
+    lines_until(process, "rank 0 of 2", "rank 1 of 2")
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "model-2.index").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (dying,) = [p for p in ranks_alive(tmp_path) if p.environ()["OMPI_COMM_WORLD_RANK"] == "1"]
+    dying.kill()
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not ranks_alive(tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_leaves_the_one_before_it(
+    finished: Path, tiny_scenes: Path, tmp_path: Path
+) -> None:
+    logdir = tmp_path / "run"
+    shutil.copytree(finished, logdir)
+    largest = (logdir / "model-6.data-00000-of-00001").stat().st_size - 1
+    limited = subprocess.run(
+        [
+            *(tiny.BIN / "mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={tiny_scenes}"),
+            *(*tiny.SETTINGS, *THREE_EPOCHS),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        # No file of this process grows beyond the limit: to it, the disk is full.
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest)),
+    )
+    assert limited.returncode == 1
+    last = limited.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"mrc-train: error: {logdir / 'model-9'} cannot be saved: File too large;"), (
+        limited.stderr
+    )
+    assert f"the last good checkpoint is {logdir / 'model-6'}. Make room" in last
+    assert not list(logdir.glob("model-9*"))
+
+    done = tiny.train(logdir, tiny_scenes, *THREE_EPOCHS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"going on from {logdir / 'model-6'}" in done.stdout
+
+
+def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint_and_says_what_it_passes_over(
+    tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
+) -> None:
+    data, logdir = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(tiny_scenes, data)
+    settings = ("TRAIN.STEPS_PER_EPOCH=4", "TRAIN.LR_EPOCH_SCHEDULE=[(5, None)]")
+    command = ("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *tiny.SETTINGS, *settings)
+    process = tiny.start(*command)
+    started.append(process)
+    deadline = time.monotonic() + 120
+    while not (logdir / "model-8.index").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    # A checkpoint that the kill cut off: its data end too early.
+    newest = max(logdir.glob("model-*.index"), key=lambda path: int(path.stem.split("-")[1]))
+    for suffix in (".index", ".data-00000-of-00001"):
+        content = newest.with_suffix(suffix).read_bytes()
+        (logdir / f"model-99{suffix}").write_bytes(content[: len(content) - (100 if "data" in suffix else 0)])
+    annotations = data / "annotations" / "instances_val2017.json"
+    annotations.write_text(annotations.read_text() + "\n")
+
+    done = tiny.train(logdir, data, *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{logdir}/model-99: cut off or damaged; the checkpoint before it is taken" in done.stdout
+    assert f"going on from {newest.with_suffix('')}" in done.stdout
+    step = newest.stem.split("-")[1]
+    assert f"{annotations}: changed since step {step}; the figures from here on" in done.stdout
+    steps = [entry["global_step"] for entry in json.loads((logdir / "stats.json").read_text())]
+    assert steps == [4, 8, 12, 16, 20]
+    assert (logdir / "model-20.index").exists()
+
+
+@pytest.mark.parametrize(
+    ("rate", "what"), [("1e30", "the loss is "), ("1e60", "weights are NaN or infinite after step 1;")]
+)
+def test_numbers_that_are_none_end_all_ranks_and_are_never_saved(
+    rate: str, what: str, tiny_scenes: Path, tmp_path: Path
+) -> None:
+    settings = (
+        "TRAIN.STEPS_PER_EPOCH=1",
+        "TRAIN.LR_EPOCH_SCHEDULE=[(30, None)]",
+        f"TRAIN.BASE_LR={rate}",
+        "TRAIN.EVAL_PERIOD=0",
+    )
+    done = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *settings)
+    assert done.returncode == 1
+    error = next(line for line in done.stderr.splitlines() if "mrc-train: error: " in line)
+    assert what in error
+    saved = list(tmp_path.glob("model-*.index"))
+    assert f"the last good checkpoint is {saved[-1].with_suffix('') if saved else 'none'}. Lower" in error
+    for checkpoint in saved:
+        assert all(np.isfinite(value).all() for value in variables(checkpoint.with_suffix("")).values())
+    if "loss" in what:
+        assert "at step 2, images " in error and f"({tiny_scenes}/train2017/" in error
+    assert "Traceback" not in done.stderr
+
+
+def test_a_run_goes_on_only_with_the_classes_that_it_began_with(
+    finished: Path, tiny_scenes: Path, tmp_path: Path
+) -> None:
+    logdir, data = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(finished, logdir)
+    shutil.copytree(tiny_scenes, data)
+    for file in (data / "annotations").iterdir():
+        content = json.loads(file.read_text())
+        content["categories"].append({"id": 77, "name": "another"})
+        file.write_text(json.dumps(content))
+    done = tiny.train(logdir, data, *THREE_EPOCHS)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"mrc-train: error: {logdir}: this run has other classes than the data now;")
