@@ -67,4 +67,15 @@ program=$(command -v "$1") || {
   exit 127
 }
 say "running: $(printf '%q ' "$program" "${@:2}")"
-exec "$program" "${@:2}"
+"$program" "${@:2}" &
+child=$!
+# mpirun answers SIGTERM by killing the ranks two seconds later. SIGUSR1 it hands on to them: mrc-train saves a
+# checkpoint and leaves, other trainers end. A second SIGTERM is mpirun's.
+trap 'kill -USR1 "$child" || true; trap "kill -TERM $child || true" TERM INT' TERM INT
+code=0
+wait "$child" || code=$?
+while kill -0 "$child" 2>/dev/null; do # a signal ended the wait, not the command
+  code=0
+  wait "$child" || code=$?
+done
+exit "$code"

@@ -54,10 +54,12 @@ def ranks(mark: str) -> set[int]:
 def end(mark: str, grace: float = 0) -> None:
     """Ends every process of the run: SIGTERM, at most ``grace`` seconds, SIGKILL.
 
-    Ranks get their SIGTERM from here: mpirun hands on its own a second late, and kills a second later.
+    Where there are ranks, they alone get the SIGTERM: they save and leave, and mpirun follows. After a SIGTERM
+    of its own it would kill them within two seconds.
     """
     if grace:
-        for process in marked(mark):
+        found = marked(mark)
+        for process in [process for process, environ in found.items() if _RANK in environ] or found:
             with contextlib.suppress(psutil.Error):
                 process.terminate()
         deadline = time.monotonic() + grace
