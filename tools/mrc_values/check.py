@@ -8,7 +8,7 @@ from pathlib import Path
 from mrc_values import catalogue, findings, helm, kubeschema, schema, values
 from mrc_values.findings import Finding, Position, Severity, ValuePath, parse_dotted
 from mrc_values.rules import RULES, Context
-from mrc_values.rules.images import STAND_INS
+from mrc_values.rules.images import STAND_IN, missing_images
 from mrc_values.values import Values
 
 
@@ -103,10 +103,11 @@ def _complete(loaded: Values) -> dict[str, object]:
     So that Helm shows what else is wrong.
     """
     complete = loaded.user
-    for name, stand_in in STAND_INS.items():
-        section, key = name.split(".")
-        if section in loaded.merged and loaded.get(name) in (None, ""):
-            complete = values.merge(complete, {section: {key: stand_in}})
+    for name in missing_images(loaded):
+        given: object = STAND_IN
+        for part in reversed(parse_dotted(name)):
+            given = {part: given}
+        complete = values.merge(complete, given)
     return complete
 
 

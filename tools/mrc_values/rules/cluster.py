@@ -8,7 +8,14 @@ from mrc_values.findings import Severity
 from mrc_values.quantities import quantity
 from mrc_values.rules.registry import Context, Problem, rule
 
-_RESOURCES = "maskrcnn.launcher.resources"
+_RESOURCES = (
+    "maskrcnn.launcher.resources",
+    "jupyter.resources",
+    "tensorboard.resources",
+    "operator.resources",
+    "resources",
+)
+"""Values that are a container's resources, of any chart."""
 
 MAX_JOB_NAME = 48
 """So that <job>-worker-<n> and <job>-launcher-xxxxx keep within the 63 characters of a host name."""
@@ -58,12 +65,12 @@ def job_keeps_its_name(context: Context) -> Iterator[Problem]:
 def resources_are_quantities(context: Context) -> Iterator[Problem]:
     """Kubernetes counts memory in bytes with k, M, G or Ki, Mi, Gi behind the number, and CPU in cores or
     thousandths (250m). It refuses everything else, and a request above the limit."""
-    for kind in ("requests", "limits"):
-        amounts = context.values.get(f"{_RESOURCES}.{kind}")
+    for place in (f"{resources}.{kind}" for resources in _RESOURCES for kind in ("requests", "limits")):
+        amounts = context.values.get(place)
         for name, amount in amounts.items() if isinstance(amounts, dict) else ():
             if quantity(amount) is None and not isinstance(amount, dict | list):
                 fix = f"Write it like {'2Gi' if name != 'cpu' else '250m'}."
-                yield Problem(f"{_RESOURCES}.{kind}.{name}", f"{amount} is not a quantity.", fix)
+                yield Problem(f"{place}.{name}", f"{amount} is not a quantity.", fix)
 
 
 @rule(
@@ -76,17 +83,18 @@ def resources_are_quantities(context: Context) -> Iterator[Problem]:
 def requests_stay_within_limits(context: Context) -> Iterator[Problem]:
     """A request is what the scheduler sets aside and a limit what the pod may use; Kubernetes refuses a pod
     that asks for more than it may use. The chart's default limit counts when you set a request only."""
-    requests, limits = (context.values.get(f"{_RESOURCES}.{kind}") for kind in ("requests", "limits"))
-    if not isinstance(requests, dict) or not isinstance(limits, dict):
-        return
-    for name, request in requests.items():
-        asked, allowed = quantity(request), quantity(limits.get(name))
-        if asked is not None and allowed is not None and asked > allowed:
-            yield Problem(
-                f"{_RESOURCES}.requests.{name}",
-                f"{request} is more than the limit of {limits[name]}.",
-                f"Lower it, or raise {_RESOURCES}.limits.{name}.",
-            )
+    for place in _RESOURCES:
+        requests, limits = (context.values.get(f"{place}.{kind}") for kind in ("requests", "limits"))
+        if not isinstance(requests, dict) or not isinstance(limits, dict):
+            continue
+        for name, request in requests.items():
+            asked, allowed = quantity(request), quantity(limits.get(name))
+            if asked is not None and allowed is not None and asked > allowed:
+                yield Problem(
+                    f"{place}.requests.{name}",
+                    f"{request} is more than the limit of {limits[name]}.",
+                    f"Lower it, or raise {place}.limits.{name}.",
+                )
 
 
 @rule(
@@ -116,8 +124,8 @@ def services_are_not_open(context: Context) -> Iterator[Problem]:
     passing="global: {source_cidr: 203.0.113.0/24}",
 )
 def cidr_is_a_network(context: Context) -> Iterator[Problem]:
-    """The load balancer takes networks, with commas between several: an address, a slash and the length of its
-    fixed part, all bits after that zero."""
+    """The load balancer takes networks, with commas between several: an address, a slash and the length of
+    its fixed part, all bits after that zero."""
     for text in _networks(context):
         try:
             ipaddress.ip_network(text, strict=True)

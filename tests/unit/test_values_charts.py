@@ -1,0 +1,101 @@
+"""Validation of every chart: rules about values that a chart does not have say nothing."""
+
+from pathlib import Path
+
+import pytest
+from mrc_values.check import check
+from mrc_values.findings import Severity
+from mrc_values.rules import RULES, Rule
+from values_files import CHART, lines
+
+CHARTS = CHART.parent
+NAMES = sorted(file.parent.name for file in CHARTS.glob("*/Chart.yaml"))
+WITHOUT_A_JOB = [name for name in NAMES if not name.startswith("maskrcnn")]
+MINE = "registry.example.com"
+
+
+def found(chart: str, folder: Path, text: str) -> list[str]:
+    """Rules and values of the findings, without the infos, for these values."""
+    file = folder / "values.yaml"
+    file.write_text(text)
+    findings = check(CHARTS / chart, [file]).findings
+    return [str(f).split(": ")[1] for f in findings if f.severity is not Severity.INFO]
+
+
+@pytest.mark.parametrize("chart", NAMES)
+def test_of_its_defaults_only_an_image_is_missing(chart: str) -> None:
+    errors = [f for f in check(CHARTS / chart).findings if f.severity is Severity.ERROR]
+    assert [f.rule for f in errors] in ([], ["MRC020"])
+    assert all(Path(f.position.file).parent == CHARTS / chart for f in errors)
+
+
+@pytest.mark.parametrize("chart", WITHOUT_A_JOB)
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.id)
+def test_values_of_a_job_are_no_crash_elsewhere(chart: str, rule: Rule, tmp_path: Path) -> None:
+    (tmp_path / "values.yaml").write_text(rule.failing)
+    check(CHARTS / chart, [tmp_path / "values.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("chart", "text", "expected"),
+    [
+        ("jupyter", "{}", ["error MRC020 image"]),
+        ("jupyter", f"image: {MINE}/Viz:1", ["error MRC022 image"]),
+        ("jupyter", f"image: {MINE}/viz", ["warning MRC021 image"]),
+        ("jupyter", f"image: {MINE}/viz:1\ngpu: 1", ["error MRC003 gpu"]),
+        ("jupyter", f"image: {MINE}/viz:1\nresources: {{limits: {{memory: 8GB}}}}",
+         ["error MRC041 resources.limits.memory"]),
+        ("tensorboard", "image: https://example.com/a:1", ["error MRC022 image"]),
+        ("tensorboard", "resources: {requests: {memory: 16Gi}}", ["error MRC042 resources.requests.memory"]),
+        ("tensorboard", "global: {source_cidr: 0.0.0.0/0}", ["warning MRC050 global.source_cidr"]),
+        ("mpijob", "operator: {image: 'mpioperator/mpi-operator:latest'}", ["warning MRC021 operator.image"]),
+        ("mpijob", "operator: {enabled: false, image: 'Mpi Operator'}", ["error MRC009 operator.image"]),
+        ("mpijob", "operator: {resources: {requests: {cpu: 1 core}}}",
+         ["error MRC041 operator.resources.requests.cpu"]),
+        ("maskrcnn-optimized", "{}", ["error MRC020 maskrcnn.image"]),
+        ("maskrcnn-optimized", "maskrcnn: {image: 'a/b:1', gpus: 20}", ["error MRC014 maskrcnn.gpus"]),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_chart_of_its_own(
+    chart: str, text: str, expected: list[str], tmp_path: Path
+) -> None:
+    assert found(chart, tmp_path, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("jupyter: {enabled: true}", ["error MRC020 jupyter.image"]),
+        ("jupyter: {enabled: false}", []),
+        ("jupyter: {enabled: true, image: 'a/B:1'}", ["error MRC022 jupyter.image"]),
+        ("jupyter: {enabled: false, image: 'a/B:1'}", []),
+        ("tensorboard: {image: 'a/b'}", ["warning MRC021 tensorboard.image"]),
+        ("jupyter: {enabled: false, service: {type: NodePort}}", ["error MRC004 jupyter.service.type"]),
+        (
+            "tensorboard: {resources: {limits: {cpu: many}}}",
+            ["error MRC041 tensorboard.resources.limits.cpu"],
+        ),
+        ("tensorboard: {service: {type: LoadBalancer}}", ["error MRC006 tensorboard.service.type"]),
+    ],
+)
+@pytest.mark.parametrize("chart", ["maskrcnn", "maskrcnn-optimized"])
+def test_what_is_wrong_with_a_sub_chart(chart: str, text: str, expected: list[str], tmp_path: Path) -> None:
+    job = "maskrcnn: {image: 'a/b:1', node_group: p4d}\n"
+    assert found(chart, tmp_path, job + text) == expected
+
+
+def test_a_missing_image_of_a_sub_chart_hides_nothing_else(tmp_path: Path) -> None:
+    text = "maskrcnn: {image: 'a/b:1', node_group: p4d}\njupyter: {enabled: true, node_group: p9}"
+    assert found("maskrcnn", tmp_path, text) == [
+        "error MRC020 jupyter.image",
+        "error MRC006 jupyter.node_group",
+    ]
+
+
+def test_a_missing_image_is_placed_in_the_section_of_its_chart(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("maskrcnn:\n  image: a/b:1\n  node_group: p4d\njupyter:\n  enabled: true\n")
+    assert lines(check(CHART, [file])) == [
+        "values.yaml:4:1: error MRC020 jupyter.image: is not set. "
+        "Give the image that you built, as <registry>/<name>:<tag>."
+    ]
