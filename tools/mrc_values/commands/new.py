@@ -29,10 +29,11 @@ def new(
     """
     from mrc_values.newchart import create
 
-    chart = Path(os.path.relpath(create(name, find(source), namespace)))
+    old = find(source)
+    chart = Path(os.path.relpath(create(name, old, namespace)))
     where = f" --namespace {namespace} --create-namespace" if namespace else ""
     folder = shlex.quote(f"./{chart}" if not str(chart).startswith((".", "/")) else str(chart))
-    typer.echo(f"{chart}: made from {source}. Edit its values.yaml, then:", err=True)
+    typer.echo(f"{chart}: made from {old.resolve().name}. Edit its values.yaml, then:", err=True)
     typer.echo(f"mrc-values validate {folder}\nhelm install {name} {folder}{where}")
 
 
