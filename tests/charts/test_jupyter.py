@@ -277,7 +277,9 @@ def test_notes_name_the_next_commands_and_print_no_token() -> None:
         "| base64 --decode; echo",
         "",
         "Notebooks lie in /efs/kubeflow/jupyter of the claim tensorpack-efs-gp-bursting, "
-        "and stay when the release is deleted.",
+        "and stay when the release is deleted. If user 1000 may not write there, they end with the pod, "
+        "and its log says how to change that:",
+        "  kubectl logs --namespace kubeflow deployment/jupyter",
     ]
 
 
