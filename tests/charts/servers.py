@@ -2,6 +2,7 @@
 
 import base64
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from maskrcnn_chart import expand
 from mrc_values.helm import render
 from rendering import CHARTS, Object, objects, only
@@ -143,6 +143,13 @@ def running(command: list[str], environment: dict[str, str], log: Path) -> Itera
                 raise
 
 
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 def restricted_violations(pod: dict[str, Any]) -> list[str]:
     """What of a pod spec Pod Security "restricted" refuses.
 
@@ -170,9 +177,3 @@ def restricted_violations(pod: dict[str, Any]) -> list[str]:
         }
         found += [name for name, fine in checks.items() if not fine]
     return found
-
-
-def defaults(chart: str) -> dict[str, Any]:
-    """The chart's own values.yaml."""
-    values: dict[str, Any] = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())
-    return values

@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import helm_python
 import pytest
 from maskrcnn_chart import run
 from mrc_values.check import check
@@ -283,13 +282,6 @@ def test_notes_of_a_training_name_what_is_enabled() -> None:
     assert board in both
     assert lab in both
     assert "TensorBoard, at" not in notes(tensorboard={"enabled": False})
-
-
-@both
-def test_helm_lint_of_a_fresh_checkout_is_clean(chart: str) -> None:
-    report = helm_python.lint(CHARTS / chart, strict=True, quiet=True)
-    assert report["errors"] == []
-    assert [message for message in report["messages"] if message["severity"] > 1] == []
 
 
 def test_helpers_that_charts_share_are_one_file() -> None:

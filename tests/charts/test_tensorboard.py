@@ -9,7 +9,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from servers import WAYS, Server, command_of, restricted_violations, running, server
+from servers import WAYS, Server, command_of, free_port, restricted_violations, running, server
 
 each_way = pytest.mark.parametrize("way", WAYS)
 
@@ -106,11 +106,12 @@ def test_notes_name_the_next_command_and_what_is_shown() -> None:
     ]
 
 
-def test_the_real_program_serves_a_folder_that_is_not_there_yet(tmp_path: Path, free_port: int) -> None:
-    found = server("tensorboard", target_port=free_port)
+def test_the_real_program_serves_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+    port = free_port()
+    found = server("tensorboard", target_port=port)
     command, environment = command_of(found, {"/efs": tmp_path / "efs", "/tmp": tmp_path})
     command = ["--host=127.0.0.1" if argument == "--bind_all" else argument for argument in command]
-    page = f"http://127.0.0.1:{free_port}"
+    page = f"http://127.0.0.1:{port}"
     with running(command, environment, tmp_path / "log") as process:
         path = found.container["readinessProbe"]["httpGet"]["path"]
         until_it_answers(page + path, process, tmp_path / "log")

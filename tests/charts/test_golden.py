@@ -1,0 +1,35 @@
+"""Each chart as a user renders it first, whole, so that a reviewer reads in a diff what a change does.
+
+After a change that is meant: `.venv/bin/python tests/charts/test_golden.py`
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mrc_values.helm import render
+from rendering import CHARTS
+
+FOLDER = Path(__file__).parent / "golden"
+VALUES: dict[str, dict[str, Any]] = {
+    # Secrets that the chart makes differ in each render.
+    "jupyter": {"image": "registry.example.com/lab:1", "token_secret": "token", "tls_secret": "tls"},
+    "tensorboard": {},
+}
+
+
+def rendered(chart: str) -> str:
+    """What `helm template demo` prints, and the NOTES."""
+    texts = render(CHARTS / chart, VALUES[chart], "demo")
+    parts = [f"# Source: {path}\n{text.strip()}\n" for path, text in sorted(texts.items()) if text.strip()]
+    return "---\n".join(parts)
+
+
+@pytest.mark.parametrize("chart", VALUES)
+def test_the_chart_renders_as_reviewed(chart: str) -> None:
+    assert rendered(chart) == (FOLDER / f"{chart}.txt").read_text()
+
+
+if __name__ == "__main__":
+    for chart in VALUES:
+        (FOLDER / f"{chart}.txt").write_text(rendered(chart))
