@@ -78,7 +78,8 @@ def test_polygons_and_run_lengths_move_alike(symmetry: dict[str, bool], size: tu
 def drawn(augment: str, short_edge: str = "(40, 40)") -> list[Transform]:
     settings = [f"PREPROC.AUGMENT={augment}", f"PREPROC.TRAIN_SHORT_EDGE_SIZE={short_edge}"]
     preproc = parse(settings).PREPROC
-    return [draw_transform(np.random.default_rng(seed), 40, 60, preproc) for seed in range(300)]
+    rngs = [np.random.default_rng(seed) for seed in range(300)]
+    return [draw_transform(rng, 40, 60, preproc, bool(rng.integers(2))) for rng in rngs]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What ends a run before its time, and how it goes on: signals, dead ranks, full disks, cut off files, NaN."""
+"""What ends a run before its time, and how it goes on: signals, dead ranks, full disks, torn files, NaN."""
 
 import json
 import resource

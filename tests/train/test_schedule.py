@@ -23,7 +23,18 @@ def test_warm_up_and_drops_equal_detectron2s():
 
 # tensorpack's FasterRCNN, config.py: 1x is [120, 160, 180] thousand, Nx [180N - 120, 180N - 40, 180N].
 @pytest.mark.parametrize(
-    ("name", "thousands"), [("1x", (120, 160, 180)), ("2x", (240, 320, 360)), ("9x", (1500, 1580, 1620))]
+    ("name", "thousands"),
+    [
+        ("1x", (120, 160, 180)),
+        ("2x", (240, 320, 360)),
+        ("3x", (420, 500, 540)),
+        ("4x", (600, 680, 720)),
+        ("5x", (780, 860, 900)),
+        ("6x", (960, 1040, 1080)),
+        ("7x", (1140, 1220, 1260)),
+        ("8x", (1320, 1400, 1440)),
+        ("9x", (1500, 1580, 1620)),
+    ],
 )
 def test_a_named_schedule_is_tensorpacks(name, thousands):
     rate = LearningRate.from_config(Train(LR_SCHEDULE=name), 8)

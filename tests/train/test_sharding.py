@@ -2,14 +2,16 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from mrc_train.data.sharding import batch_positions, pass_order, sample_at, shard
+from mrc_train.data.sharding import DataOrder, batch_positions, shard
 
 IMAGES, SEED = 42, 5
+ALIKE = np.zeros(IMAGES, np.int64)
 
 
 def dealt(rank: int, size: int, batch: int, steps: range) -> list[int]:
     positions = chain.from_iterable(batch_positions(step, rank, size, batch) for step in steps)
-    return [sample_at(position, IMAGES, SEED) for position in positions]
+    order = DataOrder(ALIKE, SEED, batch)
+    return [order[position] for position in positions]
 
 
 @pytest.mark.parametrize(("size", "batch"), [(1, 1), (2, 3), (3, 2), (7, 1)])
@@ -33,17 +35,19 @@ def test_ranks_never_share_a_position() -> None:
     assert len(set.union(*positions)) == sum(len(part) for part in positions) == 10 * 3 * 4
 
 
+def one_pass(groups: np.ndarray, number: int, batch: int = 1, seed: int = SEED) -> list[int]:
+    order, total = DataOrder(groups, seed, batch), len(groups)
+    return [order[position] for position in range(number * total, (number + 1) * total)]
+
+
 def test_every_pass_has_an_order_of_its_own() -> None:
-    orders = [tuple(pass_order(number, IMAGES, SEED)) for number in range(5)]
-    assert len(set(orders)) == 5
+    assert len({tuple(one_pass(ALIKE, number)) for number in range(5)}) == 5
 
 
 def test_the_order_is_the_seeds() -> None:
-    pass_order.cache_clear()
-    first = pass_order(3, IMAGES, SEED).copy()
-    pass_order.cache_clear()
-    np.testing.assert_array_equal(pass_order(3, IMAGES, SEED), first)
-    assert not np.array_equal(pass_order(3, IMAGES, SEED + 1), first)
+    first = one_pass(ALIKE, 3)
+    assert one_pass(ALIKE, 3) == first
+    assert one_pass(ALIKE, 3, seed=SEED + 1) != first
 
 
 def test_resuming_goes_on_where_the_run_stopped() -> None:
@@ -64,3 +68,35 @@ def test_shards_are_disjoint_and_make_up_the_whole(items: int, size: int, expect
     shards = [shard(range(items), rank, size) for rank in range(size)]
     assert [len(part) for part in shards] == expected
     assert sorted(chain.from_iterable(shards)) == list(range(items))
+
+
+THREE_GROUPS = np.random.default_rng(0).choice(3, 103, p=[0.6, 0.3, 0.1])
+
+
+@pytest.mark.parametrize("batch", [2, 4, 8])
+def test_images_of_a_batch_are_alike_but_for_few_batches_of_a_pass(batch: int) -> None:
+    order, passes = DataOrder(THREE_GROUPS, SEED, batch), 8
+    stream = [order[position] for position in range(passes * len(THREE_GROUPS) // batch * batch)]
+    batches = np.array(stream).reshape(-1, batch)
+    mixed = [len(set(THREE_GROUPS[images])) > 1 for images in batches]
+    # Two between the rests of three groups, and one that two passes share.
+    assert sum(mixed) <= 3 * passes
+    unsorted = np.array([np.random.default_rng(p).permutation(103) for p in range(passes)]).ravel()
+    plain = THREE_GROUPS[unsorted[: batches.size].reshape(-1, batch)]
+    assert sum(mixed) < sum(len(set(groups)) > 1 for groups in plain)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 8, 200])
+def test_grouping_leaves_every_image_once_a_pass(batch: int) -> None:
+    for number in range(5):
+        assert sorted(one_pass(THREE_GROUPS, number, batch)) == list(range(103))
+
+
+def test_like_images_meet_others_in_every_pass() -> None:
+    order = DataOrder(THREE_GROUPS[:102], SEED, 2)
+    pairs = [{frozenset(order[p * 102 + i + j] for j in (0, 1)) for i in range(0, 102, 2)} for p in range(4)]
+    assert len(set.union(*pairs)) > 0.9 * sum(map(len, pairs))
+
+
+def test_images_that_are_all_alike_keep_the_order_of_the_permutation() -> None:
+    assert one_pass(ALIKE, 2, batch=4) == one_pass(ALIKE, 2, batch=1)

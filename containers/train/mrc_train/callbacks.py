@@ -148,8 +148,8 @@ class Checkpoints(ModelSaver):
             reason = re.search(rf"{name}\S*; (.+)", str(error))
             # Going on would only lose more: the next one would fail as well.
             raise RunFolderError(
-                f"{folder / name} cannot be saved: {reason[1] if reason else error}; the last good checkpoint is "
-                f"{newest_whole(folder) or 'none'}. Make room and start again to go on from it."
+                f"{folder / name} cannot be saved: {reason[1] if reason else error}; the last good "
+                f"checkpoint is {newest_whole(folder) or 'none'}. Make room and start again to go on from it."
             ) from None
         self._saved_step = self.global_step
 

@@ -90,11 +90,13 @@ def resized_size(height: int, width: int, short_edge: int, max_size: int) -> tup
     return max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1)
 
 
-def draw_transform(rng: np.random.Generator, height: int, width: int, preproc: Preproc) -> Transform:
-    """A random transform of a picture of this size, as PREPROC allows."""
+def draw_transform(
+    rng: np.random.Generator, height: int, width: int, preproc: Preproc, transpose: bool
+) -> Transform:
+    """A random transform of a picture of this size, as PREPROC allows; ``transpose`` was drawn before."""
     low, high = preproc.TRAIN_SHORT_EDGE_SIZE
     short_edge = int(rng.integers(low, high, endpoint=True))
-    flip_x, flip_y, transpose = (bool(bit) for bit in rng.integers(2, size=3))
+    flip_x, flip_y = (bool(bit) for bit in rng.integers(2, size=2))
     return Transform(
         height,
         width,

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from mrc_train.config import Config
 from mrc_train.data.augment import draw_transform
 from mrc_train.data.coco import DataError, ImageRecord
-from mrc_train.data.images import UnreadableImage, padded
-from mrc_train.data.sharding import batch_positions, sample_at
+from mrc_train.data.images import UnreadableImage
+from mrc_train.data.padding import Size, batch_shape, groups_of, padding_shapes
+from mrc_train.data.sharding import DataOrder, batch_positions
 from mrc_train.tfgraph import tf  # noqa: F401  tensorpack imports TensorFlow and needs it prepared
 
 from tensorpack.dataflow import DataFlow  # isort: skip
@@ -25,6 +26,9 @@ log = logging.getLogger("mrc_train")
 
 AUGMENT_STREAM = 2
 """Second word of the seed of the augmentation, so that no other random stream repeats it."""
+
+BATCH_STREAM = 3
+"""The same for what all pictures of a batch share."""
 
 MOST_UNREADABLE_IN_A_ROW = 64
 """From here on the data are taken for lost (a file system that went away), not for a few bad files."""
@@ -56,6 +60,9 @@ class TrainingFlow(DataFlow):
             raise DataError("there are no pictures to train on")
         self._cfg, self._records = cfg, records
         self._rank, self._size, self._start_step = rank, size, start_step
+        batch = cfg.TRAIN.BATCH_SIZE_PER_GPU
+        self._order = DataOrder(groups_of(records, cfg.PREPROC), cfg.TRAIN.SEED, batch)
+        self._shapes = padding_shapes(cfg.PREPROC) if cfg.PREPROC.PREDEFINED_PADDING else []
         self._lock = threading.Lock()
         self.unreadable: dict[str, str] = {}
         self.error: BaseException | None = None
@@ -85,12 +92,15 @@ class TrainingFlow(DataFlow):
 
     def _batch(self, step: int) -> list[NDArray[Any]]:
         positions = batch_positions(step, self._rank, self._size, self._cfg.TRAIN.BATCH_SIZE_PER_GPU)
-        return collate([self._sample(position) for position in positions])
+        # One for all of them: a picture that lies and one that was turned upright would pad each other.
+        rng = np.random.default_rng([self._cfg.TRAIN.SEED, BATCH_STREAM, positions.start])
+        transpose = bool(rng.integers(2))
+        return collate([self._sample(position, transpose) for position in positions], self._shapes)
 
-    def _sample(self, position: int) -> Sample:
+    def _sample(self, position: int, transpose: bool) -> Sample:
         """The sample at a position of the stream; or the next readable one of the data set."""
         seed, total = self._cfg.TRAIN.SEED, len(self._records)
-        first = sample_at(position, total, seed)
+        first = self._order[position]
         tries = min(total, MOST_UNREADABLE_IN_A_ROW)
         for offset in range(tries):
             record = self._records[(first + offset) % total]
@@ -100,7 +110,7 @@ class TrainingFlow(DataFlow):
                 self._note(record, str(error))
                 continue
             rng = np.random.default_rng([seed, AUGMENT_STREAM, position])
-            return augmented(image, record, rng, self._cfg)
+            return augmented(image, record, rng, self._cfg, transpose)
         raise DataError(
             f"{tries} pictures in a row cannot be read; the last: {self.unreadable[str(record.path)]}"
         )
@@ -119,8 +129,8 @@ def training_flow(
 ) -> TrainingFlow:
     """Batches for one rank of ``size``, from the 0-based ``start_step`` on.
 
-    A batch of B pictures, at most G objects in one of them (G >= 1), H and W the largest height and width
-    among them rounded up to a multiple of 32, is the list
+    A batch of B pictures of like shape, at most G objects in one of them (G >= 1), padded to H x W (see
+    data.padding), is the list
 
     - image uint8 (B, H, W, 3), BGR, zero padded at the bottom and the right
     - image_size float32 (B, 2), height and width without padding
@@ -133,9 +143,11 @@ def training_flow(
     return TrainingFlow(cfg, records, rank, size, start_step)
 
 
-def augmented(image: NDArray[np.uint8], record: ImageRecord, rng: np.random.Generator, cfg: Config) -> Sample:
+def augmented(
+    image: NDArray[np.uint8], record: ImageRecord, rng: np.random.Generator, cfg: Config, transpose: bool
+) -> Sample:
     """A picture and its objects under a random transform."""
-    transform = draw_transform(rng, record.height, record.width, cfg.PREPROC)
+    transform = draw_transform(rng, record.height, record.width, cfg.PREPROC, transpose)
     masks = None
     if cfg.MODE_MASK:
         masks = np.zeros((len(record.boxes), *transform.size), np.uint8)
@@ -146,11 +158,11 @@ def augmented(image: NDArray[np.uint8], record: ImageRecord, rng: np.random.Gene
     return Sample(transform.image(image), transform.boxes(record.boxes), labels, masks, record.image_id)
 
 
-def collate(samples: Sequence[Sample]) -> list[NDArray[Any]]:
-    """Samples padded to common shapes: the batch of ``training_flow``."""
+def collate(samples: Sequence[Sample], shapes: Sequence[Size] = ()) -> list[NDArray[Any]]:
+    """Samples padded to one of ``shapes``, if there are any: the batch of ``training_flow``."""
     batch = len(samples)
     sizes = np.array([sample.image.shape[:2] for sample in samples])
-    height, width = (padded(int(length)) for length in sizes.max(axis=0))
+    height, width = batch_shape(sizes.tolist(), shapes)
     objects = max(1, *(len(sample.labels) for sample in samples))
     images = np.zeros((batch, height, width, 3), np.uint8)
     boxes = np.zeros((batch, objects, 4), np.float32)

@@ -1,9 +1,9 @@
 """Which rank sees which image when: one endless stream of samples, dealt to the ranks.
 
 Pass p over the data is a permutation drawn from (seed, p). The sample at global position g is entry
-g mod n of pass g // n; step s of rank r takes positions (s * size + r) * batch up to batch more. So every
+g mod n of pass g // n; batch s of rank r takes positions (s * size + r) * batch up to batch more. So every
 image comes once a pass over all ranks together, ranks never share a position, and a run resumed at
-step s sees exactly what an uninterrupted one would have.
+batch s sees exactly what an uninterrupted one would have.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,49 @@ ORDER_STREAM = 1
 """Second word of the seed of the data order, so that no other random stream repeats it."""
 
 
-@lru_cache(maxsize=4)  # the workers of a rank are at most around one pass boundary
-def pass_order(pass_number: int, num_images: int, seed: int) -> NDArray[np.int64]:
-    """Order of the images in one pass: a permutation of 0..num_images-1."""
-    return np.random.default_rng([seed, ORDER_STREAM, pass_number]).permutation(num_images)
+class DataOrder:
+    """The endless stream of image indices, with like images in one batch.
 
+    Args:
+        groups: int (n,), the group of each image. A batch takes images of one group, the others of a group
+            wait for its next batch; at the end of a pass what is left of all groups comes in the groups'
+            order, so that few batches are mixed. With one group the order is the permutation itself.
+        seed: decides the permutations.
+        batch: images of a batch.
+    """
 
-def sample_at(position: int, num_images: int, seed: int) -> int:
-    """Index of the image at a position of the endless stream."""
-    pass_number, index = divmod(position, num_images)
-    return int(pass_order(pass_number, num_images, seed)[index])
+    def __init__(self, groups: NDArray[np.int64], seed: int, batch: int) -> None:
+        self._groups = groups
+        self._seed = seed
+        self._batch = batch
+        self._pass_order = lru_cache(maxsize=4)(self._ordered)  # workers are around one pass boundary
+
+    def __getitem__(self, position: int) -> int:
+        """Index of the image at a position of the stream."""
+        number, index = divmod(position, len(self._groups))
+        return int(self._pass_order(number)[index])
+
+    def _ordered(self, number: int) -> NDArray[np.int64]:
+        """Order of the images in one pass: a permutation of 0..n-1."""
+        total = len(self._groups)
+        drawn = np.random.default_rng([self._seed, ORDER_STREAM, number]).permutation(total)
+        # The first images of a pass fill the batch that the pass before has begun.
+        begun = -number * total % self._batch
+        order: list[int] = drawn[:begun].tolist()
+        waiting: dict[int, list[int]] = {}
+        for index in drawn[begun:].tolist():
+            like = waiting.setdefault(int(self._groups[index]), [])
+            like.append(index)
+            if len(like) == self._batch:
+                order += like
+                like.clear()
+        for group in sorted(waiting):
+            order += waiting[group]
+        return np.array(order, np.int64)
 
 
 def batch_positions(step: int, rank: int, size: int, batch: int) -> range:
-    """Positions of the samples of one rank's batch; ``step`` counts from 0."""
+    """Positions of the samples of one rank's batch; ``step`` counts batches from 0."""
     first = (step * size + rank) * batch
     return range(first, first + batch)
 

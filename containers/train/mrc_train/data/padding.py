@@ -1,0 +1,51 @@
+"""Which pictures share a batch, and the shape that a batch is padded to."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrc_train.config import Preproc
+from mrc_train.data.augment import resized_size
+from mrc_train.data.coco import ImageRecord
+from mrc_train.data.images import padded
+
+Size = tuple[int, int]
+"""Height and width."""
+
+
+def padding_shapes(preproc: Preproc) -> list[Size]:
+    """The shapes of PREPROC.PADDING_SHAPES, lying and upright, and a square for pictures of both kinds.
+
+    Smallest first, in multiples of SIZE_MULTIPLE.
+    """
+    edges = [(padded(min(shape)), padded(max(shape))) for shape in preproc.PADDING_SHAPES]
+    longest = max(long for _, long in edges)
+    shapes = {*edges, *((long, short) for short, long in edges), (longest, longest)}
+    return sorted(shapes, key=lambda shape: (shape[0] * shape[1], shape))
+
+
+def batch_shape(sizes: Iterable[Size], shapes: Sequence[Size]) -> Size:
+    """Height and width of a batch of pictures.
+
+    The first of ``shapes`` that holds them all; without shapes the largest height and width among them in
+    multiples of SIZE_MULTIPLE.
+    """
+    height, width = (max(lengths) for lengths in zip(*sizes, strict=True))
+    fitting = (shape for shape in shapes if shape[0] >= height and shape[1] >= width)
+    return next(fitting) if shapes else (padded(height), padded(width))
+
+
+def groups_of(records: Sequence[ImageRecord], preproc: Preproc) -> NDArray[np.int64]:
+    """(n,): pictures of one group have like shapes.
+
+    Upright or lying; with PREPROC.PREDEFINED_PADDING the shape that a picture is padded to.
+    """
+    if not preproc.PREDEFINED_PADDING:
+        return np.array([record.height > record.width for record in records], np.int64)
+    shapes = padding_shapes(preproc)
+    _, short_edge = preproc.TRAIN_SHORT_EDGE_SIZE
+    sizes = (resized_size(record.height, record.width, short_edge, preproc.MAX_SIZE) for record in records)
+    # By aspect, so that the rest of one group meets its neighbour at the end of a pass.
+    by_aspect = sorted(shapes, key=lambda shape: shape[0] / shape[1])
+    return np.array([by_aspect.index(batch_shape([size], shapes)) for size in sizes], np.int64)
