@@ -140,6 +140,30 @@ def test_a_null_in_place_of_what_all_charts_share_is_one_line(chart: str) -> Non
         assert refused.value.message.startswith("global.shared_fs is null and has to have a value. Set it")
 
 
+@both
+def test_alone_a_name_that_no_chart_shares_is_refused(chart: str) -> None:
+    with pytest.raises(RenderError) as refused:
+        server(chart, ALONE, global_={"shard_fs": "fsx"})
+    assert refused.value.message == (
+        "global.shard_fs: there is no such value. Known here: namespace, shared_fs, shared_pvc, source_cidr"
+    )
+
+
+@both
+def test_in_a_parent_of_the_user_s_more_may_be_shared(chart: str, tmp_path: Path) -> None:
+    (tmp_path / "Chart.yaml").write_text(
+        f"apiVersion: v2\nname: all\nversion: 1.0.0\ndependencies: [{{name: {chart}, version: 0.1.0}}]\n"
+    )
+    (tmp_path / "values.yaml").write_text("global: {team: vision, shared_fs: fsx}\n")
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts" / chart).symlink_to(CHARTS / chart)
+    (deployment,) = (
+        item for item in render_objects(tmp_path, {chart: {"image": "x:1"}}) if item["kind"] == "Deployment"
+    )
+    assert deployment["metadata"]["name"] == f"demo-{chart}"
+    assert "tensorpack-fsx" in str(deployment)
+
+
 SCHEMA_REFUSES: list[tuple[dict[str, Any], str]] = [
     ({"imgae": "x"}, "'imgae' not allowed"),
     ({"port": "80"}, "/port"),

@@ -175,6 +175,17 @@ to its parent's objects. At most 57 characters, so that <name>-token fits a host
 {{- include "mrc.dnsName" (dict "text" $text "max" 57) -}}
 {{- end -}}
 
+{{/* The schema leaves global open for parents that share more; of a chart that has none, a name is a typo. */}}
+{{- define "mrc.checkGlobal" -}}
+{{- $known := list "namespace" "shared_fs" "shared_pvc" "source_cidr" -}}
+{{- range keys (.Values.global | default dict) | sortAlpha -}}
+{{- if and $.Chart.IsRoot (not (has . $known)) -}}
+{{- fail (printf "global.%s: there is no such value. Known here: %s." . (join ", " $known)) -}}
+{{- end -}}
+{{- end -}}
+{{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
+{{- end -}}
+
 {{/* Networks that may reach a load balancer, a list. */}}
 {{- define "mrc.sourceRanges" -}}
 {{- $path := include "mrc.valuePath" . -}}
