@@ -358,6 +358,14 @@ def test_the_parent_s_schema_has_those_of_its_sub_charts() -> None:
             ],
         ),
         (
+            "maskrcnn: {data_fs: fsx, data_pvc: pv-fsx}\n"
+            "jupyter: {enabled: true, image: 'a:1', data_fs: fsx}",
+            [
+                "2:1: warning MRC033 jupyter.data_pvc: the training's data is on the claim pv-fsx. "
+                "Set it to pv-fsx."
+            ],
+        ),
+        (
             "jupyter: {log_dir: logs}",
             [
                 "1:11: info MRC008 jupyter.log_dir: is deprecated. "

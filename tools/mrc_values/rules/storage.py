@@ -88,6 +88,38 @@ def claim_belongs_to_file_system(context: Context) -> Iterator[Problem]:
             )
 
 
+@rule(
+    "MRC033",
+    Severity.WARNING,
+    "Jupyter sees the data",
+    failing="maskrcnn: {data_fs: fsx}\njupyter: {enabled: true, image: 'registry.example.com/lab:1.0'}",
+    passing="maskrcnn: {data_fs: fsx}\n"
+    "jupyter: {enabled: true, image: 'registry.example.com/lab:1.0', data_fs: fsx}",
+)
+def jupyter_sees_the_data(context: Context) -> Iterator[Problem]:
+    """A sub-chart does not know the training job's values. Unless Jupyter is given the file system and the
+    claim of the data too, its notebooks have the logs and checkpoints, but no picture to test a model on."""
+    values = context.values
+    if values.get("jupyter.enabled") is not True:
+        return
+    shared_fs, _ = _shared(context)
+    fs = values.text("maskrcnn.data_fs") or shared_fs
+    if (values.text("jupyter.data_fs") or shared_fs) != fs:
+        yield Problem(
+            "jupyter.data_fs", f"the data is on {fs}, which Jupyter does not mount.", f"Set it to {fs}."
+        )
+    elif fs != shared_fs and (claim := _data_claim(context, "maskrcnn")) != _data_claim(context, "jupyter"):
+        yield Problem(
+            "jupyter.data_pvc", f"the training's data is on the claim {claim}.", f"Set it to {claim}."
+        )
+
+
+def _data_claim(context: Context, section: str) -> str:
+    """The claim of a data file system that is not the shared one."""
+    fs = context.values.text(f"{section}.data_fs")
+    return context.values.text(f"{section}.data_pvc") or DEFAULT_CLAIMS.get(fs, "")
+
+
 def _shared(context: Context) -> tuple[str, str]:
     """The shared file system and its claim."""
     fs = context.values.text("global.shared_fs")
