@@ -84,6 +84,16 @@ def test_what_is_wrong_with_a_sub_chart(chart: str, text: str, expected: list[st
     assert found(chart, tmp_path, job + text) == expected
 
 
+def test_the_optimized_tutorial_s_file_has_no_error_and_without_its_script_its_learning_rate_is_noticed(
+    tmp_path: Path,
+) -> None:
+    text = (CHARTS.parent / "tests" / "charts" / "values" / "tutorial-optimized.yaml").read_text()
+    everyone = "warning MRC050 global.source_cidr"
+    assert found("maskrcnn-optimized", tmp_path, text) == [everyone]
+    ours = "".join(line for line in text.splitlines(True) if "train_script" not in line)
+    assert found("maskrcnn-optimized", tmp_path, ours) == [everyone, "warning MRC080 maskrcnn.base_lr"]
+
+
 def test_a_missing_image_of_a_sub_chart_hides_nothing_else(tmp_path: Path) -> None:
     text = "maskrcnn: {image: 'a/b:1', node_group: p4d}\njupyter: {enabled: true, node_group: p9}"
     assert found("maskrcnn", tmp_path, text) == [
