@@ -1,7 +1,6 @@
 """The graph as a whole: what it weighs, what it says before training, what a step changes."""
 
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -36,13 +35,10 @@ OBJECTS = batch([[4, 4, 30, 34], [20, 28, 60, 60]], [1, 4])
 NOTHING = batch([[0, 0, 0, 0]], [0])
 
 
-def is_loss(name: str) -> bool:
-    return re.fullmatch(r"loss/[a-z0-9]+_(class|box)|loss/mask", name) is not None
-
-
 @pytest.fixture
 def step() -> Callable[..., Any]:
     """``step(settings, inputs)``: losses before a training step, gradients, variables before and after it."""
+    from model_graphs import loss_names
     from mrc_train.model.detector import MaskRCNN
     from mrc_train.schedule import LearningRate
     from mrc_train.tfgraph import tf, v1
@@ -63,7 +59,7 @@ def step() -> Callable[..., Any]:
             session.run(v1.global_variables_initializer())
             feed = dict(zip(placeholders, inputs, strict=True))
             before = session.run(variables)
-            losses = {op.name[5:]: op.outputs[0] for op in graph.get_operations() if is_loss(op.name)}
+            losses = {name[5:]: graph.get_tensor_by_name(f"{name}:0") for name in loss_names(graph)}
             losses, gradients, _ = session.run([losses, [g for g, _ in pairs], train], feed)
             return losses, gradients, before, session.run(variables)
 

@@ -80,7 +80,7 @@ class MaskRCNN(ModelDesc):
         size = batch["image_size"]
         image = preprocess(batch["image"], size, cfg.PREPROC.PIXEL_MEAN, cfg.PREPROC.PIXEL_STD)
         # Training on one picture a time pads to a multiple of 32 only.
-        one_size = self.training and cfg.TRAIN.BATCH_SIZE_PER_GPU == 1 and not cfg.PREPROC.PADDING_SHAPES
+        one_size = self.training and cfg.TRAIN.BATCH_SIZE_PER_GPU == 1 and not cfg.PREPROC.PREDEFINED_PADDING
         padding = None if one_size else Padding(image, size)
         trunk = trunk_of(image, self._num_classes, cfg, padding)
         kinds = len(trunk.anchor_sizes[0]) * len(cfg.RPN.ANCHOR_RATIOS)

@@ -1,0 +1,118 @@
+"""The model's graph outside a trainer, with weights that say something."""
+
+import re
+from typing import Any
+
+import numpy as np
+import tiny
+from mrc_train import config
+from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
+from mrc_train.tfgraph import tf, v1
+from tensorpack.tfutils.tower import PredictTowerContext, TrainTowerContext
+
+CLASSES = 5
+
+Arrays = dict[str, np.ndarray]
+
+
+def picture(height: int, width: int, boxes: list[list[float]], labels: list[int], seed: int = 0) -> Arrays:
+    """The inputs of a batch of one noisy picture; each object's mask is its box."""
+    padded = [-(-length // 32) * 32 for length in (height, width)]
+    image = np.zeros((1, *padded, 3), np.uint8)
+    image[0, :height, :width] = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
+    masks = np.zeros((1, len(boxes), *padded), np.uint8)
+    for mask, (x1, y1, x2, y2) in zip(masks[0], boxes, strict=True):
+        mask[int(y1) : int(y2), int(x1) : int(x2)] = 1
+    return {
+        "step": np.int32(0),
+        "image": image,
+        "image_size": np.float32([[height, width]]),
+        "gt_boxes": np.float32([boxes]),
+        "gt_labels": np.int32([labels]),
+        "gt_masks": np.packbits(masks, axis=-1),
+        "image_id": np.int64([7]),
+    }
+
+
+def together(pictures: list[Arrays]) -> Arrays:
+    """One batch of several, padded at the end of every axis."""
+
+    def joined(arrays: list[np.ndarray]) -> np.ndarray:
+        shape = np.max([array.shape[1:] for array in arrays], axis=0)
+        return np.concatenate(
+            [
+                np.pad(a, [(0, 0), *((0, most - own) for most, own in zip(shape, a.shape[1:], strict=True))])
+                for a in arrays
+            ]
+        )
+
+    return {"step": pictures[0]["step"]} | {
+        name: joined([one[name] for one in pictures]) for name in pictures[0] if name != "step"
+    }
+
+
+def random_weights(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> Arrays:
+    """Weights with which all parts of the network have something to say, and features stay moderate."""
+    rng = np.random.default_rng(seed)
+    out = {}
+    for name, shape in sorted(shapes.items()):
+        if name.endswith(("variance/EMA", "gamma")):
+            out[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        elif len(shape) > 1:
+            scale = 0.3 if "/box/" in name else 1.0
+            out[name] = rng.normal(0, scale * np.prod(shape[:-1]) ** -0.5, shape).astype(np.float32)
+        else:
+            out[name] = rng.normal(0, 0.2, shape).astype(np.float32)
+    return out
+
+
+def loss_names(graph: Any) -> list[str]:
+    """Names of the losses of a graph for training, without weight decay."""
+    names = (op.name for op in graph.get_operations())
+    return [name for name in names if re.fullmatch(r"loss/([a-z0-9]+_(class|box)|mask|total)", name)]
+
+
+class Graph:
+    """A model as built for training or inference, at ``random_weights``.
+
+    The rank is an input, so that one graph can be any rank's.
+    """
+
+    def __init__(self, *settings: str, training: bool) -> None:
+        cfg = config.parse([*tiny.SETTINGS, *settings])
+        self._training = training
+        with tf.Graph().as_default() as graph:
+            self._rank = v1.placeholder_with_default(0, [])
+            model = MaskRCNN(cfg, CLASSES, rank=self._rank)  # type: ignore[arg-type]
+            self._inputs = {s.name: v1.placeholder(s.dtype, s.shape, s.name) for s in model.inputs()}
+            with (TrainTowerContext if training else PredictTowerContext)(""):
+                self._cost = model.build_graph(*self._inputs.values())
+            if training:
+                self._outputs = {n: graph.get_tensor_by_name(f"{n}:0") for n in loss_names(graph)}
+            else:
+                self._outputs = {n: graph.get_tensor_by_name(f"{n}:0") for n in model.output_names}
+            variables = v1.global_variables()
+            self.shapes = {v.op.name: tuple(v.shape.as_list()) for v in variables}
+            self._gradients = None
+            options = v1.ConfigProto()
+            options.graph_options.rewrite_options.disable_meta_optimizer = True  # takes longer than a run
+            self._session = v1.Session(config=options)
+            values = random_weights(self.shapes)
+            for v in variables:
+                v.load(values[v.op.name], self._session)
+
+    def __call__(self, inputs: Arrays, rank: int = 0, gradients: bool = False) -> Any:
+        """Losses or detections by name; with ``gradients`` those of the total loss by variable."""
+        outputs = self._outputs
+        if gradients:
+            with self._session.graph.as_default():
+                if self._gradients is None:
+                    variables = v1.trainable_variables()
+                    found = tf.gradients(self._cost, variables)
+                    self._gradients = {
+                        v.op.name: g for v, g in zip(variables, found, strict=True) if g is not None
+                    }
+            outputs = self._gradients
+        names = self._inputs if self._training else INFERENCE_INPUTS
+        feed = {self._inputs[name]: inputs[name] for name in names}
+        return self._session.run(outputs, {**feed, self._rank: rank})
