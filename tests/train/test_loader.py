@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from coco_files import image, thing, write_split
 from mrc_train.config import Config, parse
@@ -266,3 +267,20 @@ def test_only_a_few_batches_are_prepared_ahead(scenes: Path, monkeypatch: pytest
     time.sleep(0.3)
     assert len(read) <= 1 + 2 * loader.PREFETCHED_PER_WORKER
     stream.close()
+
+
+def test_the_memory_of_a_long_stream_stays_flat(tmp_path: Path) -> None:
+    write_split(
+        tmp_path, [image(n, 256, 256) for n in range(8)], [thing(n, [9, 9, 90, 90]) for n in range(8)]
+    )
+    cfg = config(
+        tmp_path,
+        *("DATA.NUM_WORKERS=2", "TRAIN.BATCH_SIZE_PER_GPU=2", "PREPROC.AUGMENT=dihedral"),
+        "PREPROC.TRAIN_SHORT_EDGE_SIZE=(200, 300)",
+    )
+    stream = iter(loader.training_flow(cfg, training_records(cfg).records, 0, 1))
+    process = psutil.Process()
+    seen = [process.memory_info().rss for _ in islice(stream, 600)]
+    stream.close()
+    batch = 2 * 320 * 320 * 3
+    assert max(seen[500:]) - max(seen[:200]) < 40 * batch, "of 400 batches more than 40 are still there"

@@ -64,7 +64,7 @@ def train(
         return
     if ranks.broadcast(chief and _has_reached_target(logdir, cfg, start)):
         if chief:
-            log.info(f"finished: {logdir} reached its target at step {start}; raise it to train longer")
+            log.info(f"finished: {logdir} reached its target by step {start}; raise it to train longer")
         return
 
     if chief:

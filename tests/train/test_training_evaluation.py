@@ -1,0 +1,80 @@
+"""Evaluation while a run goes on, and the end of a run at its target."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny
+from mrc_train.evaluation.coco_metrics import evaluate
+
+
+def statistics(logdir: Path) -> list[dict[str, float]]:
+    return json.loads((logdir / "stats.json").read_text())
+
+
+def test_scores_that_come_late_are_those_of_their_step(tiny_scenes: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = ("TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(4, None)]", "TRAIN.EVAL_ASYNC=True")
+    done = tiny.train(tmp_path, tiny_scenes, *settings, "TRAIN.BASE_LR=0.05")
+    assert done.returncode == 0, done.stdout + done.stderr
+    truth = tiny_scenes / "annotations" / "instances_val2017.json"
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    in_events = {event.step: event.value for event in events.Scalars("bbox/AP50")}
+    assert [entry["global_step"] for entry in statistics(tmp_path)] == [2, 4, 6, 8]
+    for entry in statistics(tmp_path):
+        step = entry["global_step"]
+        results = json.loads((tmp_path / "result" / f"val2017-{step}.json").read_text())
+        expected = evaluate(truth, results, masks=True)
+        assert {name: entry[name] for name in expected} == pytest.approx(expected, abs=1e-9)
+        assert in_events[step] == pytest.approx(expected["bbox/AP50"], abs=1e-6)
+        assert f"evaluation step={step} val2017 (4 images): bbox/AP " in done.stdout
+
+
+def test_late_scores_end_all_ranks_at_the_target_and_a_new_start_changes_nothing(
+    tiny_scenes: Path, tmp_path: Path
+) -> None:
+    endless = ("TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=10")
+    targets = ("TRAIN.EVAL_ASYNC=True", "TEST.BOX_TARGET=0", "TEST.MASK_TARGET=0")
+    settings = (*endless, "TRAIN.CHECKPOINT_PERIOD=9999", *targets)
+    done = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = statistics(tmp_path)[-1]["global_step"]
+    assert f"finished: {last} steps, the target is reached, model-{last} in {tmp_path}" in done.stdout
+    assert [path.stem for path in tmp_path.glob("model-*.index")] == [f"model-{last}"]
+    before = (tmp_path / "stats.json").read_bytes()
+
+    again = tiny.train(tmp_path, tiny_scenes, *settings)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert f"finished: {tmp_path} reached its target by step {last}; raise it to train longer" in again.stdout
+    assert (tmp_path / "stats.json").read_bytes() == before
+
+
+def test_a_run_below_one_of_its_targets_goes_on() -> None:
+    from mrc_train.callbacks import reaches_target
+    from mrc_train.config import parse
+
+    both = parse(["TEST.BOX_TARGET=0.377", "TEST.MASK_TARGET=0.339"]).TEST
+    assert reaches_target(both, {"bbox/AP": 0.377, "segm/AP": 0.34})
+    assert not reaches_target(both, {"bbox/AP": 0.5, "segm/AP": 0.338})
+    assert not reaches_target(both, {"bbox/AP": 0.376, "segm/AP": 0.5})
+    assert not reaches_target(parse([]).TEST, {"bbox/AP": 1, "segm/AP": 1})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["TEST.BOX_TARGET=0.3", "TRAIN.EVAL_PERIOD=0"],
+            "need evaluations: set DATA.VAL and TRAIN.EVAL_PERIOD",
+        ),
+        (["TEST.BOX_TARGET=0.3", "DATA.VAL=[]"], "need evaluations: set DATA.VAL and TRAIN.EVAL_PERIOD"),
+        (["TEST.MASK_TARGET=0.3", "MODE_MASK=False"], "MODE_MASK=False: there are no masks to score"),
+    ],
+)
+def test_a_target_that_nothing_can_reach_is_refused(settings: list[str], message: str) -> None:
+    from mrc_train.config import ConfigError, parse
+
+    with pytest.raises(ConfigError, match=message):
+        parse(settings)
