@@ -11,7 +11,11 @@ from mrc_values.helm import render
 from rendering import CHARTS
 
 FOLDER = Path(__file__).parent / "golden"
+JOB = {"maskrcnn": {"image": "registry.example.com/mask-rcnn:1", "node_group": "p4d"}}
 VALUES: dict[str, dict[str, Any]] = {
+    "maskrcnn": JOB,
+    "maskrcnn-optimized": JOB,
+    "mpijob": {},
     # Secrets that the chart makes differ in each render.
     "jupyter": {"image": "registry.example.com/lab:1", "token_secret": "token", "tls_secret": "tls"},
     "tensorboard": {},
