@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from testcluster.charts import CHARTS, install_mpijob, make_claims
 from testcluster.client import Client
-from testcluster.cluster import Cluster
+from testcluster.cluster import Cluster, check_host
+from testcluster.errors import ClusterError
 from testcluster.nodes import DEFAULT
 from testcluster.programs import build
 
@@ -14,6 +15,14 @@ HELMS = {"helm4": "helm", "helm3": "helm3"}
 """How a test is called, and the program in the cluster's bin folder."""
 
 _numbers = count(1)
+
+
+def pytest_sessionstart() -> None:
+    """One line instead of as many errors as there are tests."""
+    try:
+        check_host()
+    except ClusterError as error:
+        pytest.exit(f"error: {error}", returncode=1)
 
 
 @pytest.fixture(scope="session")

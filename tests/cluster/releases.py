@@ -28,3 +28,9 @@ def install(user: Client, release: str, chart: str, *values: str) -> str:
 def upgrade(user: Client, release: str, chart: str, *values: str) -> str:
     """Upgrades a release to these values; what Helm prints. Raises CommandFailed."""
     return user.helm("upgrade", release, str(CHARTS / chart), *settings(chart, *values))
+
+
+def end_launcher(user: Client, job: str, code: int) -> None:
+    """The container of a job's launcher ends with this exit code (testcluster/stages.yaml)."""
+    launcher = next(pod for pod in user.pods(job, "launcher") if pod["status"]["phase"] == "Running")
+    user.kubectl("annotate", "pod", launcher["metadata"]["name"], f"mask-rcnn/exit-code={code}")

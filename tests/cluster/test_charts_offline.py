@@ -97,7 +97,7 @@ def packaged(program: Path, chart: Path, to: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a folder, links followed, by its path there."""
-    found = {}
+    found: dict[str, bytes] = {}
     for path in folder.iterdir():
         if path.is_dir():
             found |= {f"{path.name}/{name}": content for name, content in contents(path).items()}

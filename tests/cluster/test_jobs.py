@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from releases import install
+from releases import end_launcher, install
 from testcluster.client import Client, Object, until
 from testcluster.nodes import groups
-
-EXIT_CODE = "mask-rcnn/exit-code"
 
 
 def instance_types(user: Client, pods: list[Object]) -> set[str]:
@@ -18,12 +16,6 @@ def instance_types(user: Client, pods: list[Object]) -> set[str]:
 
 def placed(user: Client, job: str) -> list[Object]:
     return [pod for pod in user.pods(job, "worker") if "nodeName" in pod["spec"]]
-
-
-def end(user: Client, job: str, code: int) -> None:
-    """The launcher's container ends with this code."""
-    (launcher,) = user.pods(job, "launcher")
-    user.kubectl("annotate", "pod", launcher["metadata"]["name"], f"{EXIT_CODE}={code}")
 
 
 @pytest.mark.parametrize("group", ["p3", "p3dn", "p4d", "g5"])
@@ -81,7 +73,7 @@ def test_releases_of_one_name_run_in_two_namespaces(new_client: Callable[[], Cli
 def test_a_job_whose_launcher_ends_well_has_succeeded_and_frees_its_gpus(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
     user.running("demo")
-    end(user, "demo", 0)
+    end_launcher(user, "demo", 0)
     user.wait("mpijob/demo", "condition=Succeeded")
     user.wait("pod/demo-worker-0", "delete")
     user.wait("pod/demo-worker-1", "delete")
@@ -92,7 +84,7 @@ def test_a_failed_launcher_starts_again_and_the_failed_pod_stays(user: Client) -
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
     user.running("demo")
     (first,) = user.pods("demo", "launcher")
-    end(user, "demo", 1)
+    end_launcher(user, "demo", 1)
     user.wait("job/demo-launcher", "jsonpath={.status.active}=1")
     user.wait("job/demo-launcher", "jsonpath={.status.failed}=1")
     phases = Counter(pod["status"]["phase"] for pod in user.pods("demo", "launcher"))
@@ -105,7 +97,7 @@ def test_a_failed_launcher_starts_again_and_the_failed_pod_stays(user: Client) -
 def test_a_job_whose_launcher_fails_too_often_has_failed(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=0")
     user.running("demo")
-    end(user, "demo", 1)
+    end_launcher(user, "demo", 1)
     user.wait("mpijob/demo", "condition=Failed")
 
 

@@ -20,7 +20,7 @@ def launcher_args(job: Object) -> list[str]:
 
 def log_folder(job: Object) -> str:
     container = job["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]["containers"][0]
-    return next(entry["value"] for entry in container["env"] if entry["name"] == "RUN_DIR")
+    return next(str(entry["value"]) for entry in container["env"] if entry["name"] == "RUN_DIR")
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ CLAIMS = CHARTS / "maskrcnn" / "examples" / "claims"
 
 
 def install_mpijob(cluster: Cluster) -> None:
-    """Installs the chart mpijob with Helm 4 and waits for the operator. Raises ClusterError."""
-    install = ["upgrade", "--install", "mpijob", str(CHARTS / "mpijob"), "--wait", "--timeout=120s"]
-    _run(cluster, "helm", *install)
+    """Installs or upgrades the chart mpijob as it is and waits for the operator. Raises ClusterError."""
+    install = ["upgrade", "--install", "mpijob", str(CHARTS / "mpijob"), "--reset-values"]
+    _run(cluster, "helm", *install, "--wait", "--timeout=120s")
 
 
 def make_claims(cluster: Cluster, namespace: str) -> None:
