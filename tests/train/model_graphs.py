@@ -59,7 +59,8 @@ def random_weights(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> Arrays:
         if name.endswith(("variance/EMA", "gamma")):
             out[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
         elif len(shape) > 1:
-            scale = 0.3 if "/box/" in name else 1.0
+            # Small box offsets and, for scores that differ, objectness far from where the sigmoid is 1.
+            scale = 0.3 if "/box/" in name or name.startswith("rpn/class") else 1.0
             out[name] = rng.normal(0, scale * np.prod(shape[:-1]) ** -0.5, shape).astype(np.float32)
         else:
             out[name] = rng.normal(0, 0.2, shape).astype(np.float32)
@@ -92,14 +93,13 @@ class Graph:
             else:
                 self._outputs = {n: graph.get_tensor_by_name(f"{n}:0") for n in model.output_names}
             variables = v1.global_variables()
-            self.shapes = {v.op.name: tuple(v.shape.as_list()) for v in variables}
             self._gradients = None
             options = v1.ConfigProto()
             options.graph_options.rewrite_options.disable_meta_optimizer = True  # takes longer than a run
             self._session = v1.Session(config=options)
-            values = random_weights(self.shapes)
+            self.values = random_weights({v.op.name: tuple(v.shape.as_list()) for v in variables})
             for v in variables:
-                v.load(values[v.op.name], self._session)
+                v.load(self.values[v.op.name], self._session)
 
     def __call__(self, inputs: Arrays, rank: int = 0, gradients: bool = False) -> Any:
         """Losses or detections by name; with ``gradients`` those of the total loss by variable."""

@@ -29,7 +29,12 @@ def parser() -> argparse.ArgumentParser:
         description="Detect with a trained model. Settings and classes come from the run's folder.",
         epilog="Example: mrc-predict --load runs/first --predict a.jpg b.jpg --output pictures",
     )
-    out.add_argument("--load", required=True, metavar="RUN", help="the run's folder, or model-<step> in it")
+    out.add_argument(
+        "--load",
+        required=True,
+        metavar="RUN",
+        help="the run's folder, model-<step> in it, or an .npz of tensorpack's example",
+    )
     action = out.add_mutually_exclusive_group(required=True)
     action.add_argument(
         "--predict", nargs="+", type=Path, metavar="IMG", help="draw the detections of these pictures"
@@ -40,7 +45,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="OUT.json",
         help="detect in DATA.VAL, write COCO results, print the metrics",
     )
-    action.add_argument("--export", type=Path, metavar="DIR", help="write a SavedModel for serving")
+    action.add_argument(
+        "--export",
+        type=Path,
+        metavar="DIR",
+        help="write a SavedModel for serving; to NAME.npz: the weights in tensorpack's names",
+    )
     out.add_argument(
         "--output",
         type=Path,

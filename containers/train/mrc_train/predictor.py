@@ -10,13 +10,14 @@ import numpy.typing as npt
 
 from mrc_train.checkpoints import load_weights, newest_weights
 from mrc_train.config import Config, parse
-from mrc_train.data.coco import Categories, ImageRecord
+from mrc_train.data.coco import Categories, ImageRecord, load_split
 from mrc_train.errors import RunFolderError
 from mrc_train.evaluation.detections import Detections
 from mrc_train.inference import coco_results, detect
 from mrc_train.log import quiet_tensorpack
 from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
 from mrc_train.tfgraph import tf, v1
+from mrc_train.weights import write_npz
 
 from tensorpack import OfflinePredictor, PredictConfig  # isort: skip
 from tensorpack.tfutils import SmartInit  # isort: skip
@@ -47,23 +48,34 @@ class Predictor:
             self._run = OfflinePredictor(
                 PredictConfig(
                     model=model,
-                    session_init=SmartInit(weights),
+                    session_init=SmartInit(weights, ignore_mismatch=True),
                     input_names=INFERENCE_INPUTS,
                     output_names=self._output_names,
                 )
             )
+        with self._run.graph.as_default():
+            shapes = {v.op.name: tuple(v.shape.as_list()) for v in v1.global_variables()}
+        for name, shape in shapes.items():
+            if name not in weights or weights[name].shape != shape:
+                raise RunFolderError(
+                    f"{checkpoint}: not the weights of the model that the settings describe, which has "
+                    f"{name} {list(shape)}; give the settings that it was trained with"
+                )
 
     @staticmethod
     def load(where: Path | str, settings: Sequence[str] = ()) -> "Predictor":
-        """From a run's folder (its newest whole checkpoint) or from one checkpoint in it.
+        """From a run's folder (its newest whole checkpoint), one checkpoint in it, or an .npz in tensorpack's
+        names, whose classes are those of ``DATA.VAL``'s annotations.
 
         Args:
-            settings: KEY=VALUE texts in place of the run's own.
+            settings: KEY=VALUE texts in place of the run's own; with an .npz all that are not the defaults.
 
         Raises:
             RunFolderError: in one line, when there is nothing there that can be loaded.
             ConfigError: for settings that the trainer does not have.
         """
+        if str(where).endswith(".npz"):
+            return Predictor._of_npz(Path(where), settings)
         checkpoint, weights = _checkpoint(Path(where))
         folder = checkpoint.parent
         try:
@@ -76,6 +88,14 @@ class Predictor:
             ) from None
         return Predictor(cfg, categories, checkpoint, weights)
 
+    @staticmethod
+    def _of_npz(path: Path, settings: Sequence[str]) -> "Predictor":
+        cfg = parse(settings)
+        if not cfg.DATA.VAL:
+            raise RunFolderError(f"{path}: its classes are not known; name a split of them in DATA.VAL")
+        categories = load_split(cfg.DATA.BASEDIR, cfg.DATA.VAL[0], masks=False).categories
+        return Predictor(cfg, categories, path, load_weights(str(path)))
+
     def __call__(self, picture: npt.NDArray[np.uint8]) -> Detections:
         """Detections in pixels of ``picture``, uint8 (H, W, 3) in BGR order, best first."""
         return detect(self._run, picture, self.cfg)
@@ -85,13 +105,20 @@ class Predictor:
         return coco_results(self._run, records, self.categories, self.cfg)
 
     def export(self, folder: Path) -> None:
-        """Write a SavedModel: image and image_size in, the rows of ``MaskRCNN.output_names`` out.
+        """Write a SavedModel: image and image_size in, the rows of ``MaskRCNN.output_names`` out; or, to a
+        path that ends in .npz, the weights in tensorpack's names.
 
         Raises:
             RunFolderError: when ``folder`` exists.
         """
         if folder.exists():
-            raise RunFolderError(f"{folder}: exists already; export to a new folder")
+            raise RunFolderError(f"{folder}: exists already; export to a new path")
+        if folder.suffix == ".npz":
+            with self._run.graph.as_default():
+                variables = v1.global_variables()
+            values = self._run.sess.run(variables)
+            write_npz(folder, {v.op.name: x for v, x in zip(variables, values, strict=True)})
+            return
 
         def tensors(names: Sequence[str]) -> dict[str, Any]:
             return {

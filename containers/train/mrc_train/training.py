@@ -23,6 +23,7 @@ from mrc_train.schedule import LearningRate
 from mrc_train.statistics import Events, Statistics
 from mrc_train.stopping import StopRequest
 from mrc_train.tfgraph import v1
+from mrc_train.weights import StartFrom
 
 from tensorpack import TrainConfig, launch_train_with_config  # isort: skip
 from tensorpack.callbacks import (  # isort: skip
@@ -109,7 +110,7 @@ def train(
     stopping = Stopping(ranks, request, reached, saver)
     initial = SmartInit(str(checkpoint)) if checkpoint else None
     if weights and not checkpoint:
-        initial = SmartInit(checkpoints.load_weights(weights), ignore_mismatch=True)
+        initial = StartFrom(weights)
     launch_train_with_config(
         TrainConfig(
             model=model,

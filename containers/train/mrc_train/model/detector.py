@@ -40,7 +40,13 @@ class MaskRCNN(ModelDesc):
         num_classes: classes with the background.
         learning_rate: as a function of the input ``step``; training only.
         rank: this process among all; it decides, with the step, what is sampled. Training only.
+
+    Attributes:
+        stages: tensors of the graph built last, to look at: ``maps``, ``rpn_logits`` and ``rpn_deltas``
+            (lists, one each map), ``proposals`` and, of inference, ``box_outputs`` (a list, one each box head).
     """
+
+    stages: dict[str, Any]
 
     def __init__(
         self,
@@ -90,6 +96,13 @@ class MaskRCNN(ModelDesc):
                 trunk.maps, trunk.strides, trunk.anchor_sizes, cfg.RPN.ANCHOR_RATIOS, padding
             )
         proposals = self._propose(logits, deltas, anchors, size)
+        self.stages = {
+            "maps": trunk.maps,
+            "rpn_logits": logits,
+            "rpn_deltas": deltas,
+            "proposals": proposals,
+            "box_outputs": [],
+        }
         if not self.training:
             self._detect(trunk, proposals, size)
             return None
@@ -227,6 +240,7 @@ class MaskRCNN(ModelDesc):
         for head in trunk.box_heads():
             regions = boxes[:, :, 0]
             output = head.run(_flat(regions), _image_index(regions))
+            self.stages["box_outputs"].append(output)
             probabilities.append(_per_image(tf.nn.softmax(output.logits), regions))
             boxes = _moved(regions, head, output, image_size)
         if boxes.shape[2] > 1:
