@@ -19,6 +19,16 @@ Sets = Annotated[
         "--set", metavar="NAME=VALUE", help="A single value, as Helm's --set; counts more than files."
     ),
 ]
+Context = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Context of the kubeconfig. [default: the current one]")
+]
+Kubeconfig = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="[default: $KUBECONFIG, else ~/.kube/config]"),
+]
+Namespace = Annotated[
+    str | None, typer.Option("-n", "--namespace", metavar="NS", help="Namespace. [default: the context's]")
+]
 
 
 def chart_folder(chart: Path | None) -> Path:

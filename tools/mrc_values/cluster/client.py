@@ -1,0 +1,297 @@
+"""The only door to the Kubernetes API: the official client, read with plain dicts as answers.
+
+Lists come in pages, so that a thousand nodes are neither slow nor large for the server.
+"""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mrc_values.errors import ToolError
+
+Object = dict[str, Any]
+
+TIMEOUT = (5.0, 15.0)
+"""Seconds to connect, and to wait for an answer."""
+PAGE = 500
+"""Objects of one answer."""
+
+
+class ClusterError(ToolError):
+    """The cluster could not be reached, or refused. Exit code 3."""
+
+    exit_code = 3
+
+
+class Unreachable(ClusterError):
+    """Nothing answered, or not in time; later it may."""
+
+
+class Forbidden(ClusterError):
+    """The user may not do this (403)."""
+
+
+class NotFound(ClusterError):
+    """There is no such object or kind (404)."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object: where the API has it, and whether it lives in namespaces."""
+
+    path: str
+    name: str
+    namespaced: bool = True
+
+    def url(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
+        """The path of the list or of one object; namespace None: of all namespaces."""
+        where = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
+        tail = "".join(f"/{part}" for part in (name, subresource) if part)
+        return f"{self.path}{where}/{self.name}{tail}"
+
+
+PODS = Resource("/api/v1", "pods")
+NODES = Resource("/api/v1", "nodes", namespaced=False)
+EVENTS = Resource("/api/v1", "events")
+SERVICES = Resource("/api/v1", "services")
+SECRETS = Resource("/api/v1", "secrets")
+SERVICE_ACCOUNTS = Resource("/api/v1", "serviceaccounts")
+NAMESPACES = Resource("/api/v1", "namespaces", namespaced=False)
+CLAIMS = Resource("/api/v1", "persistentvolumeclaims")
+VOLUMES = Resource("/api/v1", "persistentvolumes", namespaced=False)
+QUOTAS = Resource("/api/v1", "resourcequotas")
+LIMIT_RANGES = Resource("/api/v1", "limitranges")
+DEPLOYMENTS = Resource("/apis/apps/v1", "deployments")
+STORAGE_CLASSES = Resource("/apis/storage.k8s.io/v1", "storageclasses", namespaced=False)
+PRIORITY_CLASSES = Resource("/apis/scheduling.k8s.io/v1", "priorityclasses", namespaced=False)
+CRDS = Resource("/apis/apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False)
+MPIJOBS = Resource("/apis/kubeflow.org/v2beta1", "mpijobs")
+LOCAL_QUEUES = Resource("/apis/kueue.x-k8s.io/v1beta1", "localqueues")
+NODE_POOLS = Resource("/apis/karpenter.sh/v1", "nodepools", namespaced=False)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster as one user sees it. ``namespace`` is the context's own, ``default`` where it has none.
+
+    Every method raises a ClusterError whose text is one line with what to do.
+    """
+
+    context: str
+    server: str
+    namespace: str
+    kubeconfig: str
+    api: Any
+    """The official client's ApiClient, for streams (exec, port-forward) through its CoreV1Api."""
+
+    def list(
+        self, resource: Resource, namespace: str | None = None, labels: str = "", fields: str = ""
+    ) -> Iterator[Object]:
+        """The objects of a kind that a label and a field selector leave; namespace None: of all."""
+        query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields}
+        url, doing = resource.url(namespace), _doing("list", resource, namespace)
+        while True:
+            answer = self.json(url, query, doing)
+            yield from answer.get("items") or ()
+            rest = (answer.get("metadata") or {}).get("continue")
+            if not rest:
+                return
+            query["continue"] = rest
+
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
+        """One object. Raises NotFound."""
+        return self.json(
+            resource.url(namespace, name), {}, f"{_doing('get', resource, namespace)}, name {name}"
+        )
+
+    def find(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """One object; None when it, its namespace or its kind is not there."""
+        try:
+            return self.get(resource, name, namespace)
+        except NotFound:
+            return None
+
+    def log(self, namespace: str, pod: str, **query: str) -> str:
+        """What a pod printed, as far as the query asks (``container``, ``tailLines``, ``previous``, …)."""
+        doing = f"get pods/log in namespace {namespace}, name {pod}"
+        with self.stream(PODS.url(namespace, pod, "log"), query, doing) as answer:
+            text: bytes = answer.data
+            return text.decode(errors="replace")
+
+    def json(self, url: str, query: Mapping[str, str] | None = None, doing: str = "") -> Object:
+        """What GET answers at a path. ``doing`` says it in an error, as in "list pods"."""
+        with self.stream(url, query or {}, doing or f"get {url}") as answer:
+            body: Object = json.loads(answer.data)
+            return body
+
+    @contextmanager
+    def stream(
+        self,
+        url: str,
+        query: Mapping[str, str],
+        doing: str,
+        timeout: tuple[float, float | None] = TIMEOUT,
+    ) -> Iterator[Any]:
+        """The answer of a GET before it is read (urllib3's), as a log is followed or a list watched."""
+        with self._mapped(doing):
+            method, full, headers, _, _ = self.api.param_serialize(
+                "GET",
+                url,
+                query_params=[(name, value) for name, value in query.items() if value],
+                header_params={"Accept": "application/json, */*"},
+                auth_settings=["BearerToken"],
+            )
+            answer = self.api.rest_client.request(
+                method, full, headers=headers, _request_timeout=timeout
+            ).response
+            try:
+                if answer.status >= 400:
+                    raise self._refusal(answer.status, answer.data, doing)
+                yield answer
+            finally:
+                answer.release_conn()
+
+    @contextmanager
+    def _mapped(self, doing: str) -> Iterator[None]:
+        import urllib3
+        from kubernetes.client.exceptions import ApiException
+
+        try:
+            yield
+        except ApiException as error:
+            if error.status:
+                raise self._refusal(error.status, error.body or "", doing) from None
+            raise Unreachable(
+                f"{self.server}: its certificate is not trusted ({_last_line(error.reason)}). "
+                f"Check the cluster's certificate-authority in {self.kubeconfig}."
+            ) from None
+        except urllib3.exceptions.TimeoutError:
+            raise Unreachable(
+                f"{self.server}: no answer in time, to {doing}. Check the network or VPN, and that "
+                f"context {self.context} names the right cluster."
+            ) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise Unreachable(
+                f"{self.server}: cannot be reached ({_last_line(str(error))}). Check the network or VPN, "
+                f"and that context {self.context} names the right cluster."
+            ) from None
+
+    def _refusal(self, status: int, body: bytes | str, doing: str) -> ClusterError:
+        said = _message(body)
+        if status == 401:
+            return ClusterError(
+                f"{self.server}: does not take the credentials of context {self.context} (401). Log in "
+                "again; on EKS: aws eks update-kubeconfig --name CLUSTER."
+            )
+        if status == 403:
+            verb, _, what = doing.partition(" ")
+            return Forbidden(
+                f"{self.server}: you may not {doing} (403). Ask for a role with the verb {verb} on "
+                f"{what.split(' in ')[0].split(',')[0]}. The server: {said}"
+            )
+        if status == 404:
+            return NotFound(f"{self.server}: cannot {doing} (404): {said}")
+        if status in (429, 500, 502, 503, 504):
+            return Unreachable(f"{self.server}: cannot {doing} now ({status}): {said}. Try again.")
+        return ClusterError(f"{self.server}: cannot {doing} ({status}): {said}")
+
+
+def connect(context: str | None = None, kubeconfig: Path | None = None) -> Cluster:
+    """The cluster of a context of the user's kubeconfig, by default the current one.
+
+    ``kubeconfig`` counts before $KUBECONFIG and ~/.kube/config. Nothing is asked of the cluster yet.
+    Raises ClusterError.
+    """
+    path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
+    library = _library()
+    import yaml
+
+    loading: Any = library.config.kube_config
+    try:
+        merged = loading.KubeConfigMerger(path).config
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+        raise ClusterError(f"{path}: not a kubeconfig that can be read ({_last_line(str(error))}).") from None
+    except library.config.ConfigException as error:
+        raise ClusterError(f"{path}: {error}.") from None
+    if merged is None:
+        raise ClusterError(
+            f"{path}: no kubeconfig here. Set KUBECONFIG, or make one; on EKS: "
+            "aws eks update-kubeconfig --name CLUSTER."
+        )
+    name = context or merged.value.get("current-context")
+    contexts = {each.get("name"): each.get("context") or {} for each in merged.value.get("contexts") or ()}
+    if name not in contexts:
+        known = ", ".join(map(str, contexts)) or "none"
+        problem = f"no context {name}" if name else "no current context"
+        raise ClusterError(f"{path}: {problem}. It has: {known}. Name one with --context.")
+    configuration = library.client.Configuration()
+    configuration.retries = False
+    try:
+        with _login_errors(name):
+            loader = loading.KubeConfigLoader(merged, active_context=name, config_base_path=None)
+            loader.load_and_set(configuration)
+    except library.config.ConfigException as error:
+        raise ClusterError(f"{path}: context {name}: {error}.") from None
+    namespace = contexts[name].get("namespace") or "default"
+    api = library.client.ApiClient(configuration)
+    return Cluster(name, configuration.host, namespace, path, api)
+
+
+def _library() -> ModuleType:
+    """The official client, without kubernetes-validate, which it would import and not use: a second less."""
+    blocked = "kubernetes_validate" not in sys.modules
+    if blocked:
+        sys.modules["kubernetes_validate"] = None  # type: ignore[assignment]
+    try:
+        import kubernetes
+    finally:
+        if blocked:
+            del sys.modules["kubernetes_validate"]
+    return kubernetes
+
+
+@contextmanager
+def _login_errors(context: str) -> Iterator[None]:
+    """The client only logs when a context's login program fails, and goes on without credentials."""
+    heard: list[str] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    ear = Ear(logging.ERROR)
+    logging.getLogger().addHandler(ear)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(ear)
+    if heard:
+        raise ClusterError(f"context {context}: its login program failed: {' '.join(heard[-1].split())}")
+
+
+def _doing(verb: str, resource: Resource, namespace: str | None) -> str:
+    if not resource.namespaced:
+        return f"{verb} {resource.name}"
+    where = f"namespace {namespace}" if namespace else "all namespaces"
+    return f"{verb} {resource.name} in {where}"
+
+
+def _message(body: bytes | str) -> str:
+    """What the server's Status object says; its text where it is none."""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    try:
+        return str(json.loads(text)["message"]).strip().rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return " ".join(text.split())[:200] or "no reason given"
+
+
+def _last_line(text: str) -> str:
+    """The end of a chain of causes, which is the cause."""
+    return " ".join(text.strip().splitlines()[-1:]).rpartition(": ")[2].strip(" .)(\"'") or "no reason given"
