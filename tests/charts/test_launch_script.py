@@ -175,6 +175,20 @@ def test_there_is_a_library_path_for_mpirun_to_export(
     assert (logs / "library-path").read_text().strip() == path
 
 
+def test_sigterm_reaches_mpirun_as_the_signal_that_it_hands_on_to_all_ranks(
+    start: Start, logs: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bin" / "mpirun").write_text(
+        "#!/bin/bash\ntrap 'sleep 0.2; exit 143' USR1\ntouch \"$LOGS/mpirun\"\nwhile :; do sleep 0.05; done\n"
+    )
+    process = start(["localhost"])
+    while not (logs / "mpirun").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 143
+
+
 def test_it_ends_at_once_when_the_pod_is_deleted(start: Start, logs: Path) -> None:
     process = start(["down-0"])
     while not (logs / "ssh").exists():

@@ -3,8 +3,10 @@
 import json
 from pathlib import Path
 
+import coco_files
 import pytest
 import tiny
+from mrc_train.evaluation.background import BackgroundScorer, Job, ScoringError
 from mrc_train.evaluation.coco_metrics import evaluate
 
 
@@ -30,6 +32,20 @@ def test_scores_that_come_late_are_those_of_their_step(tiny_scenes: Path, tmp_pa
         assert {name: entry[name] for name in expected} == pytest.approx(expected, abs=1e-9)
         assert in_events[step] == pytest.approx(expected["bbox/AP50"], abs=1e-6)
         assert f"evaluation step={step} val2017 (4 images): bbox/AP " in done.stdout
+
+
+def test_results_that_cannot_be_scored_are_an_error_and_the_next_ones_are_scored(tmp_path: Path) -> None:
+    truth = coco_files.write_split(tmp_path, [coco_files.image(1)], [coco_files.thing(1, [0, 0, 9, 9])])
+    empty = tmp_path / "empty.json"
+    empty.write_text("[]")
+    scorer = BackgroundScorer()
+    for step, results in ((1, tmp_path / "gone.json"), (2, empty)):
+        scorer.submit(Job(step, "train2017", truth, results, masks=True))
+    with pytest.raises(ScoringError, match=r"gone.json: could not be scored: .*No such file"):
+        list(scorer.finished(wait=True))
+    ((job, metrics),) = scorer.finished(wait=True)
+    assert job.step == 2
+    assert metrics["bbox/AP"] == metrics["segm/AP"] == 0
 
 
 def test_late_scores_end_all_ranks_at_the_target_and_a_new_start_changes_nothing(

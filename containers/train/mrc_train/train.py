@@ -6,6 +6,7 @@ Started again on the same run folder, it goes on from the newest whole checkpoin
 import argparse
 import fcntl
 import glob
+import json
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from typing import NoReturn
 
 from mrc_train import config
 from mrc_train.config import ConfigError, add_config_argument
-from mrc_train.data.coco import DataError, check_same_categories, load_split, training_records
+from mrc_train.data.coco import Categories, DataError, check_same_categories, load_split, training_records
 from mrc_train.errors import NotFiniteError, RunFolderError, Stopped
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
 
@@ -73,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             validation = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
             for split in validation:
                 check_same_categories(data, split)
+            check_classes(arguments.logdir, data.categories)
 
             # Here and not above: TensorFlow takes seconds to import, and mistakes are told before that.
             from mrc_train.training import train
@@ -117,6 +119,16 @@ def _locked(logdir: Path, ranks: Ranks) -> Iterator[None]:
                 f"{logdir}: another run writes here; stop it, or give this one a folder of its own"
             ) from None
         yield
+
+
+def check_classes(logdir: Path, categories: Categories) -> None:
+    """Raises RunFolderError when the run began with other classes: its weights do not fit these."""
+    file = logdir / "categories.json"
+    if file.exists() and json.loads(file.read_text()) != categories.to_json():
+        raise RunFolderError(
+            f"{logdir}: this run has other classes than the data have now; take a new folder, and --load for "
+            "its weights"
+        )
 
 
 def check_weights(weights: str) -> None:

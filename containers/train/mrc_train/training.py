@@ -12,9 +12,9 @@ from typing import Any
 from mrc_train import checkpoints, session
 from mrc_train.callbacks import Checkpoints, Evaluation, StepMonitor, Stopping, reaches_target
 from mrc_train.config import Config
-from mrc_train.data.coco import Categories, Dataset, Split, annotations_of
+from mrc_train.data.coco import Dataset, Split, annotations_of
 from mrc_train.data.loader import training_flow
-from mrc_train.errors import RunFolderError, Stopped
+from mrc_train.errors import Stopped
 from mrc_train.log import log, to_console, to_folder
 from mrc_train.model.detector import MaskRCNN
 from mrc_train.progress import ProgressReporter
@@ -44,7 +44,7 @@ def train(
     Raises:
         DataError: when pictures turn out unreadable one after the other.
         NotFiniteError: at a loss or a weight that is NaN or infinite.
-        RunFolderError: when a checkpoint cannot be saved, or ``logdir`` is of a run with other classes.
+        RunFolderError: when a checkpoint cannot be saved.
         Stopped: when a signal ended the run; all is saved.
     """
     to_console()
@@ -69,7 +69,6 @@ def train(
         return
 
     if chief:
-        _check_classes(logdir, data.categories)
         to_folder(logdir)
         checkpoints.rewind(logdir, start)
         checkpoints.replace(logdir / "config.yaml", cfg.to_yaml())
@@ -94,7 +93,12 @@ def train(
     first_batch = start * batches_per_step
     flow = training_flow(cfg, data.records, ranks.rank, ranks.size, first_batch)
     reporter = ProgressReporter(logdir / "progress.json", steps, rate.epochs, total_batch)
-    monitors = [Events(), Statistics()] if chief else []
+    monitors: list[Events | Statistics] = []
+    saver = None
+    if chief:
+        statistics = Statistics()
+        monitors = [Events(), statistics]
+        saver = Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD, statistics)
     callbacks: list[Any] = [
         StepMonitor(reporter if chief else None, logdir, rate.steps_per_epoch, data.records)
     ]
@@ -102,7 +106,6 @@ def train(
     if validation and cfg.TRAIN.EVAL_PERIOD:
         evaluation = Evaluation(validation, ranks, cfg, model.output_names, logdir, monitors, request)
         callbacks.append(evaluation)
-    saver = Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD, monitors[1]) if chief else None
     if saver:
         callbacks.append(saver)
     has_target = cfg.TEST.BOX_TARGET is not None or cfg.TEST.MASK_TARGET is not None
@@ -157,22 +160,12 @@ def _has_reached_target(logdir: Path, cfg: Config, start: int) -> bool:
     )
 
 
-def _check_classes(logdir: Path, categories: Categories) -> None:
-    """Raises RunFolderError when the run began with other classes: its weights do not fit these."""
-    file = logdir / "categories.json"
-    if file.exists() and json.loads(file.read_text()) != json.loads(json.dumps(asdict(categories))):
-        raise RunFolderError(
-            f"{logdir}: this run has other classes than the data now; take a new folder, and --load for its "
-            "weights"
-        )
-
-
 def _note_data(logdir: Path, cfg: Config, start: int) -> None:
     """Keep the annotation files' checksums; says when a run goes on with others than it had."""
     file = logdir / "data.json"
     names = [*cfg.DATA.TRAIN, *cfg.DATA.VAL]
     paths = [annotations_of(cfg.DATA.BASEDIR, name) for name in names]
-    now = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    now = {str(path): _checksum(path) for path in paths}
     before = json.loads(file.read_text()) if file.exists() and start else now
     changed = sorted(path for path in now if path in before and before[path] != now[path])
     if changed:
@@ -180,3 +173,8 @@ def _note_data(logdir: Path, cfg: Config, start: int) -> None:
             f"{', '.join(changed)}: changed since step {start}; the figures from here on are of other data"
         )
     checkpoints.replace(file, json.dumps(now))
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

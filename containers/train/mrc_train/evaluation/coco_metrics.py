@@ -52,6 +52,7 @@ def ap50_per_class(
     """AP at IoU 0.5 of each class by its name; -1 for a class without objects in the file."""
     scorer = _scorer(annotation_file, results, kind)
     # precision: (IoU thresholds from .5, recalls, classes, areas from "all", detection limits up to 100)
+    assert scorer.eval is not None, "accumulate() fills it"
     precision = scorer.eval["precision"][0, :, :, 0, -1]
     names = [scorer.cocoGt.cats[category]["name"] for category in scorer.params.catIds]
     return {name: float(precision[:, index].mean()) for index, name in enumerate(names)}
