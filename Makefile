@@ -12,7 +12,7 @@ LEVEL ?= control-plane
 NODES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format reference lock clean
+.PHONY: help setup demo test test-oracle lint format reference lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,13 @@ demo: setup ## train on drawn scenes with 2 ranks and look at the result (DATA=f
 
 test: setup ## run the tests that need no root, browser or cluster
 	@$(BIN)/pytest
+
+test-oracle: setup .venv-oracle/.ready ## run the tests against torch and torchvision (downloads 3 GB)
+	@MRC_ORACLE_PYTHON="$(CURDIR)/.venv-oracle/bin/python" $(BIN)/pytest tests/oracle
+
+.venv-oracle/.ready: pyproject.toml | $(UV)
+	@UV_PROJECT_ENVIRONMENT=.venv-oracle $(UV) sync --quiet --only-group oracle
+	@touch $@
 
 test-cluster: setup ## run the tests on a real Kubernetes with simulated nodes (needs root and Go: docs/cluster.md)
 	@$(BIN)/pytest tests/cluster

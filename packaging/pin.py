@@ -25,6 +25,8 @@ def exported(uv: str, trainer: str) -> list[str]:
         "--no-annotate",
         "--no-header",
         *extras,
+        "--group",
+        "oracle",
     ]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()  # noqa: S603
 
