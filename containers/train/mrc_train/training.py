@@ -150,7 +150,7 @@ def train(
 
 
 def _has_reached_target(logdir: Path, cfg: Config, start: int) -> bool:
-    """Whether the run ended at its target, and not because a signal stopped it there."""
+    """Whether an evaluation up to the step ``start`` gave the target."""
     names = [name.removeprefix("coco_") for name in cfg.DATA.VAL]
     prefix = f"{names[0]}/" if len(names) > 1 else ""
     entries = [entry for entry in checkpoints.statistics(logdir) if entry["global_step"] <= start]
