@@ -45,9 +45,12 @@ def test_a_worker_without_a_node_waits_and_says_for_what(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.gpus=40")
     until(lambda: len(placed(user, "demo")) == 4, "four workers with a node")
     names = {pod["metadata"]["name"] for pod in placed(user, "demo")}
-    (waiting,) = (pod for pod in user.pods("demo", "worker") if pod["metadata"]["name"] not in names)
-    (condition,) = waiting["status"]["conditions"]
-    assert "4 Insufficient nvidia.com/gpu" in condition["message"]
+    (waiting,) = {f"demo-worker-{number}" for number in range(5)} - names
+    reason = "jsonpath={.status.conditions[?(@.type=='PodScheduled')].message}"
+    until(
+        lambda: "4 Insufficient nvidia.com/gpu" in user.kubectl("get", "pod", waiting, f"--output={reason}"),
+        "the scheduler's reason",
+    )
 
 
 def test_two_releases_run_side_by_side_in_one_namespace(user: Client) -> None:

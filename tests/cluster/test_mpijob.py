@@ -170,6 +170,6 @@ def audited(cluster: Cluster, account: str) -> tuple[set[Right], set[Right]]:
             asked.add(right)
             # An informer lists where the API server cannot begin a watch with what there is.
             asked |= {(right[0], "list")} if right[1] == "watch" else set()
-            if entry["annotations"]["authorization.k8s.io/decision"] == "forbid":
+            if entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid":
                 refused.add(right)
     return asked, refused
