@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="testcluster", description=sys.modules["testcluster"].__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up", help="start it, or leave it when it runs")
-    up.add_argument("level", choices=["control-plane"], help="control-plane: with simulated nodes")
+    up.add_argument("level", choices=["control-plane", "node"], help="simulated nodes, or a real one")
     up.add_argument(
         "--nodes", default="", metavar="GROUP=N ...", help="numbers of nodes, where not the usual"
     )
@@ -26,21 +26,22 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         if arguments.command == "up":
-            _up(arguments.nodes)
+            _up(arguments.level, arguments.nodes)
         else:
             Cluster(FOLDER).down()
     except ClusterError as error:
         sys.exit(f"error: {error}")
 
 
-def _up(nodes: str) -> None:
-    counts = parse_counts(nodes)
+def _up(level: str, nodes: str) -> None:
+    counts = parse_counts(nodes) if level == "control-plane" else {}
     cluster = Cluster(FOLDER)
     began = time.monotonic()
     if cluster.up(counts):
         install_mpijob(cluster)
         make_claims(cluster, "kubeflow")
-        print(f"Up after {time.monotonic() - began:.0f} s, with {sum(counts.values())} simulated nodes.")
+        what = f"{sum(counts.values())} simulated nodes" if counts else "a real node"
+        print(f"Up after {time.monotonic() - began:.0f} s, with {what}.")
     else:
         print("Already up.")
     print("To use it:")

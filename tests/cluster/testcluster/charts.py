@@ -23,7 +23,8 @@ def install_mpijob(cluster: Cluster) -> None:
 def make_claims(cluster: Cluster, namespace: str) -> None:
     """The charts' documented claims on EFS and FSx, in a namespace that exists.
 
-    They bind; nothing is mounted on a simulated node.
+    Nothing is mounted on a simulated node. On a real one a folder takes the place of each file system, the
+    same for all namespaces.
     """
     items = [item for file in sorted(CLAIMS.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text())]
     volumes = {item["metadata"]["name"]: item for item in items if item["kind"] == "PersistentVolume"}
@@ -35,10 +36,20 @@ def make_claims(cluster: Cluster, namespace: str) -> None:
                 f"{namespace}-{item['metadata']['name']}"
             )
     drivers = [_driver(volume["spec"]["csi"]["driver"]) for volume in volumes.values()]
+    if cluster.has_real_node:
+        for volume in volumes.values():
+            _use_folder(volume["spec"], cluster.volumes)
     body = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*drivers, *items]})
     _run(cluster, "kubectl", "apply", "--filename=-", stdin=body)
     bound = ["pvc", "--all", f"--namespace={namespace}", "--for=jsonpath={.status.phase}=Bound"]
     _run(cluster, "kubectl", "wait", *bound, "--timeout=60s")
+
+
+def _use_folder(volume: dict[str, Any], folders: Path) -> None:
+    """Makes the spec of a volume on ``efs.csi.aws.com`` one of the folder ``efs``."""
+    file_system = volume.pop("csi")["driver"].partition(".")[0]
+    volume.pop("mountOptions", None)
+    volume["hostPath"] = {"path": str(folders / file_system), "type": "DirectoryOrCreate"}
 
 
 def _driver(name: str) -> dict[str, Any]:

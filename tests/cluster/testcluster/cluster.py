@@ -13,12 +13,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from testcluster import network
+from testcluster import images, network, node
 from testcluster.errors import ClusterError
 from testcluster.programs import build
 from testcluster.supervisor import Settings
 
-CONTROL_PLANE = ["kube", "kwok", "mpi-operator"]
+SIMULATED = ["kube", "kwok", "mpi-operator"]
+REAL = ["kube", "coredns", "mpi-operator"]
+"""Programs of a cluster with simulated nodes, and of one with a real node."""
+
 ON_HOST = {"kubectl": "kube", "helm": "helm4", "helm3": "helm3"}
 """Programs for who uses the cluster, in its ``bin`` folder, and the built ones that they are."""
 
@@ -29,7 +32,15 @@ NEEDS = {
     "ip": "iproute2",
     "openssl": "openssl",
 }
-"""System programs and the Debian packages that have them."""
+NODE_NEEDS = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+}
+"""System programs and the Debian packages that have them; the latter for a real node."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +75,31 @@ class Cluster:
         """Whether it runs and is ready."""
         return self.kubeconfig.exists() and _alive(self._state()) is not None
 
+    @property
+    def has_real_node(self) -> bool:
+        """Whether its pods are processes that run."""
+        return self._state().get("node") == "real"
+
+    @property
+    def volumes(self) -> Path:
+        """What the claims of a real node hold, a folder each."""
+        return self.folder / "volumes"
+
     def up(self, nodes: Mapping[str, int], *, with_caller: bool = False) -> bool:
         """Starts it and waits until it is ready; False when it runs already.
 
-        With ``with_caller`` it ends when the calling process does, however that ends.
+        ``nodes`` are numbers of simulated nodes; none: one real node. With ``with_caller`` it ends when the
+        calling process does, however that ends.
         Raises ClusterError when something is missing or does not start.
         """
-        check_host()
+        check_host(real_node=not nodes)
         with self._lock():
             if self.running:
                 return False
             self._remove()
-            programs = {name: build(name) for name in [*CONTROL_PLANE, *ON_HOST.values()]}
+            programs = {name: build(name) for name in [*(SIMULATED if nodes else REAL), *ON_HOST.values()]}
+            if not nodes:
+                programs["images"] = images.archive()
             self._start(programs, nodes, with_caller)
         return True
 
@@ -110,10 +134,12 @@ class Cluster:
             )
         try:
             link = network.connect(_first_child(process))
-            state = {"pid": process.pid, "started": _started(process.pid), "link": link.name}
+            kind = "simulated" if nodes else "real"
+            started = _started(process.pid)
+            state = {"pid": str(process.pid), "started": started, "link": link.name, "node": kind}
             self._state_file.write_text(json.dumps(state))
             paths = {name: str(path) for name, path in programs.items()}
-            settings = Settings(str(self.folder), link.cluster, link.host, paths, dict(nodes))
+            settings = Settings(str(self.folder), link.cluster, link.host, link.name, paths, dict(nodes))
             assert process.stdin
             with process.stdin as told:
                 told.write(settings.to_json() + "\n")
@@ -159,16 +185,19 @@ class Cluster:
             _await_end({pid, *members})
         if state:
             network.disconnect(state["link"])
+            node.remove_groups(state["link"])
         for path in (self.kubeconfig, self._state_file):
             path.unlink(missing_ok=True)
-        shutil.rmtree(self.bin, ignore_errors=True)
+        for folder in (self.bin, self.folder / "node"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def check_host() -> None:
+def check_host(real_node: bool = False) -> None:
     """Raises ClusterError when a cluster cannot run here, with what is missing."""
     if sys.platform != "linux":
         raise ClusterError("the cluster needs Linux: it lives in namespaces of its own.")
-    missing = {program: package for program, package in NEEDS.items() if not shutil.which(program)}
+    needs = NEEDS | NODE_NEEDS if real_node else NEEDS
+    missing = {program: package for program, package in needs.items() if not shutil.which(program)}
     if missing:
         packages = " ".join(sorted(set(missing.values())))
         raise ClusterError(f"not found in PATH: {', '.join(missing)}. On Debian: apt-get install {packages}.")

@@ -15,6 +15,7 @@ CLIENTS = {
     "admin": "/O=system:masters/CN=admin",
     "controllers": "/CN=system:kube-controller-manager",
     "scheduler": "/CN=system:kube-scheduler",
+    "apiserver-kubelet": "/O=system:masters/CN=kube-apiserver",
 }
 
 AUDIT = {
@@ -104,6 +105,9 @@ def _apiserver(pki: Path, address: str, audit_policy: Path, audit_log: Path) -> 
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={pki}/sa.pub",
         f"--service-account-signing-key-file={pki}/sa.key",
+        f"--kubelet-client-certificate={pki}/apiserver-kubelet.crt",
+        f"--kubelet-client-key={pki}/apiserver-kubelet.key",
+        "--kubelet-preferred-address-types=InternalIP",
         "--authorization-mode=Node,RBAC",
         # Beside the default ones, of which PodSecurity is one.
         "--enable-admission-plugins=NodeRestriction",

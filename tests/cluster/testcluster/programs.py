@@ -55,6 +55,7 @@ PROGRAMS = {
         ),
     ),
     "coredns": Program("kubernetes", "./coredns", "CoreDNS", 1),
+    "pause": Program("pause", ".", "the first process of a pod", 1),
     "kwok": Program("kwok", "sigs.k8s.io/kwok/cmd/kwok", "kwok, which simulates nodes", 2),
     "mpi-operator": Program(
         "operator", "github.com/kubeflow/mpi-operator/cmd/mpi-operator", "the Kubeflow MPI Operator", 3
@@ -82,7 +83,7 @@ def build(name: str) -> Path:
     """
     program = PROGRAMS[name]
     version = _go_version(MODULES / program.module / "go.mod")
-    target = _cache() / f"{name}-{_digest(program, version)}" / name
+    target = cache() / f"{name}-{_digest(program, version)}" / name
     if target.exists():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +94,8 @@ def build(name: str) -> Path:
     return target
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """Folder for what is built once for all checkouts."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return root / "mask-rcnn-test-cluster"
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from testcluster import control_plane, nodes
+from testcluster import control_plane, node, nodes
 from testcluster.errors import ClusterError
 from testcluster.operator_pods import OperatorPods
 from testcluster.pki import write_kubeconfig
@@ -22,12 +22,14 @@ class Settings:
     """What the supervisor is told on its standard input.
 
     ``folder`` is where the kubeconfig and the logs go; ``address`` and ``gateway`` are its own and the host's
-    end of the link between them; ``programs`` are paths by name; ``nodes`` numbers by node group.
+    end of the link between them, which is called ``link``; ``programs`` are paths by name; ``nodes`` are
+    numbers of simulated nodes by node group, none for a real node.
     """
 
     folder: str
     address: str
     gateway: str
+    link: str
     programs: dict[str, str]
     nodes: dict[str, int]
 
@@ -42,7 +44,7 @@ class Settings:
 
 
 def main() -> None:
-    """Runs a control plane until it is killed, its folder is deleted or one of its processes ends."""
+    """Runs a cluster until it is killed, its folder is deleted or one of its processes ends."""
     settings = Settings.from_json(sys.stdin.readline())
     try:
         _run(settings, Path(settings.folder))
@@ -53,10 +55,16 @@ def main() -> None:
 def _run(settings: Settings, folder: Path) -> None:
     _mount_state()
     _take_link(settings)
+    if not settings.nodes:
+        node.prepare(STATE)
     processes = Processes(folder / "logs")
     kube = Path(settings.programs["kube"])
     plane = control_plane.start(processes, kube, settings.address, STATE)
-    nodes.start(processes, Path(settings.programs["kwok"]), plane, settings.nodes)
+    if settings.nodes:
+        nodes.start(processes, Path(settings.programs["kwok"]), plane, settings.nodes)
+    else:
+        disk = folder / "node"
+        node.start(processes, settings.programs, plane, settings.address, disk, settings.link)
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     processes.wait("default service account", lambda: bool(plane.api.get(account)))
     kubeconfig = folder / "kubeconfig"
@@ -64,10 +72,11 @@ def _run(settings: Settings, folder: Path) -> None:
     operator = OperatorPods(plane, Path(settings.programs["mpi-operator"]), processes.logs)
     while kubeconfig.exists():
         processes.check()
-        try:
-            operator.sync()
-        except OSError as error:
-            print(f"operator's pods: {error}", flush=True)
+        if settings.nodes:
+            try:
+                operator.sync()
+            except OSError as error:
+                print(f"operator's pods: {error}", flush=True)
         time.sleep(0.3)
 
 

@@ -1,0 +1,3 @@
+module maskrcnn/tests/cluster/programs/pause
+
+go 1.26
