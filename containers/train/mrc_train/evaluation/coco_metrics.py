@@ -3,11 +3,14 @@
 import contextlib
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pycocotools.mask
 from hotcoco import COCO, COCOeval
+from numpy.typing import NDArray
 
 from mrc_train.data.coco import DataError, read_annotation_file
 from mrc_train.data.masks import clean_segmentation
@@ -46,19 +49,66 @@ def evaluate(annotation_file: Path, results: Sequence[dict[str, Any]], masks: bo
     return metrics
 
 
+@dataclass(frozen=True, eq=False)
+class PrecisionCurves:
+    """Precision over recall of each class.
+
+    names: of C classes; recall: float64 (101,), 0 to 1; precision: float64 (10, 101, C), at IoU 0.5, 0.55,
+    ... 0.95, and -1 for a class without objects.
+    """
+
+    names: Sequence[str]
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+
+    @property
+    def ap(self) -> NDArray[np.float64]:
+        """COCO's AP of each class, float64 (C,)."""
+        return self.precision.mean(axis=(0, 1))
+
+    @property
+    def ap50(self) -> NDArray[np.float64]:
+        """AP at IoU 0.5 of each class, float64 (C,)."""
+        return self.precision[0].mean(axis=0)
+
+    @property
+    def ap75(self) -> NDArray[np.float64]:
+        """AP at IoU 0.75 of each class, float64 (C,)."""
+        return self.precision[5].mean(axis=0)
+
+
+def precision_curves(
+    annotation_file: Path,
+    results: Sequence[dict[str, Any]],
+    kind: Kind = "bbox",
+    images: Sequence[int] | None = None,
+) -> PrecisionCurves:
+    """Curves of all classes of an annotation file, in the order of their ids.
+
+    ``images``: ids of the pictures that count; by default all of the file.
+    """
+    scorer = _scorer(annotation_file, results, kind, images)
+    # precision: (IoU thresholds, recalls, classes, areas from "all", detection limits up to 100)
+    assert scorer.eval is not None, "accumulate() fills it"
+    precision = np.asarray(scorer.eval["precision"])[:, :, :, 0, -1]
+    names = [scorer.cocoGt.cats[category]["name"] for category in scorer.params.catIds]
+    return PrecisionCurves(names, np.asarray(scorer.params.recThrs), precision)
+
+
 def ap50_per_class(
     annotation_file: Path, results: Sequence[dict[str, Any]], kind: Kind = "bbox"
 ) -> dict[str, float]:
     """AP at IoU 0.5 of each class by its name; -1 for a class without objects in the file."""
-    scorer = _scorer(annotation_file, results, kind)
-    # precision: (IoU thresholds from .5, recalls, classes, areas from "all", detection limits up to 100)
-    assert scorer.eval is not None, "accumulate() fills it"
-    precision = scorer.eval["precision"][0, :, :, 0, -1]
-    names = [scorer.cocoGt.cats[category]["name"] for category in scorer.params.catIds]
-    return {name: float(precision[:, index].mean()) for index, name in enumerate(names)}
+    curves = precision_curves(annotation_file, results, kind)
+    return dict(zip(curves.names, curves.ap50.tolist(), strict=True))
 
 
-def _scorer(annotation_file: Path, results: Sequence[dict[str, Any]], kind: Kind) -> COCOeval:
+def _scorer(
+    annotation_file: Path,
+    results: Sequence[dict[str, Any]],
+    kind: Kind,
+    images: Sequence[int] | None = None,
+) -> COCOeval:
     content = read_annotation_file(annotation_file)
     frame = {key: content[key] for key in ("images", "categories")}
     known = {image["id"] for image in content["images"]}
@@ -71,6 +121,8 @@ def _scorer(annotation_file: Path, results: Sequence[dict[str, Any]], kind: Kind
         truth = COCO({**frame, "annotations": _truth(content, kind)})
         found = COCO({**frame, "annotations": _found(results, kind)})
         scorer = COCOeval(truth, found, kind)
+        if images is not None:
+            scorer.params.imgIds = list(images)
         scorer.evaluate()
         scorer.accumulate()
         scorer.summarize()
