@@ -116,3 +116,9 @@ class Graph:
         names = self._inputs if self._training else INFERENCE_INPUTS
         feed = {self._inputs[name]: inputs[name] for name in names}
         return self._session.run(outputs, {**feed, self._rank: rank})
+
+    def averages(self) -> Arrays:
+        """The moving averages of batch norm as they are now."""
+        with self._session.graph.as_default():
+            variables = {v.op.name: v for v in v1.global_variables() if v.op.name.endswith("/EMA")}
+        return self._session.run(variables)  # type: ignore[no-any-return]

@@ -86,6 +86,15 @@ def two_ranks(program: Sequence[str | Path], logdir: Path, data: Path, *settings
     ]
 
 
+def run_ranks(count: int, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    """A Python program and its arguments under ``mpirun``."""
+    return run(
+        *("mpirun", "--allow-run-as-root", "--bind-to", "none", "--oversubscribe", "-np", str(count)),
+        *("--tag-output", "python", *command),
+        OMPI_MCA_mpi_yield_when_idle="1",
+    )
+
+
 def train_two_ranks(
     program: Sequence[str | Path], logdir: Path, data: Path, *settings: str
 ) -> subprocess.CompletedProcess[str]:
