@@ -15,11 +15,15 @@ LONGEST_EDGE = 640
 """Larger pictures are drawn at their own size and then reduced to this, in pixels."""
 
 
-def pick(split: Split, count: int) -> list[ImageRecord]:
-    """``count`` images, or all when there are fewer, evenly spread over the split: always the same."""
+def pick(split: Split, count: int, turn: int = 0) -> list[ImageRecord]:
+    """``count`` images, or all when there are fewer, evenly spread over the split: always the same.
+
+    Args:
+        turn: moves each of them on by as many images, for others.
+    """
     number = min(count, len(split.records))
     places = np.linspace(0, len(split.records) - 1, number).round().astype(int)
-    return [split.records[place] for place in places]
+    return [split.records[(place + turn) % len(split.records)] for place in places]
 
 
 def detection_sheet(

@@ -32,11 +32,16 @@ History = dict[str, Series]
 
 @dataclass(frozen=True)
 class Run:
-    """A run with at least one checkpoint: its folder, its newest step, and when that was saved."""
+    """A run with at least one checkpoint: its folder, their steps, newest first, and when that was saved."""
 
     folder: Path
-    step: int
+    steps: tuple[int, ...]
     saved: datetime
+
+    @property
+    def step(self) -> int:
+        """Of the newest checkpoint."""
+        return self.steps[0]
 
     def __str__(self) -> str:
         return f"{self.folder}  step {self.step}, saved {self.saved:%Y-%m-%d %H:%M}"
@@ -57,10 +62,11 @@ def find_runs(folder: Path | str) -> list[Run]:
 
 def _search(folder: Path) -> Iterator[Run]:
     for place, folders, files in os.walk(folder):
-        steps = [int(match[1]) for name in files if (match := _CHECKPOINT.fullmatch(name))]
-        if steps and "config.yaml" in files:
-            saved = Path(place, f"model-{max(steps)}.index").stat().st_mtime
-            yield Run(Path(place), max(steps), datetime.fromtimestamp(saved).astimezone())
+        found = [int(match[1]) for name in files if (match := _CHECKPOINT.fullmatch(name))]
+        if found and "config.yaml" in files:
+            steps = tuple(sorted(found, reverse=True))
+            saved = Path(place, f"model-{steps[0]}.index").stat().st_mtime
+            yield Run(Path(place), steps, datetime.fromtimestamp(saved).astimezone())
         # Not into a data set's pictures: listing them takes long on a network file system.
         annotations = Path(place, "annotations")
         folders[:] = [name for name in folders if not (annotations / f"instances_{name}.json").exists()]

@@ -1,0 +1,86 @@
+"""Pictures for a web page: the drawing, and over it an element for each box, with its caption to point at."""
+
+import base64
+import html
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from mrc_train.data.coco import Categories, ImageRecord
+from mrc_train.drawing import Picture, draw_detections, draw_truth
+from mrc_train.evaluation.detections import Detections
+from numpy.typing import NDArray
+
+LONGEST_EDGE = 800
+"""Larger drawings are reduced to this, in pixels."""
+
+STYLE = """<style>
+.mrc-pair { display: flex; flex-wrap: wrap; gap: 8px; margin: 0 0 16px }
+.mrc-picture { margin: 0; flex: 1 1 320px; max-width: 480px }
+.mrc-picture figcaption { background: #282828; color: #fff; padding: 4px 8px; font: 13px/1.4 sans-serif }
+.mrc-picture div { position: relative; line-height: 0 }
+.mrc-picture img { width: 100%; max-width: none; margin: 0 }
+.mrc-picture svg { position: absolute; inset: 0; width: 100%; height: 100% }
+.mrc-picture rect { fill: transparent; stroke-width: 3; vector-effect: non-scaling-stroke }
+.mrc-picture rect:hover { stroke: #fff; fill: rgb(255 255 255 / 20%) }
+</style>"""
+
+
+def detections_panel(
+    heading: str, picture: Picture, found: Detections, categories: Categories, threshold: float
+) -> str:
+    """HTML of the picture with what was found in it with at least this score: an ``mrc-detection`` a box."""
+    shown = found.above(threshold)
+    captions = [
+        f"{categories.name_of(label)} {score:.2f}"
+        for label, score in zip(shown.labels.tolist(), shown.scores.tolist(), strict=True)
+    ]
+    drawn = draw_detections(picture, shown, categories, threshold)
+    return _panel(heading, picture, drawn, shown.boxes, captions, "mrc-detection")
+
+
+def truth_panel(heading: str, picture: Picture, record: ImageRecord, categories: Categories) -> str:
+    """HTML of the picture with its annotated objects: an ``mrc-truth`` a box."""
+    captions = [categories.name_of(label) for label in record.labels.tolist()]
+    drawn = draw_truth(picture, record, categories)
+    return _panel(heading, picture, drawn, record.boxes, captions, "mrc-truth")
+
+
+def page(pairs: Sequence[Sequence[str]]) -> str:
+    """HTML of panels, a row for each picture."""
+    return STYLE + "".join(f'<div class="mrc-pair">{"".join(panels)}</div>' for panels in pairs)
+
+
+def _panel(
+    heading: str,
+    picture: Picture,
+    drawn: Picture,
+    boxes: NDArray[np.float32],
+    captions: Sequence[str],
+    kind: str,
+) -> str:
+    height, width = picture.shape[:2]
+    # The worst are written first: the best lie on top, as they are drawn.
+    rectangles = "".join(
+        f'<rect class="{kind}" x="{x1:.1f}" y="{y1:.1f}" width="{x2 - x1:.1f}" height="{y2 - y1:.1f}">'
+        f"<title>{html.escape(caption)}</title></rect>"
+        for (x1, y1, x2, y2), caption in reversed(list(zip(boxes.tolist(), captions, strict=True)))
+    )
+    title = html.escape(heading)
+    return (
+        f'<figure class="mrc-picture"><figcaption>{title}</figcaption><div>'
+        f'<img alt="{title}" src="data:image/jpeg;base64,{_jpeg(drawn)}">'
+        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none">{rectangles}</svg>'
+        "</div></figure>"
+    )
+
+
+def _jpeg(drawn: Picture) -> str:
+    height, width = drawn.shape[:2]
+    factor = LONGEST_EDGE / max(height, width)
+    if factor < 1:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
+        drawn = np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # A tenth of a PNG's size: a notebook keeps its pictures.
+    _, encoded = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return base64.b64encode(encoded.tobytes()).decode()
