@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from mrc_values.commands import explain, local, new, nodegroups, validate
+from mrc_values.commands import explain, local, logs, new, nodegroups, status, validate, wait
 from mrc_values.errors import ToolError
 
 app = typer.Typer(
@@ -19,6 +19,9 @@ app.command()(explain.rules)
 app.command()(explain.explain)
 app.command("node-groups")(nodegroups.node_groups)
 app.command()(new.new)
+app.command()(status.status)
+app.command()(logs.logs)
+app.command()(wait.wait)
 app.add_typer(local.app, name="local")
 
 

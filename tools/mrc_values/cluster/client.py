@@ -118,6 +118,25 @@ class Cluster:
         except NotFound:
             return None
 
+    def exists(self, resource: Resource, name: str, namespace: str | None = None) -> bool:
+        """Whether an object is there, without reading more than its name: a Secret stays secret."""
+        accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        doing = f"{_doing('get', resource, namespace)}, name {name}"
+        try:
+            with self.stream(resource.url(namespace, name), {}, doing, accept=accept) as answer:
+                return bool(answer.data)
+        except NotFound:
+            return False
+
+    def allowed(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Whether the user may do it, as ``kubectl auth can-i`` asks."""
+        wanted = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        url, kind = "/apis/authorization.k8s.io/v1", "SelfSubjectAccessReview"
+        body = {"apiVersion": url[6:], "kind": kind, "spec": {"resourceAttributes": wanted}}
+        doing = "create selfsubjectaccessreviews"
+        with self.stream(f"{url}/{kind.lower()}s", {}, doing, body=body) as answer:
+            return bool(json.loads(answer.data)["status"]["allowed"])
+
     def log(self, namespace: str, pod: str, **query: str) -> str:
         """What a pod printed, as far as the query asks (``container``, ``tailLines``, ``previous``, …)."""
         doing = f"get pods/log in namespace {namespace}, name {pod}"
@@ -138,18 +157,23 @@ class Cluster:
         query: Mapping[str, str],
         doing: str,
         timeout: tuple[float, float | None] = TIMEOUT,
+        accept: str = "application/json, */*",
+        body: Object | None = None,
     ) -> Iterator[Any]:
-        """The answer of a GET before it is read (urllib3's), as a log is followed or a list watched."""
+        """The answer before it is read (urllib3's), as a log is followed or a list watched.
+
+        GET, or POST where there is a body.
+        """
         with self._mapped(doing):
             method, full, headers, _, _ = self.api.param_serialize(
-                "GET",
+                "POST" if body else "GET",
                 url,
                 query_params=[(name, value) for name, value in query.items() if value],
-                header_params={"Accept": "application/json, */*"},
+                header_params={"Accept": accept, "Content-Type": "application/json"},
                 auth_settings=["BearerToken"],
             )
             answer = self.api.rest_client.request(
-                method, full, headers=headers, _request_timeout=timeout
+                method, full, headers=headers, body=body, _request_timeout=timeout
             ).response
             try:
                 if answer.status >= 400:
@@ -226,7 +250,8 @@ def connect(context: str | None = None, kubeconfig: Path | None = None) -> Clust
             "aws eks update-kubeconfig --name CLUSTER."
         )
     name = context or merged.value.get("current-context")
-    contexts = {each.get("name"): each.get("context") or {} for each in merged.value.get("contexts") or ()}
+    entries = [each.value for each in merged.value.get("contexts") or ()]
+    contexts = {each.get("name"): each.get("context") or {} for each in entries}
     if name not in contexts:
         known = ", ".join(map(str, contexts)) or "none"
         problem = f"no context {name}" if name else "no current context"

@@ -112,9 +112,9 @@ def status(
         _say(f"no local releases in {dir}. Start one with `mrc-values local up NAME`.")
         return
     from mrc_values.commands.tables import table
+    from mrc_values.runs import HEADER
 
-    header = ("run", "state", "ranks", "step", "loss", "images/s", "ETA", "checkpoint", "evaluation")
-    table(header, [each.cells() for each in found])
+    table(HEADER, [each.cells() for each in found])
     for each in found:
         typer.echo(f"{each.name}: {each.run_folder}" + (f"  {each.tensorboard}" if each.tensorboard else ""))
 
@@ -235,7 +235,7 @@ class _Screen:
         if progress.images_per_second is not None:
             text += f"  {progress.images_per_second:.1f} images/s"
         if progress.eta_seconds is not None:
-            from mrc_values.local.status import clock
+            from mrc_values.runs import clock
 
             text += f"  ETA {clock(progress.eta_seconds)}"
         if self._task is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mrc_values import runs
 from mrc_values.errors import ToolError
 from mrc_values.local import processes, progress
 from mrc_values.local.progress import Progress
@@ -27,25 +28,16 @@ class Status:
     tensorboard: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """A row of the table: run, state, ranks, step, loss, images/s, ETA, checkpoint, evaluation."""
-        reached = self.progress
+        """A row of the table, under runs.HEADER."""
         state = f"{self.state} ({self.exit_code})" if self.state == Phase.FAILED else self.state
-        step = "" if reached.step is None else f"{reached.step}/{reached.steps}"
-        eta = (
-            clock(reached.eta_seconds)
-            if reached.eta_seconds is not None and self.state == Phase.RUNNING
-            else ""
-        )
-        return (
+        return runs.cells(
             self.name,
             state,
             f"{self.ranks_alive}/{self.ranks}",
-            step,
-            "" if reached.loss is None else f"{reached.loss:.4f}",
-            "" if reached.images_per_second is None else f"{reached.images_per_second:.1f}",
-            eta,
+            self.progress,
             self.checkpoint,
-            "  ".join(f"{name} {value:.3f}" for name, value in _headline(self.evaluation).items()),
+            self.evaluation,
+            running=self.state == Phase.RUNNING,
         )
 
 
@@ -93,21 +85,3 @@ def log_lines(store: Store, name: str, follow: bool, pause: float = 0.2) -> Iter
             time.sleep(pause)
         if part:
             yield part
-
-
-def clock(seconds: float) -> str:
-    """``1:02:03``."""
-    minutes, second = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
-
-
-def _headline(evaluation: dict[str, float]) -> dict[str, float]:
-    """Of all metrics the ones that people quote: box and mask AP at IoU 0.5."""
-    names = {"bbox/AP50": "box AP50", "mAP(bbox)/IoU=0.5": "box AP50"}
-    names |= {"segm/AP50": "mask AP50", "mAP(segm)/IoU=0.5": "mask AP50"}
-    found = {}
-    for key, value in evaluation.items():
-        for name, short in names.items():
-            if key.endswith(name):
-                found[key.removesuffix(name) + short] = value
-    return found

@@ -1,0 +1,260 @@
+"""Why a pod that has a node does not run, or has ended, from what the kubelet says of its containers."""
+
+import re
+
+from mrc_values.cluster.objects import Object, at, condition, items, text
+from mrc_values.cluster.scheduling import Cause
+
+_PULLS = (
+    (
+        r"no match for platform|no matching manifest|exec format",
+        "image-platform",
+        "the image {image} is not made for the node's processor",
+        "Build it for the nodes' platform (docker build --platform linux/amd64).",
+    ),
+    (
+        r"no basic auth|unauthorized|authorization failed|denied|403 Forbidden|authentication required|no auth|"
+        r"pull access",
+        "image-access",
+        "the registry does not let the node pull the image {image}",
+        "Give the nodes the right to pull it: the region and account of the ECR address, or an image pull secret.",
+    ),
+    (
+        r"not found|manifest unknown|name unknown|repository does not exist|404",
+        "image-missing",
+        "there is no image {image}",
+        "Set maskrcnn.image (or jupyter.image, tensorboard.image) to one that is in the registry; see name and tag.",
+    ),
+    (
+        r"no such host|i/o timeout|connection refused|dial tcp|TLS handshake|deadline exceeded|EOF",
+        "image-registry",
+        "the node does not reach the registry of the image {image}",
+        "See the address, and that the nodes have a way to it (NAT gateway or VPC endpoint).",
+    ),
+    (
+        r"no space left|disk",
+        "node-disk-full",
+        "the node has no room for the image {image}",
+        "Give the nodes larger disks.",
+    ),
+)
+
+_WAITING = {
+    "InvalidImageName": (
+        "image-name",
+        "{image} is not the name of an image",
+        "Write it as <registry>/<name>:<tag>.",
+    ),
+    "ErrImageNeverPull": (
+        "image-never-pulled",
+        "the image {image} is not on the node, and image_pull_policy is Never",
+        "Set maskrcnn.image_pull_policy to IfNotPresent or Always.",
+    ),
+    "CreateContainerConfigError": (
+        "config-missing",
+        "the container lacks what it refers to: {message}",
+        "Create it, or correct maskrcnn.env or the chart's secret names.",
+    ),
+    "CreateContainerError": (
+        "container-error",
+        "the container cannot be made: {message}",
+        "See that the image has the command (maskrcnn.image).",
+    ),
+    "RunContainerError": (
+        "container-error",
+        "the container cannot be started: {message}",
+        "See that the image has the command (maskrcnn.image).",
+    ),
+    "ContainerStatusUnknown": ("node-lost", "nothing is known of the container any more", "See the node."),
+}
+
+_EVENTS = (
+    (
+        r"FailedAttachVolume",
+        r"Multi-Attach error for volume \"(?P<what>[^\"]+)\"",
+        "claim-one-node",
+        "the volume {what} is in use on another node, and its claim's access mode is ReadWriteOnce",
+        "Use a claim with the access mode ReadWriteMany: EFS or FSx (docs/claims.md).",
+    ),
+    (
+        r"FailedMount|FailedAttachVolume",
+        r"driver name (?P<what>\S+) not found in the list of registered CSI drivers",
+        "driver-missing",
+        "the storage driver {what} does not run on the node",
+        "Install it (the EKS add-on), and see that its pods run on these nodes.",
+    ),
+    (
+        r"FailedMount",
+        r"(?:secret|configmap) \"(?P<what>[^\"]+)\" not found",
+        "config-missing",
+        "the pod mounts {what}, which does not exist",
+        "Create it, or correct the chart's secret names.",
+    ),
+    (
+        r"FailedMount|FailedAttachVolume",
+        r"(?P<what>.*)",
+        "mount",
+        "a volume cannot be mounted: {what}",
+        "See the file system's address, its mount targets and security group (docs/claims.md).",
+    ),
+    (
+        r"FailedCreatePodSandBox",
+        r"failed to assign an IP address|no available IP",
+        "no-address",
+        "the node has no IP address left for the pod",
+        "Use larger subnets, or prefix delegation of the VPC CNI.",
+    ),
+    (
+        r"FailedCreatePodSandBox",
+        r"(?P<what>.*)",
+        "sandbox",
+        "the node cannot make the pod's network: {what}",
+        "See the CNI's pods on the node.",
+    ),
+)
+
+
+def explain(pod: Object, events: list[Object]) -> Cause | None:
+    """Why a pod with a node is not ready, or has failed; None when nothing is wrong. ``events`` are the pod's."""
+    if cause := _pod(pod):
+        return cause
+    for status in [
+        *items(pod, "status", "initContainerStatuses"),
+        *items(pod, "status", "containerStatuses"),
+    ]:
+        if cause := _container(status):
+            return cause
+    if text(pod, "status", "phase") == "Pending":
+        return _event(events)
+    if text(pod, "status", "phase") == "Running" and condition(pod, "Ready").get("status") == "False":
+        return _not_ready(pod, events)
+    return None
+
+
+def ended(terminated: Object) -> Cause:
+    """What the exit of a container means; ``terminated`` as in its status."""
+    code, reason = terminated.get("exitCode", 0), terminated.get("reason", "")
+    said = _short(terminated.get("message", ""))
+    if reason == "OOMKilled":
+        return Cause(
+            "out-of-memory",
+            "the container used more memory than its limit and was killed (OOMKilled, 137)",
+            "Set maskrcnn.memory higher (maskrcnn.launcher.resources of the launcher), or load less at once.",
+        )
+    if reason in {"StartError", "ContainerCannotRun"}:
+        return Cause(
+            "container-error",
+            f"the container cannot be started ({code}): {said}",
+            "See that the image has the command (maskrcnn.image).",
+        )
+    meaning = {
+        126: ("not-executable", "the image's command cannot be executed (126)", "Correct the image."),
+        127: (
+            "command-missing",
+            "the image lacks the command (127)",
+            "Correct maskrcnn.image; the log names it.",
+        ),
+        137: (
+            "killed",
+            "the container was killed (137, SIGKILL): its node ran out of memory, or its grace was over",
+            "See kubectl describe node.",
+        ),
+        143: (
+            "terminated",
+            "the container was told to end (143, SIGTERM): its pod was deleted, preempted or its node drained",
+            "The same install resumes from the newest checkpoint.",
+        ),
+    }
+    if code in meaning:
+        return Cause(*meaning[code])
+    return Cause(
+        "exit-code", f"the container ended with exit code {code}" + (f": {said}" if said else ""), ""
+    )
+
+
+def _pod(pod: Object) -> Cause | None:
+    reason, said = text(pod, "status", "reason"), _short(text(pod, "status", "message"))
+    disruption = condition(pod, "DisruptionTarget")
+    if reason == "Evicted":
+        return Cause(
+            "evicted",
+            f"the pod was evicted: {said}",
+            "Set what it needs (maskrcnn.memory), or give the nodes larger disks; the same install resumes.",
+        )
+    if reason == "NodeLost" or text(disruption, "reason") == "DeletionByTaintManager":
+        return Cause("node-lost", f"the node {text(pod, 'spec', 'nodeName')} is gone or does not answer", "")
+    if text(disruption, "reason") == "PreemptionByScheduler":
+        return Cause(
+            "preempted",
+            "a pod of higher priority took the place",
+            "Set maskrcnn.priority_class; the same install resumes.",
+        )
+    if reason in {"UnexpectedAdmissionError", "NodeAffinity"} or reason.startswith("OutOf"):
+        return Cause("node-refused", f"the node {text(pod, 'spec', 'nodeName')} refused the pod: {said}", "")
+    if reason == "DeadlineExceeded":
+        return Cause(
+            "deadline", "the pod ran longer than its deadline", "Set a longer activeDeadlineSeconds."
+        )
+    return None
+
+
+def _container(status: Object) -> Cause | None:
+    image = text(status, "image")
+    waiting, terminated = at(status, "state", "waiting"), at(status, "state", "terminated")
+    last = at(status, "lastState", "terminated")
+    reason, said = waiting.get("reason", ""), _short(waiting.get("message", ""))
+    if reason in {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}:
+        return _pull(image, said)
+    if reason == "CrashLoopBackOff":
+        why = ended(last) if last else None
+        return Cause(
+            "crash-loop" if why is None or why.id == "exit-code" else why.id,
+            f"the container fails again and again ({status.get('restartCount', 0)} restarts)"
+            + (f": {why.text.removeprefix('the container ')}" if why else ""),
+            (why.fix if why else "") or "See mrc-values logs.",
+        )
+    if reason in _WAITING:
+        name, sentence, fix = _WAITING[reason]
+        return Cause(name, sentence.format(image=image, message=said), fix)
+    if terminated.get("exitCode", 0):
+        return ended(terminated)
+    return None
+
+
+def _pull(image: str, said: str) -> Cause:
+    # A back-off repeats the error since Kubernetes 1.30; before, it says that it waits.
+    for pattern, name, sentence, fix in _PULLS:
+        if re.search(pattern, said, re.IGNORECASE):
+            return Cause(name, sentence.format(image=image), fix)
+    return Cause(
+        "image-pull", f"the image {image} cannot be pulled: {said}", "See its name and the registry."
+    )
+
+
+def _event(events: list[Object]) -> Cause | None:
+    for event in reversed(events):
+        for reason, pattern, name, sentence, fix in _EVENTS:
+            found = re.search(pattern, event.get("message", ""), re.DOTALL)
+            if re.fullmatch(reason, event.get("reason", "")) and found:
+                words = {key: _short(each) for key, each in found.groupdict().items()}
+                return Cause(name, sentence.format(**words), fix)
+    return None
+
+
+def _not_ready(pod: Object, events: list[Object]) -> Cause | None:
+    if condition(pod, "Ready").get("reason") == "PodCompleted":
+        return None
+    if any(event.get("reason") == "NodeNotReady" for event in events):
+        node = text(pod, "spec", "nodeName")
+        return Cause("node-lost", f"the node {node} does not answer", f"See kubectl describe node {node}.")
+    said = next(
+        (_short(each["message"]) for each in reversed(events) if each.get("reason") == "Unhealthy"), ""
+    )
+    if said:
+        return Cause("not-ready", f"it runs, and does not answer yet: {said}", "See its log.")
+    return Cause("not-ready", "it runs, and is not ready yet", "")
+
+
+def _short(said: str) -> str:
+    flat = " ".join(said.split()).rstrip(".")
+    return flat if len(flat) <= 240 else f"{flat[:237]}..."

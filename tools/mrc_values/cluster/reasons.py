@@ -1,0 +1,249 @@
+"""Why a job waits or has failed: one plain sentence for each cause, from the objects alone."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mrc_values.cluster import claims, containers, refusals, scheduling
+from mrc_values.cluster.job import QUEUE_LABEL, Snapshot, State, ready, state
+from mrc_values.cluster.objects import Object, at, condition, items, name, text, value
+from mrc_values.cluster.scheduling import Cause
+
+PATIENCE = timedelta(seconds=10)
+"""A job or pod this young may not have been looked at yet."""
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One cause and the pods that it concerns; none where it is the job's as a whole.
+
+    ``reason`` is stable, for programs; ``text`` and ``fix`` are for people.
+    """
+
+    reason: str
+    text: str
+    fix: str = ""
+    pods: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        who = ", ".join(self.pods[:_SHOWN])
+        if len(self.pods) > _SHOWN:
+            who += f" and {len(self.pods) - _SHOWN} more"
+        return " ".join(f"{who + ': ' if who else ''}{self.text}. {self.fix}".split())
+
+
+def explain(snapshot: Snapshot) -> list[Reason]:
+    """All causes, what concerns the whole job first; empty when the job runs or has finished well."""
+    found = list(_of_job(snapshot))
+    if state(snapshot.job) not in (State.FINISHED, State.SUSPENDED, State.DELETED):
+        found += _of_pods(snapshot)
+    return found + list(_of_launch(snapshot, waits=not found))
+
+
+def _of_job(snapshot: Snapshot) -> Iterator[Reason]:
+    job, stands = snapshot.job, state(snapshot.job)
+    if stands is State.DELETED:
+        yield Reason("job-deleted", "the job is being deleted")
+    if stands is State.FAILED:
+        yield _failure(snapshot)
+    if stands is State.SUSPENDED:
+        yield _suspension(snapshot)
+    if stands is not State.WAITING:
+        return
+    events = snapshot.events_of(job)
+    if refused := _refused(snapshot, events):
+        yield refused
+    elif not items(job, "status", "conditions") and _old(snapshot.time, job):
+        yield Reason(
+            "no-operator",
+            "the MPI Operator has not looked at the job: it does not run, or looks after another namespace",
+            "helm status mpijob; kubectl get pods --all-namespaces --selector app.kubernetes.io/name=mpijob",
+        )
+    if snapshot.launcher_job and not snapshot.launchers:
+        for event in reversed(snapshot.events_of(snapshot.launcher_job)):
+            if event.get("reason") == "FailedCreate":
+                cause = refusals.explain(text(event, "message"))
+                yield Reason(cause.id, f"launcher: {cause.text}", cause.fix)
+                break
+
+
+def _refused(snapshot: Snapshot, events: Sequence[Object]) -> Reason | None:
+    """What the operator says when it cannot make the job's objects; old words do not count once it has."""
+    complete = len(snapshot.workers) >= snapshot.workers_wanted and snapshot.launcher_job is not None
+    for event in reversed(events):
+        reason, said = event.get("reason", ""), text(event, "message")
+        if reason == "ValidationError":
+            said = said.removeprefix("Found validation errors: ").rstrip(".")
+            return Reason("invalid-job", f"the MPI Operator refuses the job: {said}", "Correct the values.")
+        if reason == "ErrResourceExists" and not complete:
+            return Reason(
+                "name-taken", said.rstrip("."), "Delete that object, or set maskrcnn.name to another name."
+            )
+        if reason == "MPIJobFailed" and "created failed" in said and not complete:
+            part, _, what = said.partition(" pod created failed: ")
+            cause = refusals.explain(what)
+            return Reason(cause.id, f"{part}s: {cause.text}".replace("launchers:", "launcher:"), cause.fix)
+    return None
+
+
+def _failure(snapshot: Snapshot) -> Reason:
+    why = condition(snapshot.job, "Failed")
+    reason, said = text(why, "reason"), text(why, "message").rstrip(".: ")
+    if reason.startswith("BackoffLimitExceeded"):
+        limit = value(snapshot.job, "spec", "runPolicy", "backoffLimit")
+        return Reason(
+            "backoff-limit",
+            f"the launcher has failed {max(len(snapshot.launchers), 1)} times, and maskrcnn.backoff_limit is {limit}",
+            "Read mrc-values logs; then delete and install to resume from the newest checkpoint.",
+        )
+    if reason == "DeadlineExceeded":
+        return Reason("deadline", "the job ran longer than its activeDeadlineSeconds", "Set a longer one.")
+    if "vict" in reason:
+        return Reason(
+            "evicted",
+            f"workers were evicted: {said}",
+            "Delete and install to resume from the newest checkpoint.",
+        )
+    return Reason("job-failed", f"the job has failed: {said or reason}", "Read mrc-values logs.")
+
+
+def _suspension(snapshot: Snapshot) -> Reason:
+    queue = at(snapshot.job, "metadata", "labels").get(QUEUE_LABEL)
+    if not queue:
+        return Reason(
+            "suspended",
+            "the job is suspended",
+            f"To go on: kubectl patch mpijob {snapshot.name} --type merge "
+            """--patch '{"spec":{"runPolicy":{"suspend":false}}}'""",
+        )
+    if snapshot.queues is not None and queue not in map(name, snapshot.queues):
+        return Reason(
+            "queue-missing",
+            f"there is no queue {queue} in this namespace",
+            "Set maskrcnn.queue to one of `kubectl get localqueues`.",
+        )
+    for workload in snapshot.workloads or ():
+        owners = items(workload, "metadata", "ownerReferences")
+        if any(owner.get("uid") == text(snapshot.job, "metadata", "uid") for owner in owners):
+            said = text(condition(workload, "QuotaReserved"), "message").rstrip(".")
+            if said:
+                return Reason("queue", f"Kueue has not admitted the job in the queue {queue}: {said}", "")
+    return Reason(
+        "queue", f"Kueue has not admitted the job in the queue {queue} yet", "It starts when there is room."
+    )
+
+
+def _of_pods(snapshot: Snapshot) -> list[Reason]:
+    """Pods with one cause share a line."""
+    failed = state(snapshot.job) is State.FAILED
+    together: dict[Cause, list[str]] = {}
+    pods = [*snapshot.launchers[-1:], *snapshot.workers]
+    for pod in pods:
+        if text(pod, "status", "phase") == "Succeeded" or (failed and not _has_ended(pod)):
+            continue
+        if cause := _of_pod(pod, snapshot):
+            together.setdefault(cause, []).append(name(pod))
+    return [Reason(cause.id, cause.text, cause.fix, tuple(names)) for cause, names in together.items()]
+
+
+def _has_ended(pod: Object) -> bool:
+    return text(pod, "status", "phase") == "Failed"
+
+
+def _of_pod(pod: Object, snapshot: Snapshot) -> Cause | None:
+    if text(pod, "spec", "nodeName"):
+        return containers.explain(pod, snapshot.events_of(pod))
+    scheduled = condition(pod, "PodScheduled")
+    said = text(scheduled, "message")
+    scheduler = text(pod, "spec", "schedulerName")
+    if text(scheduled, "reason") == "SchedulingGated":
+        gates = ", ".join(map(name_of_gate, items(pod, "spec", "schedulingGates")))
+        return Cause("scheduling-gate", f"it is held back by {gates}", "Whoever set the gate has to lift it.")
+    if re.search(r"\bgang\b|pod ?group", said, re.IGNORECASE):
+        return Cause(
+            "gang",
+            f"the scheduler {scheduler} waits until there is room for the whole gang: {said.rstrip('.')}",
+            "Wait until another job ends, use fewer workers, or add nodes.",
+        )
+    if said:
+        if (cause := scheduling.explain(said, pod, snapshot.nodes)).id == "claim-unbound":
+            cause = claims.explain(pod, snapshot.claims or (), snapshot.events) or cause
+        return Cause(cause.id, cause.text + _autoscaler(snapshot.events_of(pod)), cause.fix)
+    if _old(snapshot.time, pod):
+        return Cause(
+            "no-scheduler",
+            f"no scheduler called {scheduler} has looked at it",
+            "Start that scheduler, or install the job without maskrcnn.gang.",
+        )
+    return None
+
+
+def name_of_gate(gate: Object) -> str:
+    """The gate's, such as ``kueue.x-k8s.io/admission``."""
+    return text(gate, "name")
+
+
+def _autoscaler(events: Sequence[Object]) -> str:
+    """What an autoscaler says it does about a pod."""
+    for event in reversed(events):
+        reason, said = event.get("reason"), text(event, "message").rstrip(".")
+        if reason == "TriggeredScaleUp":
+            return "; the cluster autoscaler is adding a node"
+        if reason == "NotTriggerScaleUp":
+            said = said.removeprefix("pod didn't trigger scale-up: ")
+            return f"; the cluster autoscaler adds none: {said}"
+        if reason == "Nominated":
+            return "; Karpenter is making a node"
+    return ""
+
+
+_LAUNCH = (
+    (
+        r"launch: (?P<host>\S+) does not answer ssh after (?P<limit>\d+) s: (?P<why>.*)",
+        "ssh",
+        "the worker {host} did not answer ssh within {limit} s: {why}",
+        "See mrc-values logs --workers: sshd has to run in the image.",
+    ),
+    (
+        r"launch: (?P<folder>\S+) is not writable for user (?P<user>\d+), group (?P<group>\d+)",
+        "run-folder",
+        "the folder {folder} is not writable for user {user}, group {group}",
+        "Make it so: mkdir -p {folder} && chown {user}:{group} {folder}; "
+        "or set maskrcnn.run_as_user and run_as_group to its owner.",
+    ),
+    (
+        r"launch: this image has no (?P<program>\S+)",
+        "command-missing",
+        "the image has no {program}",
+        "Set maskrcnn.image to a trainer's image.",
+    ),
+)
+
+
+def _of_launch(snapshot: Snapshot, waits: bool) -> Iterator[Reason]:
+    """What the launcher waits for, and what its launch command has said."""
+    if state(snapshot.job) in (State.FINISHED, State.SUSPENDED, State.DELETED):
+        return
+    for pattern, reason, sentence, fix in _LAUNCH:
+        if found := next((hit for line in snapshot.log or () if (hit := re.search(pattern, line))), None):
+            yield Reason(reason, sentence.format(**found.groupdict()), fix.format(**found.groupdict()))
+            return
+    workers = snapshot.workers
+    unready = [name(pod) for pod in workers if not ready(pod)]
+    if state(snapshot.job) is State.WAITING and workers and unready and not snapshot.launchers:
+        have = len(workers) - len(unready)
+        yield Reason(
+            "workers-not-ready",
+            f"the launcher starts when all {snapshot.workers_wanted} workers are ready; {have} are",
+        )
+    launcher = snapshot.launchers[-1:] and snapshot.launchers[-1]
+    if launcher and waits and ready(launcher) and snapshot.log == [] and _old(snapshot.time, launcher):
+        yield Reason("ssh-wait", "the launcher waits until every worker answers ssh", "See mrc-values logs.")
+
+
+def _old(now: datetime, thing: Object) -> bool:
+    created = text(thing, "metadata", "creationTimestamp")
+    return not created or now - datetime.fromisoformat(created) > PATIENCE

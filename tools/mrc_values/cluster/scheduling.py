@@ -1,0 +1,228 @@
+"""Why the scheduler finds no node for a pod, from its own message.
+
+The message is the one of the pod's condition PodScheduled, such as ``0/18 nodes are available: 14 node(s) didn't
+match Pod's node affinity/selector, 4 Insufficient nvidia.com/gpu. preemption: ...``. Each node is counted under
+the first filter that refused it; a node that lacks two resources is counted under both.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mrc_values.cluster.objects import Object, at, items
+from mrc_values.quantities import quantity
+
+RESOURCES = {
+    "nvidia.com/gpu": "no-gpus",
+    "vpc.amazonaws.com/efa": "no-efa",
+    "hugepages-2Mi": "no-hugepages",
+    "hugepages-1Gi": "no-hugepages",
+    "memory": "no-memory",
+    "cpu": "no-cpu",
+    "ephemeral-storage": "no-disk",
+}
+"""What a node can lack, the dearest first, and how that reason is called."""
+
+_NODES_GONE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_WHOLE = re.compile(r"^\d+/(\d+) nodes are available: (.*)$", re.DOTALL)
+_COUNTED = re.compile(r"(\d+) (.+?)(?=, \d+ |$)")
+_TAINT = re.compile(r"had untolerated taint(?:\(s\))?(?: \{(.*)\})?")
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A reason without its pods: what it is called, the sentence, what to do."""
+
+    id: str
+    text: str
+    fix: str
+
+
+def explain(message: str, pod: Object, nodes: Sequence[Object] | None) -> Cause:
+    """The cause behind a scheduler's message; ``nodes`` of the cluster, None when they cannot be read."""
+    whole = _WHOLE.match(message)
+    if not whole:
+        if message.startswith("no nodes available"):
+            return Cause("no-nodes", "the cluster has no nodes", "Add a node group.")
+        return _claim(message) or Cause("unschedulable", f"the scheduler says: {message.rstrip('.')}", "")
+    total, rest = int(whole[1]), whole[2].split(". ", 1)[0].rstrip(".")
+    counts = {text: int(count) for count, text in _COUNTED.findall(rest)}
+    return _claim(rest) or _nodes(pod, nodes, total, counts) or _other(total, rest)
+
+
+def selector(pod: Object) -> str:
+    """The labels that a pod's node has to have, as kubectl takes them."""
+    return ",".join(f"{name}={value}" for name, value in sorted(at(pod, "spec", "nodeSelector").items()))
+
+
+def requests(pod: Object) -> dict[str, float]:
+    """What a pod's containers ask of a node."""
+    total: dict[str, float] = {}
+    for container in items(pod, "spec", "containers"):
+        for name, amount in at(container, "resources", "requests").items():
+            total[name] = total.get(name, 0.0) + (quantity(amount) or 0.0)
+    return total
+
+
+def _nodes(
+    pod: Object, nodes: Sequence[Object] | None, total: int, counts: Mapping[str, int]
+) -> Cause | None:
+    """The filter that comes nearest to success: of nodes that are right otherwise it refuses some."""
+    nearest = sorted(counts.items(), key=lambda each: _weight(each[0]))
+    among = f"of {total} nodes " + ", ".join(_counted(text, count) for text, count in nearest)
+    fitting = None if nodes is None else [node for node in nodes if _has_labels(node, pod)]
+    lacking = [text.removeprefix("Insufficient ") for text in counts if text.startswith("Insufficient ")]
+    taints = [found[1] for text in counts if (found := _TAINT.search(text))]
+    gone = [taint for taint in taints if (taint or "").startswith(_NODES_GONE)]
+    if fitting == [] and selector(pod):
+        labels = selector(pod)
+        return Cause(
+            "node-selector",
+            f"no node has the label {labels.replace(',', ' and ')} ({total} nodes)",
+            "Set maskrcnn.node_group or node_selector to nodes that are there "
+            "(kubectl get nodes -L node.kubernetes.io/instance-type), or add such a node group.",
+        )
+    if lacking:
+        return _room(pod, fitting, lacking, among)
+    for pattern, cause in _VOLUMES.items():
+        if any(re.search(pattern, text) for text in counts):
+            return Cause(cause.id, f"{cause.text}: {among}", cause.fix)
+    if any("Too many pods" in text for text in counts):
+        return Cause("no-pods", f"the nodes have as many pods as they take: {among}", "Add nodes.")
+    if any("were unschedulable" in text for text in counts):
+        return Cause(
+            "cordoned",
+            f"nodes are cordoned: {among}",
+            "Wait until their maintenance ends, or: kubectl uncordon <node>.",
+        )
+    if gone or any("not-ready" in text for text in counts):
+        return Cause(
+            "nodes-not-ready",
+            f"nodes are not ready: {among}",
+            "See kubectl describe node; a node that has just started needs a minute.",
+        )
+    if taints:
+        named = ", ".join(sorted({taint.rstrip(": ") for taint in taints if taint})) or "a taint"
+        return Cause(
+            "taint",
+            f"the pod does not tolerate the taint {named}: {among}",
+            "Set maskrcnn.tolerations to tolerate it, or run on other nodes.",
+        )
+    if any("node affinity/selector" in text for text in counts):
+        return Cause(
+            "node-selector",
+            f"no node has the label {selector(pod).replace(',', ' and ') or 'that the pod asks for'}: {among}",
+            "Set maskrcnn.node_group or node_selector to nodes that are there, or add such a node group.",
+        )
+    return None
+
+
+def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str], among: str) -> Cause:
+    """No room now, or never: more than the largest of the nodes has."""
+    order = list(RESOURCES)
+    name = min(lacking, key=lambda each: order.index(each) if each in order else len(order))
+    asked = requests(pod).get(name, 0.0)
+    largest = max(
+        (quantity(at(node, "status", "allocatable").get(name)) or 0.0 for node in fitting or ()), default=None
+    )
+    if largest is not None and asked > largest:
+        return Cause(
+            "node-too-small",
+            f"the pod asks for {_amount(asked, name)} {name}, the largest node that it may run on has "
+            f"{_amount(largest, name)}: {among}",
+            "Ask for less (maskrcnn.gpus_per_node, memory, efa, hugepages), or take larger nodes "
+            "(mrc-values node-groups).",
+        )
+    return Cause(
+        RESOURCES.get(name, "no-room"),
+        f"no node has {_amount(asked, name)} {name} free: {among}",
+        "Wait until another job ends, use fewer workers, or add nodes.",
+    )
+
+
+def _weight(text: str) -> int:
+    """Dear resources first, nodes of other groups last."""
+    order = [f"Insufficient {name}" for name in RESOURCES]
+    if "node affinity/selector" in text:
+        return len(order) + 1
+    return order.index(text) if text in order else len(order)
+
+
+def _amount(number: float, name: str) -> str:
+    if name in {"memory", "ephemeral-storage"} or name.startswith("hugepages-"):
+        return f"{number / 2**30:.0f}Gi" if number >= 2**30 else f"{number / 2**20:.0f}Mi"
+    return f"{number:g}"
+
+
+def _counted(text: str, count: int) -> str:
+    if text.startswith("Insufficient "):
+        verb = "lacks" if count == 1 else "lack"
+        return f"{count} {verb} {text.removeprefix('Insufficient ')}"
+    if "node affinity/selector" in text:
+        return f"{count} {'has' if count == 1 else 'have'} other labels"
+    if found := _TAINT.search(text):
+        return f"{count} {'has' if count == 1 else 'have'} the taint {(found[1] or '').rstrip(': ')}".rstrip()
+    if "were unschedulable" in text:
+        return f"{count} {'is' if count == 1 else 'are'} cordoned"
+    return f"{count} {text.removeprefix('node(s) ')}"
+
+
+def _has_labels(node: Object, pod: Object) -> bool:
+    return at(node, "metadata", "labels").items() >= at(pod, "spec", "nodeSelector").items()
+
+
+_VOLUMES = {
+    r"volume node affinity conflict|PersistentVolume's node affinity": Cause(
+        "volume-zone",
+        "the volume can be used on other nodes only, mostly those of its zone",
+        "Use nodes in the volume's zone, or a file system that all zones reach (EFS).",
+    ),
+    r"ReadWriteOncePod": Cause(
+        "claim-one-pod",
+        "another pod has the claim, whose access mode is ReadWriteOncePod",
+        "Use a claim with the access mode ReadWriteMany.",
+    ),
+    r"didn't find available persistent volumes|no available volume": Cause(
+        "claim-unbound",
+        "no volume fits the claim",
+        "See kubectl describe pvc, and the page about claims.",
+    ),
+}
+
+_CLAIMS = (
+    (
+        r'persistentvolumeclaim "(?P<name>[^"]+)" not found',
+        "claim-missing",
+        "the claim {name} does not exist in this namespace",
+        "Create it (docs/claims.md), or set global.shared_pvc or maskrcnn.data_pvc to one that is there.",
+    ),
+    (
+        r'persistentvolumeclaim "(?P<name>[^"]+)" bound to non-existent persistentvolume "(?P<volume>[^"]+)"',
+        "claim-lost",
+        "the claim {name} has lost its volume {volume}",
+        "Delete the claim and create it again with its volume (docs/claims.md); the data on the file system stays.",
+    ),
+    (
+        r'persistentvolumeclaim "(?P<name>[^"]+)" is being deleted',
+        "claim-deleted",
+        "the claim {name} is being deleted",
+        "Delete the job, wait until the claim is gone and create it again (docs/claims.md).",
+    ),
+    (
+        r"unbound immediate PersistentVolumeClaims",
+        "claim-unbound",
+        "a claim is not bound to a volume",
+        "See kubectl get pvc, and docs/claims.md.",
+    ),
+)
+
+
+def _claim(text: str) -> Cause | None:
+    for pattern, name, sentence, fix in _CLAIMS:
+        if found := re.search(pattern, text):
+            return Cause(name, sentence.format(**found.groupdict()), fix)
+    return None
+
+
+def _other(total: int, rest: str) -> Cause:
+    return Cause("unschedulable", f"none of {total} nodes takes the pod: {rest}", "")
