@@ -83,7 +83,7 @@ class LocalRun:
         return [pid for pid, command in self.processes().items() if command.startswith(script)]
 
     def launcher_pid(self) -> int:
-        """mpirun."""
+        """The launcher's script, whose child is mpirun."""
         return next(
             pid for pid, command in self.processes().items() if "mpirun -np" in command.split("--tag")[0]
         )
