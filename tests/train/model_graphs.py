@@ -92,6 +92,7 @@ class Graph:
                 self._outputs = {n: graph.get_tensor_by_name(f"{n}:0") for n in loss_names(graph)}
             else:
                 self._outputs = {n: graph.get_tensor_by_name(f"{n}:0") for n in model.output_names}
+            self._stages = model.stages
             variables = v1.global_variables()
             self._gradients = None
             options = v1.ConfigProto()
@@ -116,6 +117,11 @@ class Graph:
         names = self._inputs if self._training else INFERENCE_INPUTS
         feed = {self._inputs[name]: inputs[name] for name in names}
         return self._session.run(outputs, {**feed, self._rank: rank})
+
+    def stages(self, inputs: Arrays) -> Any:
+        """``MaskRCNN.stages`` in inference, and its outputs by name."""
+        feed = {self._inputs[name]: inputs[name] for name in INFERENCE_INPUTS}
+        return self._session.run((self._stages, self._outputs), feed)
 
     def averages(self) -> Arrays:
         """The moving averages of batch norm as they are now."""

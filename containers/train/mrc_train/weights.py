@@ -93,5 +93,5 @@ def write_npz(path: Path, values: Mapping[str, NDArray[Any]]) -> None:
     """Weights under tensorpack's names, which its example loads; replaces the file in one step."""
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as file:
-        np.savez_compressed(file, **dict(values))
+        np.savez_compressed(file, allow_pickle=False, **dict(values))
     temporary.replace(path)

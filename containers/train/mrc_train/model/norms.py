@@ -30,7 +30,8 @@ def GroupNorm(x: Tensor, gamma_initializer: Any = None, padding: Padding | None 
 def _moments(grouped: Tensor, padding: Padding | None) -> tuple[Tensor, Tensor]:
     axes = [1, 2, 4]
     if padding is None:
-        return tf.nn.moments(grouped, axes, keepdims=True)
+        mean, variance = tf.nn.moments(grouped, axes, keepdims=True)
+        return mean, variance
     own = tf.cast(padding.own(grouped), grouped.dtype)[..., None, None]
     count = tf.reduce_sum(own, axes, keepdims=True) * grouped.shape.as_list()[-1]
     mean = tf.reduce_sum(grouped * own, axes, keepdims=True) / count

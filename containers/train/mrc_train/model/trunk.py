@@ -79,8 +79,8 @@ class PyramidTrunk:
 
     def __init__(self, image: Tensor, num_classes: int, cfg: Config, padding: Padding | None) -> None:
         self.maps = feature_pyramid(ResNet(cfg.BACKBONE, padding).features(image), cfg.FPN, padding)
-        self.strides = cfg.FPN.ANCHOR_STRIDES
-        self.anchor_sizes = [(size,) for size in cfg.RPN.ANCHOR_SIZES]
+        self.strides: Sequence[int] = cfg.FPN.ANCHOR_STRIDES
+        self.anchor_sizes: Sequence[Sequence[float]] = [(size,) for size in cfg.RPN.ANCHOR_SIZES]
         self.rpn_channels = cfg.FPN.NUM_CHANNEL
         self._num_classes, self._cfg = num_classes, cfg
         self._own_sizes = [padding.own_size(x) for x in self.maps[:4]] if padding else None
@@ -145,8 +145,8 @@ class C4Trunk:
 
     def __init__(self, image: Tensor, num_classes: int, cfg: Config, padding: Padding | None) -> None:
         self.maps = ResNet(cfg.BACKBONE, padding).features(image, stages=3)[-1:]
-        self.strides = (cfg.RPN.ANCHOR_STRIDE,)
-        self.anchor_sizes = [cfg.RPN.ANCHOR_SIZES]
+        self.strides: Sequence[int] = (cfg.RPN.ANCHOR_STRIDE,)
+        self.anchor_sizes: Sequence[Sequence[float]] = [cfg.RPN.ANCHOR_SIZES]
         self.rpn_channels = cfg.RPN.HEAD_DIM
         self._num_classes, self._cfg = num_classes, cfg
         self._own_size = padding.own_size(self.maps[0]) if padding else None
