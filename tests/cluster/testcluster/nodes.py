@@ -27,6 +27,12 @@ CPU_NODES = {
 }
 """A row as in the catalogue, for what needs no GPU."""
 
+KUBELET_PORT = 10247
+"""Where kwok answers as the kubelet of all simulated nodes."""
+
+ANSWERS = {"Logs": "logs", "PortForward": "portforwards"}
+"""Objects, called as a pod, that say what kwok answers for it: lines of a file, connections to an address."""
+
 DEFAULT = {"cpu": 2, "p3": 4, "p3dn": 4, "p4d": 4, "g5": 4}
 """Nodes of each group."""
 
@@ -72,6 +78,8 @@ def node(group: str, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def start(processes: Processes, kwok: Path, plane: ControlPlane, counts: Mapping[str, int]) -> None:
     """Starts kwok, makes the nodes and waits until they are ready."""
+    for kind, plural in ANSWERS.items():
+        _define(plane, kind, plural)
     selector = ",".join(f"{name}={value}" for name, value in KWOK_NODE.items())
     processes.start(
         "kwok",
@@ -84,11 +92,41 @@ def start(processes: Processes, kwok: Path, plane: ControlPlane, counts: Mapping
             "--node-ip=127.0.0.1",
             "--cidr=10.0.0.1/16",
             "--node-lease-duration-seconds=40",
+            f"--server-address=127.0.0.1:{KUBELET_PORT}",
+            f"--node-port={KUBELET_PORT}",
+            f"--enable-crds={','.join(ANSWERS)}",
         ],
     )
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda body: plane.api.create("/api/v1/nodes", body), _all(counts)))
     processes.wait(f"{sum(counts.values())} nodes", lambda: _ready(plane), seconds=300)
+
+
+def _define(plane: ControlPlane, kind: str, plural: str) -> None:
+    """The resource of kwok's own group, with whatever fields."""
+    group = "kwok.x-k8s.io"
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1alpha1",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {"openAPIV3Schema": anything},
+    }
+    plane.api.create(
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+        {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{plural}.{group}"},
+            "spec": {
+                "group": group,
+                "scope": "Namespaced",
+                "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+                "versions": [version],
+            },
+        },
+    )
 
 
 def _all(counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:

@@ -62,7 +62,7 @@ def explain(pod: Object, claims: Sequence[Object], events: Sequence[Object]) -> 
             return Cause(
                 "claim-lost",
                 f"the claim {name(claim)} has lost its volume {text(claim, 'spec', 'volumeName')}",
-                "Delete the claim and create it again with its volume (docs/claims.md); the file system's data stays.",
+                "Delete the claim and create it again with its volume (docs/claims.md); the data stays.",
             )
         if text(claim, "status", "phase") == "Pending":
             return _pending(claim, events)

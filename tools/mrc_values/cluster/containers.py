@@ -13,17 +13,16 @@ _PULLS = (
         "Build it for the nodes' platform (docker build --platform linux/amd64).",
     ),
     (
-        r"no basic auth|unauthorized|authorization failed|denied|403 Forbidden|authentication required|no auth|"
-        r"pull access",
+        r"no basic auth|unauthorized|authorization failed|denied|403 Forbidden|authentication required",
         "image-access",
         "the registry does not let the node pull the image {image}",
-        "Give the nodes the right to pull it: the region and account of the ECR address, or an image pull secret.",
+        "Let the nodes pull it: the ECR address's region and account, or an image pull secret.",
     ),
     (
         r"not found|manifest unknown|name unknown|repository does not exist|404",
         "image-missing",
         "there is no image {image}",
-        "Set maskrcnn.image (or jupyter.image, tensorboard.image) to one that is in the registry; see name and tag.",
+        "Correct name and tag in maskrcnn.image (or jupyter.image, tensorboard.image).",
     ),
     (
         r"no such host|i/o timeout|connection refused|dial tcp|TLS handshake|deadline exceeded|EOF",
@@ -115,7 +114,7 @@ _EVENTS = (
 
 
 def explain(pod: Object, events: list[Object]) -> Cause | None:
-    """Why a pod with a node is not ready, or has failed; None when nothing is wrong. ``events`` are the pod's."""
+    """Why a pod with a node is not ready, or has failed; None when nothing is wrong."""
     if cause := _pod(pod):
         return cause
     for status in [
@@ -161,7 +160,7 @@ def ended(terminated: Object) -> Cause:
         ),
         143: (
             "terminated",
-            "the container was told to end (143, SIGTERM): its pod was deleted, preempted or its node drained",
+            "the container was told to end (143, SIGTERM): its pod was deleted or its node drained",
             "The same install resumes from the newest checkpoint.",
         ),
     }

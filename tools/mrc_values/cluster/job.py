@@ -28,9 +28,9 @@ class State(StrEnum):
 class Snapshot:
     """A job and all that tells why it waits; events are the namespace's, oldest first.
 
-    ``claims``, ``nodes``, ``queues`` and ``workloads`` are None where the user may not read them, or the cluster
-    does not have such objects. ``nodes`` are those that pods run on or may run on. ``log`` is the end of the newest
-    launcher's log.
+    ``claims``, ``nodes``, ``queues`` and ``workloads`` are None where the user may not read them, or the
+    cluster does not have such objects. ``nodes`` are those that waiting pods may run on by their labels.
+    ``log`` is the end of the newest launcher's log, None where it cannot be read.
     """
 
     job: Object

@@ -18,6 +18,9 @@ PAUSE = 1.0
 SILENCE = 60.0
 """Seconds without a line after which a stream is opened again: a connection can be dead without a word."""
 
+GRACE = 5.0
+"""Seconds without a line after which an ended job's streams are taken for ended, though their connections stay."""
+
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z (.*)", re.DOTALL)
 
 
@@ -90,9 +93,10 @@ def follow(
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # more streams than its pool has
     lines: queue.Queue[Line | ClusterError] = queue.Queue()
     readers: dict[str, threading.Thread] = {}
-    last_answer = time.monotonic()
+    last_answer = last_line = time.monotonic()
+    ended = False
     while True:
-        ended = False
+        ended_before = ended
         try:
             # Asked before the pods: what an ended job printed is in the pods that are listed after it.
             mpijob = cluster.find(client.MPIJOBS, title, namespace)
@@ -102,19 +106,27 @@ def follow(
                 uid = text(pod, "metadata", "uid")
                 if job.role(pod) in roles and uid not in readers and _started(pod):
                     if job.role(pod) == "launcher":
-                        say(f"{name(pod)} starts" if not readers else f"{name(pod)} starts, after one that failed")
+                        say(
+                            f"{name(pod)} starts"
+                            if not readers
+                            else f"{name(pod)} starts, after one that failed"
+                        )
                     readers[uid] = threading.Thread(target=_read, args=(cluster, pod, lines), daemon=True)
                     readers[uid].start()
                     if text(pod, "status", "phase") in ("Failed", "Succeeded"):
-                        readers[uid].join(SILENCE)  # its lines come before those of its successor
+                        readers[uid].join(GRACE)  # its lines come before those of its successor
             last_answer = time.monotonic()
         except Unreachable as error:
             if time.monotonic() - last_answer > waiting.OUTAGE:
                 raise
             say(f"{error} Waiting for it.")
+        if ended and not ended_before:
+            last_line = time.monotonic()
         done = ended and not any(thread.is_alive() for thread in readers.values())
-        yield from _arrived(lines, 0 if done else PAUSE)
-        if done:
+        for line in _arrived(lines, 0 if done else PAUSE):
+            last_line = time.monotonic()
+            yield line
+        if done or (ended and time.monotonic() - last_line > GRACE):
             return
 
 
@@ -133,9 +145,10 @@ def _arrived(lines: "queue.Queue[Line | ClusterError]", seconds: float) -> Itera
 def _read(cluster: Cluster, pod: Object, lines: "queue.Queue[Line | ClusterError]") -> None:
     """Reads one pod's log to its end, over cuts and restarts of its container."""
     place = Place()
+    goes_on = text(pod, "status", "phase") == "Running"
     while True:
         try:
-            for line in _stream(cluster, pod, place.reopened()):
+            for line in _stream(cluster, pod, place.reopened(), follow=goes_on):
                 if (new := place.new(line)) is not None:
                     lines.put(Line(name(pod), new))
             # The stream ends with the container, or with a connection that was closed in good order.
@@ -154,9 +167,10 @@ def _read(cluster: Cluster, pod: Object, lines: "queue.Queue[Line | ClusterError
         time.sleep(PAUSE)
 
 
-def _stream(cluster: Cluster, pod: Object, since: str) -> Iterator[str]:
+def _stream(cluster: Cluster, pod: Object, since: str, *, follow: bool) -> Iterator[str]:
     namespace = text(pod, "metadata", "namespace")
-    query = {"follow": "true", "timestamps": "true", "container": _container(pod), "sinceTime": since}
+    query = {"timestamps": "true", "container": _container(pod), "sinceTime": since}
+    query |= {"follow": "true"} if follow else {}
     doing = f"get pods/log in namespace {namespace}, name {name(pod)}"
     url = client.PODS.url(namespace, name(pod), "log")
     with cluster.stream(url, query, doing, timeout=(client.TIMEOUT[0], SILENCE)) as answer:

@@ -2,15 +2,15 @@
 
 The words, as they stand in logs of real clusters and in the sources:
 
-- ``NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)`` of aws-ofi-nccl up to 1.12, and ``NET/OFI Selected
-  provider is efa, fabric is efa-direct (found 16 nics)`` of later ones (aws-ofi-nccl, src/nccl_ofi_ofiutils.cpp;
+- ``NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)`` of older aws-ofi-nccl, and ``NET/OFI Selected
+  provider is efa, fabric is efa-direct (found 16 nics)`` of newer ones (its nccl_net_ofi_query_provider_capabilities;
   github.com/NVIDIA/nccl/issues/1597, github.com/aws/aws-ofi-nccl/issues/22).
 - ``NCCL INFO Using network AWS Libfabric``, ``Libfabric``, ``Socket``, ``IB`` (NCCL, src/plugin/net.cc;
   github.com/NVIDIA/nccl/issues/1053).
 - ``NCCL INFO NET/Socket : Using [0]eth0:10.0.0.1<0>`` (github.com/NVIDIA/nccl/issues/226).
 - ``NCCL WARN NET/OFI Couldn't find any optimal provider`` (github.com/NVIDIA/nccl/issues/229).
-- ``Channel 00/0 : 0[0] -> 8[0] [send] via NET/AWS Libfabric/0/GDRDMA`` (github.com/aws/aws-ofi-nccl/issues/64); without
-  ``GDRDMA`` the data goes through the host's memory.
+- ``Channel 00/0 : 0[0] -> 8[0] [send] via NET/AWS Libfabric/0/GDRDMA``
+  (github.com/aws/aws-ofi-nccl/issues/64); without ``GDRDMA`` the data goes through the host's memory.
 """
 
 import re
@@ -28,10 +28,10 @@ ANY = re.compile(r"NCCL (?:INFO|WARN|version)|NET/OFI")
 
 @dataclass(frozen=True)
 class Transport:
-    """What goes between nodes: ``efa``, ``tcp``, ``infiniband`` or ``libfabric``; ``""`` when the log does not say.
+    """What goes between nodes: ``efa``, ``tcp``, ``infiniband``, ``libfabric``; ``""``: the log does not say.
 
-    ``nics`` is how many a rank has found; ``gpu_direct`` whether data goes from GPU to network card without the host's
-    memory, None when no channel has been made. ``line`` is the proof.
+    ``nics`` is how many a rank has found; ``gpu_direct`` whether data goes from GPU to network card without
+    the host's memory, None when no channel has been made. ``line`` is the proof.
     """
 
     network: str = ""
@@ -78,12 +78,12 @@ def advice(found: Transport, efa: int, workers: int) -> str:
         return ""
     if not efa:
         return (
-            "NCCL uses TCP: the workers ask for no EFA interface. On p3dn, p4d and g5 nodes set maskrcnn.node_group, "
-            "or maskrcnn.efa."
+            "NCCL uses TCP: the workers ask for no EFA interface. On p3dn, p4d and g5 nodes set "
+            "maskrcnn.node_group, or maskrcnn.efa."
         )
     return (
-        "NCCL uses TCP although the workers have EFA. See that the image has aws-ofi-nccl and libfabric with the efa "
-        "provider, and that LD_LIBRARY_PATH in the image names them."
+        "NCCL uses TCP although the workers have EFA. See that the image has aws-ofi-nccl and libfabric with the "
+        "efa provider, and that LD_LIBRARY_PATH in the image names them."
     )
 
 

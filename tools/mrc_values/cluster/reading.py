@@ -22,15 +22,22 @@ HEAD = 4 * 2**20
 """Bytes of a log's begin that are read for NCCL's words, which hundreds of ranks say at once."""
 
 
+def places(cluster: Cluster, namespace: str | None) -> list[str]:
+    """Namespaces in which a release's objects may be: the one given, else the context's own.
+
+    A release in ``default`` has its objects in kubeflow unless told otherwise.
+    """
+    first = namespace or cluster.namespace
+    return [first, NAMESPACE] if first == "default" else [first]
+
+
 def find(cluster: Cluster, release: str, namespace: str | None) -> Object:
     """The MPIJob of a release, or the one that is called so; the newest of several.
 
-    Without a namespace it is looked for in the context's own. A release in ``default`` has its objects in kubeflow
-    unless told otherwise. Raises ToolError when there is none.
+    Raises ToolError when there is none.
     """
-    first = namespace or cluster.namespace
-    places = [first, NAMESPACE] if first == "default" else [first]
-    for place in places:
+    where = places(cluster, namespace)
+    for place in where:
         try:
             found = list(cluster.list(client.MPIJOBS, place))
         except NotFound:
@@ -46,7 +53,7 @@ def find(cluster: Cluster, release: str, namespace: str | None) -> Object:
         if own:
             return max(own, key=lambda each: text(each, "metadata", "creationTimestamp"))
     raise ToolError(
-        f"no training job {release} in the namespace {' or '.join(places)}. "
+        f"no training job {release} in the namespace {' or '.join(where)}. "
         "See mrc-values list; --namespace names another one."
     )
 

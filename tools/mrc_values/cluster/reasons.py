@@ -39,7 +39,10 @@ def explain(snapshot: Snapshot) -> list[Reason]:
     """All causes, what concerns the whole job first; empty when the job runs or has finished well."""
     found = list(_of_job(snapshot))
     if state(snapshot.job) not in (State.FINISHED, State.SUSPENDED, State.DELETED):
-        found += _of_pods(snapshot)
+        pods = [*snapshot.launchers[-1:], *snapshot.workers]
+        if state(snapshot.job) is State.FAILED:
+            pods = [pod for pod in pods if text(pod, "status", "phase") == "Failed"]
+        found += of_pods(snapshot, pods)
     return found + list(_of_launch(snapshot, waits=not found))
 
 
@@ -94,9 +97,10 @@ def _failure(snapshot: Snapshot) -> Reason:
     reason, said = text(why, "reason"), text(why, "message").rstrip(".: ")
     if reason.startswith("BackoffLimitExceeded"):
         limit = value(snapshot.job, "spec", "runPolicy", "backoffLimit")
+        times = max(len(snapshot.launchers), 1)
         return Reason(
             "backoff-limit",
-            f"the launcher has failed {max(len(snapshot.launchers), 1)} times, and maskrcnn.backoff_limit is {limit}",
+            f"the launcher has failed {times} time{'s' if times > 1 else ''}, maskrcnn.backoff_limit is {limit}",
             "Read mrc-values logs; then delete and install to resume from the newest checkpoint.",
         )
     if reason == "DeadlineExceeded":
@@ -136,21 +140,13 @@ def _suspension(snapshot: Snapshot) -> Reason:
     )
 
 
-def _of_pods(snapshot: Snapshot) -> list[Reason]:
-    """Pods with one cause share a line."""
-    failed = state(snapshot.job) is State.FAILED
+def of_pods(snapshot: Snapshot, pods: Sequence[Object]) -> list[Reason]:
+    """Why these pods do not run; those with one cause share a line."""
     together: dict[Cause, list[str]] = {}
-    pods = [*snapshot.launchers[-1:], *snapshot.workers]
     for pod in pods:
-        if text(pod, "status", "phase") == "Succeeded" or (failed and not _has_ended(pod)):
-            continue
-        if cause := _of_pod(pod, snapshot):
+        if text(pod, "status", "phase") != "Succeeded" and (cause := _of_pod(pod, snapshot)):
             together.setdefault(cause, []).append(name(pod))
     return [Reason(cause.id, cause.text, cause.fix, tuple(names)) for cause, names in together.items()]
-
-
-def _has_ended(pod: Object) -> bool:
-    return text(pod, "status", "phase") == "Failed"
 
 
 def _of_pod(pod: Object, snapshot: Snapshot) -> Cause | None:
@@ -160,7 +156,7 @@ def _of_pod(pod: Object, snapshot: Snapshot) -> Cause | None:
     said = text(scheduled, "message")
     scheduler = text(pod, "spec", "schedulerName")
     if text(scheduled, "reason") == "SchedulingGated":
-        gates = ", ".join(map(name_of_gate, items(pod, "spec", "schedulingGates")))
+        gates = ", ".join(text(gate, "name") for gate in items(pod, "spec", "schedulingGates"))
         return Cause("scheduling-gate", f"it is held back by {gates}", "Whoever set the gate has to lift it.")
     if re.search(r"\bgang\b|pod ?group", said, re.IGNORECASE):
         return Cause(
@@ -179,11 +175,6 @@ def _of_pod(pod: Object, snapshot: Snapshot) -> Cause | None:
             "Start that scheduler, or install the job without maskrcnn.gang.",
         )
     return None
-
-
-def name_of_gate(gate: Object) -> str:
-    """The gate's, such as ``kueue.x-k8s.io/admission``."""
-    return text(gate, "name")
 
 
 def _autoscaler(events: Sequence[Object]) -> str:

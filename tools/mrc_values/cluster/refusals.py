@@ -1,4 +1,4 @@
-"""Why the API server refuses a job's pods, from the message that it gives the operator or the Job controller."""
+"""Why the API server refuses a job's pods, from what it tells the operator or the Job controller."""
 
 import re
 from typing import NamedTuple
@@ -15,7 +15,8 @@ class _Rule(NamedTuple):
 
 _RULES = [
     _Rule(
-        r"exceeded quota: (?P<quota>[^,]+), requested: (?P<asked>.*), used: (?P<used>.*), limited: (?P<limit>.*)",
+        r"exceeded quota: (?P<quota>[^,]+), "
+        r"requested: (?P<asked>.*), used: (?P<used>.*), limited: (?P<limit>.*)",
         "quota",
         "the quota {quota} allows {limit}, {used} is in use and the pod asks for {asked}",
         "Ask for less, wait until another job ends, or have the quota raised.",
@@ -63,6 +64,12 @@ _RULES = [
         "Follow the policy, or ask whoever runs the cluster.",
     ),
     _Rule(
+        r"ValidatingAdmissionPolicy '(?P<name>[^']+)' .*denied request: (?P<what>.*)",
+        "admission-policy",
+        "the cluster's policy {name} refuses the pod: {what}",
+        "Follow the policy, or ask whoever runs the cluster.",
+    ),
+    _Rule(
         r'failed calling webhook "(?P<name>[^"]+)": (?P<what>.*)',
         "webhook-down",
         "the cluster's webhook {name} does not answer: {what}",
@@ -81,8 +88,6 @@ _RULES = [
         "Upgrade the chart mpijob, which brings the operator's rights.",
     ),
 ]
-
-REASONS = {rule.id: rule.sentence for rule in _RULES} | {"refused": "the API server refuses the pod"}
 
 
 def explain(message: str) -> Cause:

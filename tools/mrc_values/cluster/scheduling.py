@@ -1,8 +1,8 @@
 """Why the scheduler finds no node for a pod, from its own message.
 
-The message is the one of the pod's condition PodScheduled, such as ``0/18 nodes are available: 14 node(s) didn't
-match Pod's node affinity/selector, 4 Insufficient nvidia.com/gpu. preemption: ...``. Each node is counted under
-the first filter that refused it; a node that lacks two resources is counted under both.
+The message is the one of the pod's condition PodScheduled, such as ``0/18 nodes are available: 14 node(s)
+didn't match Pod's node affinity/selector, 4 Insufficient nvidia.com/gpu. preemption: ...``. Each node is counted
+under the first filter that refused it; a node that lacks two resources is counted under both.
 """
 
 import re
@@ -75,10 +75,9 @@ def _nodes(
     taints = [found[1] for text in counts if (found := _TAINT.search(text))]
     gone = [taint for taint in taints if (taint or "").startswith(_NODES_GONE)]
     if fitting == [] and selector(pod):
-        labels = selector(pod)
         return Cause(
             "node-selector",
-            f"no node has the label {labels.replace(',', ' and ')} ({total} nodes)",
+            f"no node has the label {_labels(pod)} ({total} nodes)",
             "Set maskrcnn.node_group or node_selector to nodes that are there "
             "(kubectl get nodes -L node.kubernetes.io/instance-type), or add such a node group.",
         )
@@ -111,7 +110,7 @@ def _nodes(
     if any("node affinity/selector" in text for text in counts):
         return Cause(
             "node-selector",
-            f"no node has the label {selector(pod).replace(',', ' and ') or 'that the pod asks for'}: {among}",
+            f"no node has the label {_labels(pod) or 'that the pod asks for'}: {among}",
             "Set maskrcnn.node_group or node_selector to nodes that are there, or add such a node group.",
         )
     return None
@@ -125,6 +124,8 @@ def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str],
     largest = max(
         (quantity(at(node, "status", "allocatable").get(name)) or 0.0 for node in fitting or ()), default=None
     )
+    if largest == 0:
+        return _nothing(name, among)
     if largest is not None and asked > largest:
         return Cause(
             "node-too-small",
@@ -140,12 +141,31 @@ def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str],
     )
 
 
+def _nothing(name: str, among: str) -> Cause:
+    """No node has any: mostly nothing tells Kubernetes of what the machine has."""
+    if name.startswith("hugepages-"):
+        return Cause(
+            "no-hugepages",
+            f"the nodes have no {name}: {among}",
+            "Leave out maskrcnn.hugepages, or reserve them when the nodes start.",
+        )
+    return Cause(
+        "device-plugin",
+        f"the nodes offer no {name}: {among}",
+        "See that its device plugin runs on them (kubectl get pods --namespace kube-system), and their type.",
+    )
+
+
 def _weight(text: str) -> int:
     """Dear resources first, nodes of other groups last."""
     order = [f"Insufficient {name}" for name in RESOURCES]
     if "node affinity/selector" in text:
         return len(order) + 1
     return order.index(text) if text in order else len(order)
+
+
+def _labels(pod: Object) -> str:
+    return selector(pod).replace(",", " and ")
 
 
 def _amount(number: float, name: str) -> str:
@@ -200,7 +220,7 @@ _CLAIMS = (
         r'persistentvolumeclaim "(?P<name>[^"]+)" bound to non-existent persistentvolume "(?P<volume>[^"]+)"',
         "claim-lost",
         "the claim {name} has lost its volume {volume}",
-        "Delete the claim and create it again with its volume (docs/claims.md); the data on the file system stays.",
+        "Delete the claim and create it again with its volume (docs/claims.md); the data stays.",
     ),
     (
         r'persistentvolumeclaim "(?P<name>[^"]+)" is being deleted',

@@ -59,8 +59,14 @@ def logs(
         snapshot = reading.read(cluster, mpijob)
         pods = [pod for pod in (*snapshot.launchers, *snapshot.workers) if job.role(pod) in roles]
         if not pods:
-            why = next(map(str, reasons.explain(snapshot)), "")
-            raise ToolError(f"{name}: no {' or '.join(roles)} has started. {why} -f waits for it.")
+            who = " or ".join(roles)
+            if job.state(mpijob) in (job.State.FINISHED, job.State.FAILED):
+                where = job.run_folder(mpijob)
+                raise ToolError(
+                    f"{name}: the {who} is gone, and its log with it. The run's own log: {where}."
+                )
+            why = " ".join(map(str, reasons.explain(snapshot)[:1]))
+            raise ToolError(f"{name}: no {who} has started; -f waits for it. {why}".rstrip())
         lines = reading_logs.printed(cluster, pods)
     _print(lines, rank, prefixed="worker" in roles, mpijob=mpijob)
 
