@@ -27,12 +27,16 @@ class Result:
 
 
 def check(
-    chart: Path, files: Sequence[Path] = (), sets: Sequence[str] = (), release: str | None = None
+    chart: Path,
+    files: Sequence[Path] = (),
+    sets: Sequence[str] = (),
+    release: str | None = None,
+    namespace: str = "default",
 ) -> Result:
     """Checks the values of ``chart`` under files and ``--set`` expressions.
 
-    ``release`` is the name that Helm renders with, by default the chart's. Raises UsageError for a
-    chart or file that is not there.
+    ``release`` is the name that Helm renders with, by default the chart's, and ``namespace`` the release's.
+    Raises UsageError for a chart or file that is not there.
     """
     loaded, found = values.load(chart, files, sets)
     found += [*_sections_taken_away(loaded), *_ignored_by_helm(loaded)]
@@ -47,7 +51,7 @@ def check(
     rendered: Mapping[str, str] = {}
     try:
         rendered = helm.render(
-            chart, _complete(loaded), release or helm.metadata(chart).get("name", "release")
+            chart, _complete(loaded), release or helm.metadata(chart).get("name", "release"), namespace
         )
         found += _refusals(rendered, chart, loaded)
     except helm.RenderError as error:

@@ -5,7 +5,20 @@ import sys
 
 import typer
 
-from mrc_values.commands import explain, local, logs, new, nodegroups, status, validate, wait
+from mrc_values.commands import (
+    delete,
+    explain,
+    install,
+    list_,
+    local,
+    logs,
+    new,
+    nodegroups,
+    open,
+    status,
+    validate,
+    wait,
+)
 from mrc_values.errors import ToolError
 
 app = typer.Typer(
@@ -19,8 +32,13 @@ app.command()(explain.rules)
 app.command()(explain.explain)
 app.command("node-groups")(nodegroups.node_groups)
 app.command()(new.new)
+app.command()(install.install)
+app.command()(install.upgrade)
+app.command()(delete.delete)
+app.command("list")(list_.list_)
 app.command()(status.status)
 app.command()(logs.logs)
+app.command("open")(open.open_)
 app.command()(wait.wait)
 app.add_typer(local.app, name="local")
 

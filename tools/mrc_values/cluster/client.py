@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +127,25 @@ class Cluster:
                 return bool(answer.data)
         except NotFound:
             return False
+
+    def served(self, version: str) -> Sequence[Object] | None:
+        """The kinds of an API version such as ``/apis/kubeflow.org/v2beta1``; None when it is not served."""
+        try:
+            answer = self.json(version, doing=f"get {version}")
+        except NotFound:
+            return None
+        kinds: Sequence[Object] = answer.get("resources") or ()
+        return kinds
+
+    def group(self, name: str) -> Sequence[str]:
+        """Versions of an API group that are served, the preferred one first; none without the group."""
+        try:
+            answer = self.json(f"/apis/{name}", doing=f"get /apis/{name}")
+        except NotFound:
+            return ()
+        preferred = (answer.get("preferredVersion") or {}).get("version")
+        versions = [each["version"] for each in answer.get("versions") or ()]
+        return sorted(versions, key=lambda version: version != preferred)
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str) -> bool:
         """Whether the user may do it, as ``kubectl auth can-i`` asks."""

@@ -16,11 +16,13 @@ def explain(
     Example: mrc-values explain MRC014
     """
     from mrc_values.rules import RULES
+    from mrc_values.rules.preflight import PREFLIGHT
     from mrc_values.values import nearest
 
-    found = RULES.get(rule.upper())
+    known = RULES | PREFLIGHT
+    found = known.get(rule.upper())
     if found is None:
-        meant = nearest(rule.upper(), RULES)
+        meant = nearest(rule.upper(), known)
         raise UsageError(
             f"no rule {rule}. Did you mean {meant}?" if meant else f"no rule {rule}. See mrc-values rules."
         )
@@ -31,8 +33,9 @@ def explain(
 
 
 def rules() -> None:
-    """List every rule: id, severity, title."""
+    """List every rule: id, severity, title. From MRC100 on they are about the cluster (`install`)."""
     from mrc_values.rules import RULES
+    from mrc_values.rules.preflight import PREFLIGHT
 
-    for rule in RULES.values():
+    for rule in (*RULES.values(), *PREFLIGHT.values()):
         typer.echo(f"{rule.id}  {rule.severity:8} {rule.title}")

@@ -1,0 +1,59 @@
+"""What a release would meet in the cluster, found before Helm is called: every check in one go."""
+
+from collections.abc import Callable, Iterator
+
+from mrc_values import findings
+from mrc_values.cluster.client import Cluster, Forbidden
+from mrc_values.cluster.preflight.claims import claims_can_be_mounted
+from mrc_values.cluster.preflight.nodes import nodes_for_pods
+from mrc_values.cluster.preflight.operator import (
+    jobs_are_known,
+    queue_exists,
+    run_is_new,
+    version_is_taken,
+)
+from mrc_values.cluster.preflight.planned import Planned, Problem, Seen
+from mrc_values.cluster.preflight.quota import quota_is_enough
+from mrc_values.cluster.preflight.rights import names_exist, namespaces_exist, user_may_create
+from mrc_values.findings import Finding, Position, parse_dotted
+from mrc_values.rules.preflight import PREFLIGHT
+
+Check = Callable[[Planned, Seen], Iterator[Problem]]
+
+CHECKS: tuple[Check, ...] = (
+    version_is_taken,
+    jobs_are_known,
+    namespaces_exist,
+    user_may_create,
+    run_is_new,
+    claims_can_be_mounted,
+    nodes_for_pods,
+    quota_is_enough,
+    names_exist,
+    queue_exists,
+)
+
+
+def preflight(cluster: Cluster, planned: Planned) -> list[Finding]:
+    """Findings about the cluster, each at the value that it comes from.
+
+    What the user may not read is a warning and not checked. Raises ClusterError when the cluster cannot
+    be asked.
+    """
+    seen = Seen(cluster)
+    found: list[Finding] = []
+    for check in CHECKS:
+        try:
+            found += [_finding(problem, cluster, planned) for problem in check(planned, seen)]
+        except Forbidden as error:
+            subject = check.__name__.replace("_", " ")
+            problem = Problem("MRC199", "", f"not checked whether {subject}: {error}.", "")
+            found.append(_finding(problem, cluster, planned))
+    return findings.sort(found)
+
+
+def _finding(problem: Problem, cluster: Cluster, planned: Planned) -> Finding:
+    path = parse_dotted(problem.name)
+    place = planned.values.place(path) if path else Position(f"cluster {cluster.context}")
+    severity = problem.severity or PREFLIGHT[problem.rule].severity
+    return Finding(place, severity, problem.rule, path, problem.message, problem.fix)

@@ -1,0 +1,125 @@
+"""Whether the pods' claims can be mounted by all of them, on the file system that the values name."""
+
+from collections.abc import Iterator
+
+from mrc_values.cluster import client
+from mrc_values.cluster.objects import Object, at, items, text
+from mrc_values.cluster.preflight.planned import Planned, Problem, Seen
+from mrc_values.findings import Severity
+from mrc_values.values import Values
+
+DRIVERS = {"efs": "efs.csi.aws.com", "fsx": "fsx.csi.aws.com"}
+"""The storage driver of each file system."""
+_OTHERS = {"ebs.csi.aws.com": "a disk of one node"}
+
+
+def claims_can_be_mounted(planned: Planned, seen: Seen) -> Iterator[Problem]:
+    """Each claim: there, bound, for many nodes, by the right driver."""
+    for namespace, claim, file_system in sorted(_used(planned)):
+        setting = setting_of(planned.values, claim, file_system)
+        found = seen.cluster.find(client.CLAIMS, claim, namespace)
+        if found is None:
+            fix = f"Create it (docs/claims.md), or name another. There: {_names(seen, namespace)}."
+            message = f"there is no claim {claim} in the namespace {namespace}."
+            yield Problem("MRC110", setting, message, fix)
+        else:
+            yield from _claim(found, claim, file_system, setting, seen)
+
+
+def _used(planned: Planned) -> set[tuple[str, str, str]]:
+    """Namespace, claim and file system of every claim that pods mount."""
+    found = set()
+    for pods in planned.pods:
+        mounts = {
+            text(mount, "name"): text(mount, "mountPath").strip("/")
+            for container in items(pods.spec, "containers")
+            for mount in items(container, "volumeMounts")
+        }
+        for volume in items(pods.spec, "volumes"):
+            if claim := text(volume, "persistentVolumeClaim", "claimName"):
+                found.add((pods.namespace, claim, mounts.get(text(volume, "name"), "")))
+    return found
+
+
+def setting_of(values: Values, claim: str, file_system: str) -> str:
+    """The value that decides a claim: the data's where the shared file system is another one."""
+    if values.get("maskrcnn.data_fs") == file_system != values.get("global.shared_fs"):
+        return "maskrcnn.data_pvc" if values.get("maskrcnn.data_pvc") == claim else "maskrcnn.data_fs"
+    return "global.shared_pvc" if values.get("global.shared_pvc") == claim else "global.shared_fs"
+
+
+def _claim(found: Object, claim: str, file_system: str, setting: str, seen: Seen) -> Iterator[Problem]:
+    phase = text(found, "status", "phase")
+    if text(found, "metadata", "deletionTimestamp"):
+        fix = "Wait until it is gone and create it again (docs/claims.md)."
+        yield Problem("MRC111", setting, f"the claim {claim} is being deleted.", fix)
+        return
+    modes = items(found, "status", "accessModes") or items(found, "spec", "accessModes")
+    if "ReadWriteMany" not in modes:
+        yield Problem(
+            "MRC112",
+            setting,
+            f"the claim {claim} has the access mode {', '.join(modes) or 'none'}, "
+            "and workers on several nodes mount it.",
+            "Create a claim with ReadWriteMany (docs/claims.md) and name it here.",
+        )
+    if phase == "Bound":
+        volume = seen.cluster.get(client.VOLUMES, text(found, "spec", "volumeName"))
+        yield from _driver(at(volume, "spec"), claim, file_system, setting)
+        return
+    yield from _unbound(found, claim, file_system, setting, phase, seen)
+
+
+def _unbound(
+    found: Object, claim: str, file_system: str, setting: str, phase: str, seen: Seen
+) -> Iterator[Problem]:
+    storage_class = text(found, "spec", "storageClassName")
+    made = seen.cluster.find(client.STORAGE_CLASSES, storage_class) if storage_class else None
+    if phase == "Pending" and made and made.get("volumeBindingMode") == "WaitForFirstConsumer":
+        yield from _driver({"csi": {"driver": text(made, "provisioner")}}, claim, file_system, setting)
+        message = (
+            f"the claim {claim} has no volume yet; its class {storage_class} makes one for the first pod."
+        )
+        yield Problem("MRC111", setting, message, "A new file system has no data.", Severity.WARNING)
+        return
+    why = ""
+    if storage_class and made is None:
+        why = f", and there is no storage class {storage_class}"
+    elif volume := text(found, "spec", "volumeName"):
+        there = seen.cluster.find(client.VOLUMES, volume)
+        why = f", though the volume {volume} is there" if there else f", and there is no volume {volume}"
+    yield Problem(
+        "MRC111",
+        setting,
+        f"the claim {claim} is {phase or 'not bound'}{why}.",
+        "See kubectl describe pvc, and docs/claims.md.",
+    )
+
+
+def _driver(volume: Object, claim: str, file_system: str, setting: str) -> Iterator[Problem]:
+    """``volume`` is the spec of a PersistentVolume."""
+    wanted = DRIVERS.get(file_system)
+    driver = text(volume, "csi", "driver")
+    if wanted is None or driver == wanted:
+        return
+    server = text(volume, "nfs", "server")
+    if not driver and file_system == "efs" and ".efs." in server:
+        return
+    known = {**{each: fs.upper() for fs, each in DRIVERS.items()}, **_OTHERS}
+    is_known = driver in known
+    what = (
+        f"{driver} ({known[driver]})"
+        if is_known
+        else driver or (f"NFS at {server}" if server else "no driver")
+    )
+    message = f"the volume of the claim {claim} is of {what}, and it is mounted as /{file_system}."
+    if is_known:
+        yield Problem("MRC113", setting, message, f"Name a claim whose volume is of {wanted}.")
+    else:
+        fix = f"A claim of {wanted} is what the charts are made for; this one may work as well."
+        yield Problem("MRC113", setting, message, fix, Severity.WARNING)
+
+
+def _names(seen: Seen, namespace: str) -> str:
+    names = [text(each, "metadata", "name") for each in seen.cluster.list(client.CLAIMS, namespace)]
+    return ", ".join(names) or "none"

@@ -1,0 +1,125 @@
+"""What is going to be installed, and what a check of the cluster says about it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mrc_values.cluster import client
+from mrc_values.cluster.client import Cluster
+from mrc_values.cluster.objects import Object, at, items, name, text, value
+from mrc_values.findings import Severity
+from mrc_values.values import Values
+
+SETTINGS = "mask-rcnn/settings-sha256"
+"""The annotation of an MPIJob by which an upgrade sees other settings."""
+RELEASE, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A finding of a check. ``name`` is the value that it comes from; empty: none, the cluster is meant."""
+
+    rule: str
+    name: str
+    message: str
+    fix: str
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True)
+class Pods:
+    """Pods of one kind: ``count`` of them from one template; ``section`` holds their values."""
+
+    title: str
+    section: str
+    namespace: str
+    count: int
+    spec: Object
+
+    def setting(self, option: str) -> str:
+        """The dotted name of one of their values."""
+        return f"{self.section}.{option}" if self.section else option
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels that their nodes have to have."""
+        return {key: str(label) for key, label in at(self.spec, "nodeSelector").items()}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A release that is to be: its chart, values and objects as rendered, before anything is in the cluster.
+
+    ``objects`` are those that Helm applies, without its hooks. ``upgrade`` says whether a release of that
+    name is there already.
+    """
+
+    release: str
+    namespace: str
+    chart: Path
+    kube_version: str
+    values: Values
+    objects: Sequence[Object]
+    upgrade: bool = False
+
+    def of_kind(self, kind: str) -> Iterator[Object]:
+        """Its objects of one kind."""
+        return (item for item in self.objects if item.get("kind") == kind)
+
+    @cached_property
+    def namespaces(self) -> list[str]:
+        """Namespaces that its objects go to and that it does not make itself."""
+        made = {name(item) for item in self.of_kind("Namespace")}
+        return sorted({text(item, "metadata", "namespace") for item in self.objects} - {""} - made)
+
+    @cached_property
+    def pods(self) -> list[Pods]:
+        """All kinds of pods, the workers first: they want most."""
+        found = []
+        for job in self.of_kind("MPIJob"):
+            for role in ("Worker", "Launcher"):
+                replica = at(job, "spec", "mpiReplicaSpecs", role)
+                section = "maskrcnn" if role == "Worker" else "maskrcnn.launcher"
+                found.append(_pods(f"the {role.lower()}", section, job, replica))
+        for deployment in self.of_kind("Deployment"):
+            chart = text(deployment, "metadata", "labels", "app.kubernetes.io/name")
+            section = chart if isinstance(self.values.get(chart), dict) else ""
+            found.append(_pods(chart or name(deployment), section, deployment, at(deployment, "spec")))
+        return found
+
+
+def _pods(title: str, section: str, owner: Object, replica: Object) -> Pods:
+    count = value(replica, "replicas")
+    namespace = text(owner, "metadata", "namespace")
+    return Pods(
+        title, section, namespace, 1 if count is None else int(count), at(replica, "template", "spec")
+    )
+
+
+class Seen:
+    """What several checks look at, read once from the cluster when first wanted."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+
+    @cached_property
+    def nodes(self) -> list[Object]:
+        """All nodes."""
+        return list(self.cluster.list(client.NODES))
+
+    @cached_property
+    def running(self) -> list[Object]:
+        """Pods of all namespaces that have a node and have not ended."""
+        over = "status.phase!=Succeeded,status.phase!=Failed,spec.nodeName!="
+        return list(self.cluster.list(client.PODS, fields=over))
+
+    @cached_property
+    def deployments(self) -> list[Object]:
+        """Deployments of all namespaces."""
+        return list(self.cluster.list(client.DEPLOYMENTS))
+
+
+def images(workload: Object) -> list[str]:
+    """Images of a workload's containers."""
+    return [text(each, "image") for each in items(workload, "spec", "template", "spec", "containers")]

@@ -1,0 +1,122 @@
+"""Helm releases, through the user's own helm program: a list of arguments each time, never a shell."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrc_values.cluster.client import Cluster
+from mrc_values.errors import ToolError
+
+Release = Mapping[str, Any]
+"""A release as ``helm status --output json`` tells it: name, namespace, version, info, manifest, ..."""
+
+OLDEST = (3, 18)
+"""The first Helm that the charts are tested with."""
+
+_NOTICE = "found symbolic link in path"
+
+
+class HelmFailed(ToolError):
+    """Helm, or the cluster behind it, refused; the message is what it said. Exit code 3."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Helm:
+    """The helm program, with the cluster and the namespace of the releases that it is called for."""
+
+    program: str
+    flags: tuple[str, ...]
+    namespace: str
+
+    def release(self, name: str) -> Release | None:
+        """A release; None when there is none of that name in the namespace."""
+        try:
+            found: Release = json.loads(self._captured("status", name, "--output=json"))
+        except HelmFailed as error:
+            if "release: not found" in str(error):
+                return None
+            raise
+        return None if status(found) == "uninstalled" else found
+
+    def rendered(self, verb: str, name: str, chart: Path, values: Sequence[str]) -> str:
+        """The manifest that an install or upgrade would apply, rendered with a look at the cluster."""
+        argv = [verb, name, str(chart), *values, "--dry-run=server", "--output=json"]
+        manifest: str = json.loads(self._captured(*argv))["manifest"]
+        return manifest
+
+    def apply(self, verb: str, name: str, chart: Path, values: Sequence[str]) -> None:
+        """Installs or upgrades; Helm's words go to the user as they come."""
+        self._shown(verb, name, str(chart), *values)
+
+    def uninstall(self, name: str) -> None:
+        """Deletes a release."""
+        self._shown("uninstall", name)
+
+    def releases(self, everywhere: bool) -> list[dict[str, str]]:
+        """Releases of the namespace, or of all: name, namespace, revision, updated, status, chart."""
+        argv = ["list", "--max=0", "--output=json"] + (["--all-namespaces"] if everywhere else [])
+        found: list[dict[str, str]] = json.loads(self._captured(*argv))
+        return found
+
+    def _argv(self, arguments: Sequence[str]) -> list[str]:
+        return [self.program, *arguments, *self.flags, f"--namespace={self.namespace}"]
+
+    def _captured(self, *arguments: str) -> str:
+        done = subprocess.run(  # noqa: S603 (an argument list)
+            self._argv(arguments), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        )
+        said = "\n".join(_worth_showing(done.stderr.splitlines())).strip()
+        if done.returncode:
+            raise HelmFailed(f"helm {arguments[0]}: {' '.join(said.removeprefix('Error: ').split())}")
+        return done.stdout
+
+    def _shown(self, *arguments: str) -> None:
+        with subprocess.Popen(  # noqa: S603 (an argument list)
+            self._argv(arguments), stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+        ) as process:
+            assert process.stderr
+            for line in process.stderr:
+                if _worth_showing([line]):
+                    print(line, end="", file=sys.stderr, flush=True)
+        if process.returncode:
+            raise HelmFailed(f"helm {arguments[0]} {arguments[1]} failed; it says why above.")
+
+
+def helm(cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> Helm:
+    """The user's helm, for the releases of a namespace. Raises ToolError when it is missing or too old."""
+    program = shutil.which("helm")
+    if program is None:
+        raise ToolError(
+            "helm: not found in PATH. Install Helm 3.18 or newer: https://helm.sh/docs/intro/install/"
+        )
+    done = subprocess.run(  # noqa: S603 (an argument list)
+        [program, "version", "--template={{.Version}}"], capture_output=True, text=True, check=False
+    )
+    version = re.search(r"v?(\d+)\.(\d+)", done.stdout)
+    if version and (int(version[1]), int(version[2])) < OLDEST:
+        raise ToolError(
+            f"{program}: Helm {done.stdout.strip()} is too old. Install {OLDEST[0]}.{OLDEST[1]} or newer: "
+            "https://helm.sh/docs/intro/install/"
+        )
+    flags = [f"--kube-context={cluster.context}"]
+    if kubeconfig:
+        flags.append(f"--kubeconfig={kubeconfig}")
+    return Helm(program, tuple(flags), namespace)
+
+
+def status(release: Release) -> str:
+    """``deployed``, ``failed``, ``pending-install``, ..."""
+    return str((release.get("info") or {}).get("status", ""))
+
+
+def _worth_showing(lines: Sequence[str]) -> list[str]:
+    """Without Helm's notice of every linked sub-chart."""
+    return [line for line in lines if _NOTICE not in line]

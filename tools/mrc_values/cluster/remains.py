@@ -1,0 +1,51 @@
+"""What stays when a release is deleted."""
+
+import yaml
+
+from mrc_values.cluster.objects import Object, at, items, name, text
+
+
+def remains(manifest: str) -> list[str]:
+    """A line for each thing that a release of this manifest leaves: run folders, claims, what is kept."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found = [item for item in yaml.load_all(manifest, Loader=loader) if isinstance(item, dict)]
+    lines, claims, namespaces = [], set(), set()
+    for item in found:
+        namespace = text(item, "metadata", "namespace")
+        namespaces |= {namespace} - {""}
+        for spec in _pod_specs(item):
+            claims |= {
+                f"the claim {claim} in {namespace}, with all that lies on it"
+                for volume in items(spec, "volumes")
+                if (claim := text(volume, "persistentVolumeClaim", "claimName"))
+            }
+        if item.get("kind") == "MPIJob":
+            folder, claim = _run_folder(item)
+            lines.append(f"the run of {name(item)}: logs and checkpoints in {folder}, claim {claim}")
+        kept = text(item, "metadata", "annotations", "helm.sh/resource-policy") == "keep"
+        if kept:
+            whole = ", and all MPIJobs" if item.get("kind") == "CustomResourceDefinition" else ""
+            lines.append(f"the {item.get('kind')} {name(item)}{whole}")
+    made = {name(item) for item in found if item.get("kind") == "Namespace"}
+    return [*lines, *sorted(claims), *(f"the namespace {each}" for each in sorted(namespaces - made))]
+
+
+def _run_folder(job: Object) -> tuple[str, str]:
+    """The run's folder as its launcher sees it, and the claim that it lies on."""
+    spec = at(job, "spec", "mpiReplicaSpecs", "Launcher", "template", "spec")
+    (container, *_) = items(spec, "containers") or ({},)
+    environment = {text(each, "name"): text(each, "value") for each in items(container, "env")}
+    file_system = environment.get("SHARED_FS", "")
+    claims = {
+        text(volume, "name"): text(volume, "persistentVolumeClaim", "claimName")
+        for volume in items(spec, "volumes")
+    }
+    folder = environment.get("RUN_DIR", "").replace("$(SHARED_FS)", file_system)
+    return folder, claims.get(file_system.strip("/"), "")
+
+
+def _pod_specs(item: Object) -> list[Object]:
+    if item.get("kind") == "MPIJob":
+        roles = at(item, "spec", "mpiReplicaSpecs").values()
+        return [at(role, "template", "spec") for role in roles]
+    return [at(item, "spec", "template", "spec")]
