@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
+from mrc_train import dashboard
 from mrc_train.checkpoints import all_prefixes, newest_whole, replace
 from mrc_train.config import Config, Test
 from mrc_train.data.coco import ImageRecord, Split
@@ -28,6 +30,9 @@ from mrc_train.stopping import StopRequest
 from mrc_train.tfgraph import tf, v1
 
 from tensorpack import Callback, ModelSaver, StopTraining  # isort: skip
+
+PICTURES = 4
+"""As many of a split are drawn at each evaluation."""
 
 WATCHED = ["loss/total:0", IMAGE_IDS]
 """What StepMonitor looks at in every batch."""
@@ -162,7 +167,7 @@ class Evaluation(Callback):
     """COCO metrics of each validation split: every rank predicts a share, rank 0 scores them all.
 
     Writes result/<split>-<step>.json, scalars such as ``bbox/AP50`` (with the split's name in front when
-    there are several) and a picture of detections beside the truth, always of the same image. With
+    there are several) and a few pictures of detections beside the truth, always of the same images. With
     TRAIN.EVAL_ASYNC another process scores, and the scalars come some steps later, with the step that they
     are of.
 
@@ -253,26 +258,22 @@ class Evaluation(Callback):
             self.target_reached = True
 
     def _show(self, split: Split) -> None:
-        shown = next(readable(split.records), None)
-        if shown is None:
-            return
-        record, picture = shown
-        drawn = detections_beside_truth(
-            picture,
-            detect(self._run, picture, self._cfg),
-            record,
-            split.categories,
-            self._cfg.TEST.RESULT_SCORE_THRESH_VIS,
-        )
-        _, png = cv2.imencode(".png", drawn)
-        path = self._logdir / "pictures" / f"{split.name}-{self.global_step}.png"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(png.tobytes())
-        height, width = drawn.shape[:2]
-        image = v1.Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png.tobytes())
-        self.trainer.monitors.put_summary(
-            v1.Summary(value=[v1.Summary.Value(tag=f"detections/{split.name}", image=image)])
-        )
+        """The first of a few pictures, spread over the split and always the same, is a file, too."""
+        places = np.linspace(0, len(split.records) - 1, min(PICTURES, len(split.records))).astype(int)
+        for number, (record, picture) in enumerate(readable(split.records[place] for place in places), 1):
+            drawn = detections_beside_truth(
+                picture,
+                detect(self._run, picture, self._cfg),
+                record,
+                split.categories,
+                self._cfg.TEST.RESULT_SCORE_THRESH_VIS,
+            )
+            if number == 1:
+                path = self._logdir / "pictures" / f"{split.name}-{self.global_step}.png"
+                path.parent.mkdir(exist_ok=True)
+                cv2.imwrite(str(path), drawn)
+            tag = f"detections/{split.name}/{number}-{record.path.name}"
+            self.trainer.monitors.put_summary(dashboard.picture(tag, drawn))
 
 
 def reaches_target(test: Test, metrics: Mapping[str, float]) -> bool:

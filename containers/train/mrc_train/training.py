@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mrc_train import checkpoints, session
+from mrc_train import checkpoints, dashboard, session
 from mrc_train.callbacks import Checkpoints, Evaluation, StepMonitor, Stopping, reaches_target
 from mrc_train.config import Config
 from mrc_train.data.coco import Dataset, Split, annotations_of
@@ -97,7 +97,9 @@ def train(
     saver = None
     if chief:
         statistics = Statistics()
-        monitors = [Events(), statistics]
+        names = [split.name for split in validation]
+        about = dashboard.about(cfg, names, logdir.resolve().name, ranks.size, total_batch, steps)
+        monitors = [Events([] if start else about), statistics]
         saver = Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD, statistics)
     callbacks: list[Any] = [
         StepMonitor(reporter if chief else None, logdir, rate.steps_per_epoch, data.records)

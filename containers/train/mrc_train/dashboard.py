@@ -1,0 +1,123 @@
+"""What TensorBoard gets besides scalars: the run's settings, the layout of its charts, pictures."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import cv2
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.custom_scalar import summary as custom_scalar
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import summary as hparams
+
+from mrc_train.config import Config
+from mrc_train.drawing import Picture
+from mrc_train.tfgraph import v1
+
+SETTINGS = (
+    "MODE_FPN",
+    "MODE_MASK",
+    "DATA.TRAIN",
+    "BACKBONE.WEIGHTS",
+    "BACKBONE.RESNET_NUM_BLOCKS",
+    "BACKBONE.NORM",
+    "BACKBONE.FREEZE_AT",
+    "FPN.CASCADE",
+    "PREPROC.TRAIN_SHORT_EDGE_SIZE",
+    "PREPROC.MAX_SIZE",
+    "TRAIN.BASE_LR",
+    "TRAIN.LR_DECAY",
+    "TRAIN.WARMUP",
+    "TRAIN.OPTIMIZER",
+    "TRAIN.WEIGHT_DECAY",
+    "TRAIN.GRADIENT_CLIP",
+    "TRAIN.MIXED_PRECISION",
+    "TRAIN.SEED",
+)
+"""Settings in which runs of one project differ."""
+
+LONGEST_EDGE = 1280
+"""Of a picture, in pixels: an evaluation adds a few hundred kilobytes, whatever the data."""
+
+
+def about(
+    cfg: Config, splits: Sequence[str], name: str, ranks: int, total_batch: int, steps: int
+) -> list[Any]:
+    """Summaries to write once a run: its settings beside its metrics (HParams), and the charts' layout.
+
+    Args:
+        splits: names of the validation splits, as the scalars have them.
+        name: the run's; runs of one name would be shown as one.
+    """
+    values = {key: reduce(getattr, key.split("."), cfg) for key in SETTINGS}
+    values |= {"ranks": ranks, "total batch": total_batch, "steps": steps}
+    kinds = {bool: api_pb2.DATA_TYPE_BOOL, int: api_pb2.DATA_TYPE_FLOAT64, float: api_pb2.DATA_TYPE_FLOAT64}
+    infos = [
+        api_pb2.HParamInfo(name=key, type=kinds.get(type(value), api_pb2.DATA_TYPE_STRING))
+        for key, value in values.items()
+    ]
+    metrics = [
+        api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag))
+        for tag in (*_quoted(splits, cfg.MODE_MASK), "loss/total", "images_per_second")
+    ]
+    return [
+        hparams.experiment_pb(infos, metrics),
+        hparams.session_start_pb(values, group_name=name),
+        custom_scalar.pb(_layout(splits, cfg.MODE_MASK)),
+    ]
+
+
+def picture(tag: str, drawn: Picture) -> Any:
+    """A picture as a summary, reduced when it is large."""
+    height, width = drawn.shape[:2]
+    factor = min(1.0, LONGEST_EDGE / max(height, width))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    _, encoded = cv2.imencode(".jpg", cv2.resize(drawn, size, interpolation=cv2.INTER_AREA))
+    image = v1.Summary.Image(
+        width=size[0], height=size[1], colorspace=3, encoded_image_string=encoded.tobytes()
+    )
+    return v1.Summary(value=[v1.Summary.Value(tag=tag, image=image)])
+
+
+def _quoted(splits: Sequence[str], masks: bool) -> list[str]:
+    return [
+        f"{prefix}{kind}/{metric}"
+        for prefix in _prefixes(splits)
+        for kind in (("bbox", "segm") if masks else ("bbox",))
+        for metric in ("AP", "AP50", "AP75")
+    ]
+
+
+def _prefixes(splits: Sequence[str]) -> list[str]:
+    """What stands before the metrics of each split: nothing when there is one."""
+    return [""] * len(splits) if len(splits) < 2 else [f"{split}/" for split in splits]
+
+
+def _layout(splits: Sequence[str], masks: bool) -> Any:
+    charts = {
+        "Loss": {"total": "loss/total", "parts": "loss/(?!total).+"},
+        **{
+            f"Average precision{f' on {prefix[:-1]}' if prefix else ''}": {
+                title: f"{prefix}{kind}/{metrics}"
+                for kind, box in (("bbox", "box"), *((("segm", "mask"),) if masks else ()))
+                for title, metrics in (
+                    (f"{box} AP", "(AP|AP50|AP75)"),
+                    (f"{box} AP by size", "AP_(small|medium|large)"),
+                )
+            }
+            for prefix in _prefixes(splits)
+        },
+        "Training": {"learning rate": "learning_rate", "images per second": "images_per_second"},
+    }
+    return layout_pb2.Layout(
+        category=[
+            layout_pb2.Category(
+                title=title,
+                chart=[
+                    layout_pb2.Chart(title=name, multiline=layout_pb2.MultilineChartContent(tag=[f"^{tag}$"]))
+                    for name, tag in content.items()
+                ],
+            )
+            for title, content in charts.items()
+        ]
+    )
