@@ -73,9 +73,11 @@ def confusion(matchings: Iterable[Matching], num_classes: int) -> NDArray[np.int
     """
     counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     for matching in matchings:
-        np.add.at(counts, (matching.truth - 1, matching.detected - 1), 1)
-        np.add.at(counts, (matching.missed - 1, num_classes), 1)
-        np.add.at(counts, (num_classes, matching.false - 1), 1)
+        nothing = np.full(len(matching.false), num_classes + 1)
+        missed = np.full(len(matching.missed), num_classes + 1)
+        rows = np.concatenate([matching.truth, matching.missed, nothing])
+        columns = np.concatenate([matching.detected, missed, matching.false])
+        np.add.at(counts, (rows - 1, columns - 1), 1)
     return counts
 
 

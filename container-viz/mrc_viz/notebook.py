@@ -207,10 +207,8 @@ def show_detections(model: Predictor, images: ImageChoice, threshold: float | No
     found = [model(each.picture) for each in shown]
     if threshold is None:
         threshold = model.cfg.TEST.RESULT_SCORE_THRESH_VIS
-    _with_slider(
-        threshold,
-        lambda least: detections_page(shown, found, model.categories, least, split and split.categories),
-    )
+    truth = split.categories if split else None
+    _with_slider(threshold, lambda least: detections_page(shown, found, model.categories, least, truth))
 
 
 def detections_page(

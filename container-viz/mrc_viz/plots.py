@@ -19,10 +19,10 @@ def plot_precision_recall(quality: Quality) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, len(quality.curves), sharey=True))
     for axis, (kind, curves) in zip(panels, quality.curves.items(), strict=True):
         precision = np.where(curves.precision[0] >= 0, curves.precision[0], np.nan)  # (recall, class)
-        counted = np.flatnonzero(~np.isnan(precision[0]))
-        shown = sorted(counted, key=lambda place: -_objects(quality, int(place)))[:MOST_CLASSES]
+        counted: list[int] = np.flatnonzero(~np.isnan(precision[0])).tolist()
+        shown = sorted(counted, key=lambda place: -_objects(quality, place))[:MOST_CLASSES]
         for place in sorted(shown):
-            blue, green, red = class_colour(int(place) + 1)
+            blue, green, red = class_colour(place + 1)
             axis.plot(
                 curves.recall,
                 precision[:, place],
@@ -30,7 +30,7 @@ def plot_precision_recall(quality: Quality) -> Figure:
                 linewidth=1.4,
                 label=f"{curves.names[place]} {curves.ap50[place]:.3f}",
             )
-        if len(counted):
+        if counted:
             mean = precision[:, counted].mean(axis=1)
             axis.plot(curves.recall, mean, color=INK, linewidth=2.4, label=f"mean {mean.mean():.3f}")
             axis.legend(title="AP50", frameon=False, fontsize=9, labelcolor=INK, loc="lower left")

@@ -64,17 +64,17 @@ class PrecisionCurves:
     @property
     def ap(self) -> NDArray[np.float64]:
         """COCO's AP of each class, float64 (C,)."""
-        return self.precision.mean(axis=(0, 1))
+        return np.asarray(self.precision.mean(axis=(0, 1)))
 
     @property
     def ap50(self) -> NDArray[np.float64]:
         """AP at IoU 0.5 of each class, float64 (C,)."""
-        return self.precision[0].mean(axis=0)
+        return np.asarray(self.precision[0].mean(axis=0))
 
     @property
     def ap75(self) -> NDArray[np.float64]:
         """AP at IoU 0.75 of each class, float64 (C,)."""
-        return self.precision[5].mean(axis=0)
+        return np.asarray(self.precision[5].mean(axis=0))
 
 
 def precision_curves(
