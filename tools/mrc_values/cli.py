@@ -15,6 +15,7 @@ from mrc_values.commands import (
     new,
     nodegroups,
     open,
+    plan,
     status,
     validate,
     wait,
@@ -32,6 +33,7 @@ app.command()(explain.rules)
 app.command()(explain.explain)
 app.command("node-groups")(nodegroups.node_groups)
 app.command()(new.new)
+app.command()(plan.plan)
 app.command()(install.install)
 app.command()(install.upgrade)
 app.command()(delete.delete)

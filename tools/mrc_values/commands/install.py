@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mrc_values.findings import Finding
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until the job has ended, and say why it waits.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until the job runs, and say why it does not yet.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show what would be done; change nothing.")]
 
 
@@ -99,7 +99,7 @@ def _apply(
     result = _checked(name, chart, files or [], sets or [], namespace)
     helm = releases.helm(cluster, namespace, kubeconfig)
     before = _live(verb, name, cluster, helm)
-    planned_jobs = _preflight(verb, name, chart, namespace, result, cluster)
+    jobs = _preflight(verb, name, chart, namespace, result, cluster)
     # Without --reset-values an upgrade without values takes those of the release, which nobody has checked.
     given = [f"--values={file}" for file in files or []] + [f"--set={each}" for each in sets or []]
     given += ["--reset-values"] if verb == "upgrade" else []
@@ -111,10 +111,19 @@ def _apply(
         return
     helm.apply(verb, name, chart, given)
     if wait:
-        from mrc_values.cluster.waiting import wait as until_over
+        for job_namespace, job in jobs:
+            _wait(cluster, job_namespace, job)
 
-        for job_namespace, job in planned_jobs:
-            until_over(cluster, job_namespace, job)
+
+def _wait(cluster: "Cluster", namespace: str, job: str) -> None:
+    """Until the job runs; exit code 1 when it fails before."""
+    from mrc_values.cluster import waiting
+    from mrc_values.commands.wait import Teller
+
+    with Teller() as teller:
+        outcome, _ = waiting.wait(cluster, namespace, job, waiting.Goal.RUNNING, show=teller.show)
+    if outcome is not waiting.Outcome.REACHED:
+        raise typer.Exit(1)
 
 
 def _checked(name: str, chart: Path, files: list[Path], sets: list[str], namespace: str) -> "Result":
@@ -165,8 +174,8 @@ def _preflight(
     upgrade = verb == "upgrade"
     planned = Planned(name, namespace, chart, kube_version, result.values, rendered, upgrade)
     _report(preflight(cluster, planned), "Nothing was done")
-    jobs = (item["metadata"] for item in planned.of_kind("MPIJob"))
-    return [(job["namespace"], job["name"]) for job in jobs]
+    made = (item["metadata"] for item in planned.of_kind("MPIJob"))
+    return [(job["namespace"], job["name"]) for job in made]
 
 
 def _is_hook(item: dict[str, Any]) -> bool:

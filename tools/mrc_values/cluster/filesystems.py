@@ -1,0 +1,63 @@
+"""Which file systems a namespace has: by its claims, as far as they tell."""
+
+from mrc_values.cluster import client
+from mrc_values.cluster.client import Cluster
+from mrc_values.cluster.objects import items, text
+from mrc_values.cluster.preflight.claims import DRIVERS
+from mrc_values.plan import FileSystems
+from mrc_values.rules.storage import DEFAULT_CLAIMS
+from mrc_values.values import Values
+
+NAMES = {"efs": "EFS", "fsx": "FSx"}
+
+
+def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystems, list[str]]:
+    """FSx for the data when its claim can be used, else EFS; logs and checkpoints on EFS when they can be.
+
+    Also what was seen, for the user: a claim does not tell what lies on its file system.
+    """
+    seen = {fs: _unusable(cluster, namespace, claim_of(fs, values), DRIVERS[fs]) for fs in ("fsx", "efs")}
+    said = [
+        f"{NAMES[fs]}: the claim {namespace}/{claim_of(fs, values)} {why or 'is bound'}."
+        for fs, why in seen.items()
+    ]
+    data = "efs" if seen["fsx"] else "fsx"
+    shared = "fsx" if seen["efs"] and not seen["fsx"] else "efs"
+    if data == "fsx":
+        reason = "The data is read from FSx, which is made for that."
+    elif not seen["efs"]:
+        reason = "The data is read from EFS, as FSx cannot be used."
+    else:
+        reason = "Neither can be used. EFS is the charts' default; docs/claims.md says how to make its claim."
+    return FileSystems(data, shared), [
+        *said,
+        f"{reason} Whether the data set lies there cannot be seen from outside of a pod.",
+    ]
+
+
+def claim_of(file_system: str, values: Values) -> str:
+    """The claim that the values have for a file system."""
+    shared = values.text("global.shared_fs")
+    if file_system == shared and values.text("global.shared_pvc"):
+        return values.text("global.shared_pvc")
+    if file_system == values.text("maskrcnn.data_fs") and values.text("maskrcnn.data_pvc"):
+        return values.text("maskrcnn.data_pvc")
+    return DEFAULT_CLAIMS[file_system]
+
+
+def _unusable(cluster: Cluster, namespace: str, claim: str, driver: str) -> str:
+    """Why a claim cannot be used; empty when it can."""
+    found = cluster.find(client.CLAIMS, claim, namespace)
+    if found is None:
+        return "is not there"
+    phase = text(found, "status", "phase")
+    if phase != "Bound":
+        return f"is {phase or 'not bound'}"
+    if "ReadWriteMany" not in items(found, "spec", "accessModes"):
+        return "is not ReadWriteMany"
+    try:
+        volume = cluster.find(client.VOLUMES, text(found, "spec", "volumeName"))
+    except client.Forbidden:
+        return ""
+    actual = text(volume, "spec", "csi", "driver")
+    return f"has a volume of {actual}" if actual and actual != driver else ""
