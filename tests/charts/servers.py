@@ -3,13 +3,18 @@
 import base64
 import os
 import socket
+import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 from maskrcnn_chart import expand
 from mrc_values.helm import render
@@ -141,6 +146,84 @@ def running(command: list[str], environment: dict[str, str], log: Path) -> Itera
                 process.kill()
                 process.wait()
                 raise
+
+
+@dataclass
+class Lab:
+    """A Jupyter that runs: its address, its token, and the file with its output."""
+
+    port: int
+    token: str
+    log: Path
+    trusted: ssl.SSLContext
+    notebooks: Path
+
+    def get(self, path: str, token: str = "") -> tuple[int, bytes]:
+        """Status and body of an answer by https."""
+        connection = HTTPSConnection("localhost", self.port, timeout=30, context=self.trusted)
+        connection.request("GET", path, headers={"Authorization": f"token {token}"} if token else {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+@contextmanager
+def jupyter(efs: Path, folder: Path, notebooks: Path | None = None) -> Iterator[Lab]:
+    """The real Jupyter with exactly what the chart renders, once it answers.
+
+    ``efs`` takes the place of the shared file system, ``folder`` that of what a pod has of its own;
+    ``notebooks`` are those of the image.
+    """
+    port = free_port()
+    found = server("jupyter", target_port=port)
+    for name in ("home", "tls"):
+        (folder / name).mkdir(parents=True)
+    for name, content in found.secrets["demo-jupyter-tls"].items():
+        (folder / "tls" / name).write_bytes(content)
+    token = found.secrets["demo-jupyter-token"]["token"].decode()
+    folders = {"/efs": efs, "/home/jupyter": folder / "home", "/etc/jupyter-tls": folder / "tls"}
+    command, environment = command_of(found, folders, token)
+    command = [argument.replace("--ServerApp.ip=*", "--ServerApp.ip=127.0.0.1") for argument in command]
+    if os.getuid() == 0:  # not so in the pod
+        command.append("--allow-root")
+    if notebooks:
+        environment["MRC_NOTEBOOKS"] = str(notebooks)
+    trusted = ssl.create_default_context(cafile=str(folder / "tls" / "tls.crt"))
+    lab = Lab(port, token, folder / "log", trusted, Path(environment["NOTEBOOKS"]))
+    path = found.container["startupProbe"]["httpGet"]["path"]
+    with running(command, environment, lab.log) as process:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                assert lab.get(path)[0] == 200
+                break
+            except (ConnectionError, HTTPException):
+                assert process.poll() is None, lab.log.read_text()
+                assert time.monotonic() < deadline, lab.log.read_text()
+                time.sleep(0.1)
+        yield lab
+
+
+@contextmanager
+def tensorboard(efs: Path, folder: Path) -> Iterator[str]:
+    """The real TensorBoard with exactly what the chart renders; its address, once it answers."""
+    port = free_port()
+    found = server("tensorboard", target_port=port)
+    command, environment = command_of(found, {"/efs": efs, "/tmp": folder})
+    command = ["--host=127.0.0.1" if argument == "--bind_all" else argument for argument in command]
+    address, log = f"http://127.0.0.1:{port}", folder / "log"
+    path = found.container["readinessProbe"]["httpGet"]["path"]
+    with running(command, environment, log) as process:
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urlopen(address + path, timeout=10) as answer:
+                    assert answer.status == 200
+                    break
+            except (URLError, ConnectionError):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.1)
+        yield address
 
 
 def free_port() -> int:

@@ -2,65 +2,32 @@
 
 import json
 import os
-import ssl
 import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import command_of, free_port, running, server
-
-
-@dataclass
-class Lab:
-    """A server that runs: its address, its token, and the file with its output."""
-
-    port: int
-    token: str
-    log: Path
-    trusted: ssl.SSLContext
-    notebooks: Path
-
-    def get(self, path: str, token: str = "") -> tuple[int, bytes]:
-        """Status and body of an answer by https."""
-        connection = HTTPSConnection("localhost", self.port, timeout=30, context=self.trusted)
-        connection.request("GET", path, headers={"Authorization": f"token {token}"} if token else {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+from servers import Lab, command_of, jupyter, server
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def images_notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("image")
+    for name in ("new.ipynb", "edited.ipynb"):
+        (folder / name).write_text("the image's")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, images_notebooks: Path) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("pod")
-    port = free_port()
-    found = server("jupyter", target_port=port)
-    for name in ("efs", "home", "tls"):
-        (folder / name).mkdir()
-    for name, content in found.secrets["demo-jupyter-tls"].items():
-        (folder / "tls" / name).write_bytes(content)
-    token = found.secrets["demo-jupyter-token"]["token"].decode()
-    folders = {"/efs": folder / "efs", "/home/jupyter": folder / "home", "/etc/jupyter-tls": folder / "tls"}
-    command, environment = command_of(found, folders, token)
-    command = [argument.replace("--ServerApp.ip=*", "--ServerApp.ip=127.0.0.1") for argument in command]
-    if os.getuid() == 0:  # not so in the pod
-        command.append("--allow-root")
-    trusted = ssl.create_default_context(cafile=str(folder / "tls" / "tls.crt"))
-    lab = Lab(port, token, folder / "log", trusted, folder / "efs" / "kubeflow" / "demo-jupyter")
-    path = found.container["startupProbe"]["httpGet"]["path"]
-    with running(command, environment, lab.log) as process:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                assert lab.get(path)[0] == 200
-                break
-            except ConnectionError:
-                assert process.poll() is None, lab.log.read_text()
-                assert time.monotonic() < deadline, lab.log.read_text()
-                time.sleep(0.1)
+    there = folder / "efs" / "kubeflow" / "demo-jupyter"
+    there.mkdir(parents=True)
+    (there / "edited.ipynb").write_text("the user's")
+    with jupyter(folder / "efs", folder / "pod", images_notebooks) as lab:
+        assert lab.notebooks == there
         yield lab
 
 
@@ -96,6 +63,11 @@ def test_notebooks_are_written_to_the_shared_file_system(lab: Lab) -> None:
     (lab.notebooks / "kept.txt").write_text("here")
     status, body = lab.get(f"/api/contents{lab.notebooks}/kept.txt", lab.token)
     assert (status, json.loads(body)["content"]) == (200, "here")
+
+
+def test_the_image_s_notebooks_are_there_but_never_overwrite_the_user_s(lab: Lab) -> None:
+    assert (lab.notebooks / "new.ipynb").read_text() == "the image's"
+    assert (lab.notebooks / "edited.ipynb").read_text() == "the user's"
 
 
 def test_the_token_is_not_in_the_log(lab: Lab) -> None:

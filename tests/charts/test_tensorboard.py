@@ -1,15 +1,13 @@
 """The tensorboard chart: what each value does, and the real program with what is rendered."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from servers import WAYS, Server, command_of, free_port, restricted_violations, running, server
+from servers import WAYS, Server, restricted_violations, server, tensorboard
 
 each_way = pytest.mark.parametrize("way", WAYS)
 
@@ -107,27 +105,8 @@ def test_notes_name_the_next_command_and_what_is_shown() -> None:
 
 
 def test_the_real_program_serves_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
-    port = free_port()
-    found = server("tensorboard", target_port=port)
-    command, environment = command_of(found, {"/efs": tmp_path / "efs", "/tmp": tmp_path})
-    command = ["--host=127.0.0.1" if argument == "--bind_all" else argument for argument in command]
-    page = f"http://127.0.0.1:{port}"
-    with running(command, environment, tmp_path / "log") as process:
-        path = found.container["readinessProbe"]["httpGet"]["path"]
-        until_it_answers(page + path, process, tmp_path / "log")
-        with urlopen(f"{page}/data/environment", timeout=10) as answer:
-            assert json.load(answer)["data_location"] == str(tmp_path / "efs" / "kubeflow")
-
-
-def until_it_answers(address: str, process: Any, log: Path) -> None:
-    """Waits as a startup probe does."""
-    deadline = time.monotonic() + 120
-    while True:
-        try:
-            with urlopen(address, timeout=10) as answer:
-                assert answer.status == 200
-                return
-        except URLError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
+    with (
+        tensorboard(tmp_path / "efs", tmp_path) as address,
+        urlopen(f"{address}/data/environment", timeout=10) as answer,
+    ):
+        assert json.load(answer)["data_location"] == str(tmp_path / "efs" / "kubeflow")
