@@ -18,6 +18,7 @@ from rendering import Object, objects
 RESOURCES = {
     "v1": {"Namespace": ("namespaces", False), "Secret": ("secrets", True)},
     "apiextensions.k8s.io/v1": {"CustomResourceDefinition": ("customresourcedefinitions", False)},
+    "batch/v1": {"Job": ("jobs", True)},
     "kubeflow.org/v2beta1": {"MPIJob": ("mpijobs", True)},
 }
 """Kinds of the stand-in by API version: name in the path, and whether they have a namespace."""

@@ -237,7 +237,7 @@ def test_two_releases_share_no_name() -> None:
         {(item["kind"], item["metadata"]["name"]) for item in everything(release)}
         for release in ("one", "other")
     ]
-    assert len(names[0]) == len(names[1]) == 7
+    assert len(names[0]) == len(names[1]) == 8
     assert not names[0] & names[1]
 
 
@@ -282,7 +282,7 @@ def test_ports_are_found_by_name(chart: str, way: str) -> None:
 def test_both_are_off_and_on_as_promised() -> None:
     values = {"maskrcnn": {"image": "t:1"}}
     kinds = sorted(item["kind"] for item in objects(render(CHARTS / "maskrcnn", values, "demo")))
-    assert kinds == ["Deployment", "MPIJob", "Service"]
+    assert kinds == ["Deployment", "MPIJob", "Pod", "Service"]
     values["tensorboard"] = {"enabled": False}  # type: ignore[dict-item]
     assert [item["kind"] for item in objects(render(CHARTS / "maskrcnn", values, "demo"))] == ["MPIJob"]
 

@@ -9,15 +9,23 @@ from maskrcnn_chart import CHART, run
 from rendering import Object, only
 
 
-def upgrade(live: Object | None, release: str = "demo", **maskrcnn: Any) -> Object:
-    """The job that Helm renders while the cluster has the job ``live``."""
+def upgrade(*live: Object, release: str = "demo", **maskrcnn: Any) -> Object:
+    """The job that Helm renders while the cluster has the objects ``live``."""
     values = {"maskrcnn": {"image": "trainer:1", **maskrcnn}}
-    return only(render_live([live] if live else [], CHART, values, release), "MPIJob")
+    return only(render_live(list(live), CHART, values, release), "MPIJob")
 
 
 def live(release: str = "demo", **maskrcnn: Any) -> Object:
     """The job of an installed release."""
     return owned(run(release=release, **maskrcnn).job, release)
+
+
+def launcher(job: Object) -> Object:
+    """The Job that the operator makes of a job's launcher."""
+    name = f"{job['metadata']['name']}-launcher"
+    template = job["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]
+    meta = {"name": name, "namespace": job["metadata"]["namespace"]}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta, "spec": {"template": template}}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +53,15 @@ def test_changed_settings_pass_with_a_new_run() -> None:
 
 
 def test_changed_settings_pass_when_the_run_is_gone() -> None:
-    assert upgrade(None, steps_per_epoch=100)["metadata"]["name"] == "demo"
+    assert upgrade(steps_per_epoch=100)["metadata"]["name"] == "demo"
+
+
+def test_what_the_launcher_runs_with_counts_not_what_a_rollback_has_made_of_the_job() -> None:
+    rolled_back = live()
+    running = launcher(live(steps_per_epoch=100))
+    with pytest.raises(helm_python.HelmError, match="exists with other settings"):
+        upgrade(rolled_back, running)
+    assert upgrade(rolled_back, running, steps_per_epoch=100)
 
 
 def test_a_job_of_another_release_is_left_to_helm_which_refuses_it() -> None:

@@ -39,7 +39,6 @@ def test_helm_4_upgrades_what_helm_3_installed(user: Client, chart: str) -> None
     assert service_port(user, chart) == 8765
 
 
-@pytest.mark.xfail(reason="the chart maskrcnn has no test hook yet", strict=True)
 def test_a_release_tests_itself(user: Client, helm: str) -> None:
     user = user.with_program(helm)
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")

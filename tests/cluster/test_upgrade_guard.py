@@ -95,7 +95,7 @@ def test_a_rollback_of_the_servers_alone_leaves_the_run_as_it_is(user: Client, h
     assert identity(user.get("mpijob", "demo")) == before
 
 
-def test_a_rollback_to_other_settings_of_one_run_changes_the_job_but_not_its_launcher(user: Client) -> None:
+def test_after_a_rollback_the_guard_goes_by_what_the_launcher_runs_with(user: Client) -> None:
     """Helm renders nothing on a rollback, so the chart cannot refuse it; the operator ignores the change."""
     install(user, "demo", "maskrcnn", P4D)
     upgrade(user, "demo", "maskrcnn", P4D, "maskrcnn.run=b")
@@ -107,3 +107,6 @@ def test_a_rollback_to_other_settings_of_one_run_changes_the_job_but_not_its_lau
     assert still["metadata"]["uid"] == launcher["metadata"]["uid"]
     assert "TRAIN.STEPS_PER_EPOCH=100" in still["spec"]["containers"][0]["args"]
     assert "TRAIN.STEPS_PER_EPOCH=7500" in launcher_args(user.get("mpijob", "demo"))
+    with pytest.raises(CommandFailed, match="exists with other settings"):
+        upgrade(user, "demo", "maskrcnn", P4D)
+    upgrade(user, "demo", "maskrcnn", P4D, "maskrcnn.steps_per_epoch=100")

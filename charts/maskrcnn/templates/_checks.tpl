@@ -37,14 +37,16 @@
 
 {{/*
 The MPI Operator does not look at a changed spec of a job that exists, so an upgrade would silently do
-nothing. Argument: dict "root", "hash" of the new spec.
+nothing. What runs is what the launcher was made with, once there is one. Argument: dict "root", "hash" of the
+new spec.
 */}}
 {{- define "maskrcnn.checkUpgrade" -}}
 {{- $namespace := include "mrc.namespace" .root -}}
 {{- $name := include "maskrcnn.jobName" .root -}}
 {{- $live := lookup "kubeflow.org/v2beta1" "MPIJob" $namespace $name -}}
 {{- $annotations := dig "metadata" "annotations" dict ($live | default dict) -}}
-{{- $old := get $annotations "mask-rcnn/settings-sha256" -}}
+{{- $launcher := lookup "batch/v1" "Job" $namespace (printf "%s-launcher" $name) | default dict -}}
+{{- $old := dig "spec" "template" "metadata" "annotations" "mask-rcnn/settings-sha256" (get $annotations "mask-rcnn/settings-sha256") $launcher -}}
 {{- if and $old (ne $old .hash) (eq (get $annotations "meta.helm.sh/release-name") .root.Release.Name) -}}
 {{- fail (printf "the run %s/%s exists with other settings, and a job that exists cannot take new ones: set maskrcnn.run for a new run, or delete and install to resume with other settings." $namespace $name) -}}
 {{- end -}}

@@ -1,4 +1,7 @@
-{{/* The MPIJob's spec. Argument: the root context. */}}
+{{/*
+The MPIJob's spec, with SETTINGS-SHA256 where its own hash goes: the launcher keeps the settings that it runs with,
+also when a rollback, which renders nothing, has changed the job's. Argument: the root context.
+*/}}
 {{- define "maskrcnn.jobSpec" -}}
 {{- $m := .Values.maskrcnn -}}
 slotsPerWorker: {{ int $m.gpus_per_node }}
@@ -96,6 +99,9 @@ metadata:
     # A mesh's proxy would keep the launcher's pod alive after its end.
     sidecar.istio.io/inject: "false"
   annotations:
+    {{- if eq .component "launcher" }}
+    mask-rcnn/settings-sha256: SETTINGS-SHA256
+    {{- end }}
     # A lost pod costs the job everything since the last checkpoint.
     karpenter.sh/do-not-disrupt: "true"
     cluster-autoscaler.kubernetes.io/safe-to-evict: "false"

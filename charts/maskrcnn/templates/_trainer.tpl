@@ -79,22 +79,31 @@ from names further up.
 {{- end }}
 {{- end -}}
 
+{{/* Folder of the data set, as an argument that Kubernetes expands. */}}
+{{- define "maskrcnn.dataDir" -}}
+{{- printf "$(DATA_FS)/%s" (.Values.maskrcnn.data_dir | default "") | trimSuffix "/" -}}
+{{- end -}}
+
+{{/* File of the backbone's weights, likewise; nothing when it starts from none. */}}
+{{- define "maskrcnn.weights" -}}
+{{- with .Values.maskrcnn.backbone_weights -}}{{- printf "$(DATA_FS)/%s" . -}}{{- end -}}
+{{- end -}}
+
 {{/* KEY=VALUE of every setting that is given, a list; the last of two for one key counts. */}}
 {{- define "maskrcnn.settings" -}}
 {{- $m := .Values.maskrcnn -}}
-{{- $weights := ternary (printf "$(DATA_FS)/%s" $m.backbone_weights) "" (ne ($m.backbone_weights | default "") "") -}}
 {{- $pairs := list
   (list "TRAINER" "horovod")
   (list "MODE_MASK" $m.mode_mask)
   (list "MODE_FPN" $m.mode_fpn)
-  (list "DATA.BASEDIR" (printf "$(DATA_FS)/%s" ($m.data_dir | default "") | trimSuffix "/"))
+  (list "DATA.BASEDIR" (include "maskrcnn.dataDir" .))
   (list "DATA.TRAIN" $m.data_train)
   (list "DATA.VAL" $m.data_val)
   (list "TRAIN.STEPS_PER_EPOCH" $m.steps_per_epoch)
   (list "TRAIN.LR_SCHEDULE" $m.lr_schedule)
   (list "TRAIN.EVAL_PERIOD" $m.eval_period_in_epochs)
   (list "BACKBONE.NORM" $m.backbone_norm)
-  (list "BACKBONE.WEIGHTS" $weights)
+  (list "BACKBONE.WEIGHTS" (include "maskrcnn.weights" .))
   (list "TRAIN.BASE_LR" $m.base_lr)
   (list "TRAIN.BATCH_SIZE_PER_GPU" $m.batch_size_per_gpu)
   (list "TRAIN.IMAGES_PER_EPOCH" (ternary nil $m.images_per_epoch (ne ($m.train_script | default "") "")))

@@ -71,7 +71,7 @@ def start(
     ctr = ["ctr", "--address", SOCKET, "--namespace", "k8s.io"]
     processes.wait("containerd", lambda: _succeeds(*ctr, "version"))
     _run(*ctr, "images", "import", programs["images"])
-    cni.mkdir()
+    cni.mkdir(exist_ok=True)
     _write(cni / "10-pods.conflist", _CNI)
     make_groups(group)
     kubelet = _write(state / "kubelet.json", _kubelet(plane.authority.folder, address, disk, group, state))

@@ -1,0 +1,59 @@
+"""What `helm test` says of a release: the rendered command, run by the system's shell."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from maskrcnn_chart import CHART, expand
+from rendering import only, render_objects
+
+WEIGHTS = "data/pretrained-models/ImageNet-R50-AlignPadding.npz"
+
+
+@pytest.fixture
+def file_system(tmp_path: Path) -> Path:
+    """A file system with all that the default values name."""
+    for name in ("data/annotations/instances_train2017.json", WEIGHTS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def ask(folder: Path, **maskrcnn: Any) -> subprocess.CompletedProcess[str]:
+    """The test of a release whose file system is this folder."""
+    pod = only(render_objects(CHART, {"maskrcnn": {"image": "trainer:1", **maskrcnn}}), "Pod")
+    (container,) = pod["spec"]["containers"]
+    env = {"SHARED_FS": str(folder), "DATA_FS": str(folder), "PATH": "/usr/bin:/bin"}
+    env |= {item["name"]: expand(item["value"], env) for item in container["env"] if item["name"] not in env}
+    return subprocess.run(container["command"], env=env, capture_output=True, text=True)
+
+
+def test_it_succeeds_with_a_line_for_each_thing_that_is_there(file_system: Path) -> None:
+    done = ask(file_system)
+    assert done.returncode == 0
+    assert [line[:3] for line in done.stdout.splitlines()] == ["ok:"] * 3
+    assert done.stderr == ""
+
+
+def test_data_and_weights_that_are_missing_are_all_named(file_system: Path) -> None:
+    done = ask(file_system, data_dir="other", backbone_weights="none.npz")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"missing: {file_system}/other/annotations holds the data set's annotations. "
+        "Put the data there, in COCO's layout, or set maskrcnn.data_fs and maskrcnn.data_dir",
+        f"missing: {file_system}/none.npz holds the backbone's weights. "
+        "Put them there, or set maskrcnn.backbone_weights; '' trains from scratch",
+    ]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(file_system: Path) -> None:
+    (file_system / "kubeflow").touch()
+    done = ask(file_system)
+    assert done.returncode == 1
+    assert f"mkdir -p {file_system}/kubeflow/demo && chown " in done.stderr
+
+
+def test_a_model_from_scratch_needs_no_weights(file_system: Path) -> None:
+    (file_system / WEIGHTS).unlink()
+    assert ask(file_system, backbone_weights="").returncode == 0
