@@ -19,7 +19,7 @@ SILENCE = 60.0
 """Seconds without a line after which a stream is opened again: a connection can be dead without a word."""
 
 GRACE = 5.0
-"""Seconds without a line after which an ended job's streams are taken for ended, though their connections stay."""
+"""Seconds without a line after which the streams of a job that has ended are taken for ended as well."""
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z (.*)", re.DOTALL)
 
@@ -87,8 +87,9 @@ def follow(
 ) -> Iterator[Line]:
     """What the job's pods of these roles print, as they print it, until the job has ended.
 
-    Waits for pods that are not there yet, and takes up those that come later: a launcher that is tried again, a
-    worker that is replaced. ``say`` hears of that. Raises ClusterError when the cluster stays away or refuses.
+    Waits for pods that are not there yet, and takes up those that come later: a launcher that is tried again,
+    a worker that is replaced. ``say`` hears of that. Raises ClusterError when the cluster stays away or
+    refuses.
     """
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # more streams than its pool has
     lines: queue.Queue[Line | ClusterError] = queue.Queue()

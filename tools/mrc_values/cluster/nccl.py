@@ -3,8 +3,9 @@
 The words, as they stand in logs of real clusters and in the sources:
 
 - ``NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)`` of older aws-ofi-nccl, and ``NET/OFI Selected
-  provider is efa, fabric is efa-direct (found 16 nics)`` of newer ones (its nccl_net_ofi_query_provider_capabilities;
-  github.com/NVIDIA/nccl/issues/1597, github.com/aws/aws-ofi-nccl/issues/22).
+  provider is efa, fabric is efa-direct (found 16 nics)`` of newer ones (its function
+  nccl_net_ofi_query_provider_capabilities; github.com/NVIDIA/nccl/issues/1597,
+  github.com/aws/aws-ofi-nccl/issues/22).
 - ``NCCL INFO Using network AWS Libfabric``, ``Libfabric``, ``Socket``, ``IB`` (NCCL, src/plugin/net.cc;
   github.com/NVIDIA/nccl/issues/1053).
 - ``NCCL INFO NET/Socket : Using [0]eth0:10.0.0.1<0>`` (github.com/NVIDIA/nccl/issues/226).
@@ -82,8 +83,8 @@ def advice(found: Transport, efa: int, workers: int) -> str:
             "maskrcnn.node_group, or maskrcnn.efa."
         )
     return (
-        "NCCL uses TCP although the workers have EFA. See that the image has aws-ofi-nccl and libfabric with the "
-        "efa provider, and that LD_LIBRARY_PATH in the image names them."
+        "NCCL uses TCP although the workers have EFA. See that the image has aws-ofi-nccl and libfabric with "
+        "the efa provider, and that its LD_LIBRARY_PATH names them."
     )
 
 

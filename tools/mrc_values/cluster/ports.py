@@ -1,8 +1,7 @@
 """A port of this machine's loopback address that leads to a pod.
 
-The official client's websocket does the forwarding, not the user's kubectl: each connection asks anew which pod is
-ready, so that a replaced pod needs no new command, and nothing has to be installed or read from another program's
-output.
+The official client's websocket does the forwarding, not the user's kubectl: each connection asks anew which
+pod is ready, so that a replaced pod needs no new command, and no other program has to be there.
 """
 
 import contextlib

@@ -82,8 +82,11 @@ def _refused(snapshot: Snapshot, events: Sequence[Object]) -> Reason | None:
             said = said.removeprefix("Found validation errors: ").rstrip(".")
             return Reason("invalid-job", f"the MPI Operator refuses the job: {said}", "Correct the values.")
         if reason == "ErrResourceExists" and not complete:
+            taken = re.search(r'Resource "([^"]+)"', said)
             return Reason(
-                "name-taken", said.rstrip("."), "Delete that object, or set maskrcnn.name to another name."
+                "name-taken",
+                f"an object called {taken[1] if taken else snapshot.name} is there that is not the job's",
+                "Delete it, or set maskrcnn.name to another name.",
             )
         if reason == "MPIJobFailed" and "created failed" in said and not complete:
             part, _, what = said.partition(" pod created failed: ")
@@ -100,7 +103,8 @@ def _failure(snapshot: Snapshot) -> Reason:
         times = max(len(snapshot.launchers), 1)
         return Reason(
             "backoff-limit",
-            f"the launcher has failed {times} time{'s' if times > 1 else ''}, maskrcnn.backoff_limit is {limit}",
+            f"the launcher has failed {times} time{'' if times == 1 else 's'}, "
+            f"maskrcnn.backoff_limit is {limit}",
             "Read mrc-values logs; then delete and install to resume from the newest checkpoint.",
         )
     if reason == "DeadlineExceeded":

@@ -1,8 +1,8 @@
 """Why the scheduler finds no node for a pod, from its own message.
 
 The message is the one of the pod's condition PodScheduled, such as ``0/18 nodes are available: 14 node(s)
-didn't match Pod's node affinity/selector, 4 Insufficient nvidia.com/gpu. preemption: ...``. Each node is counted
-under the first filter that refused it; a node that lacks two resources is counted under both.
+didn't match Pod's node affinity/selector, 4 Insufficient nvidia.com/gpu. preemption: ...``. Each node is
+counted under the first filter that refused it; a node that lacks two resources is counted under both.
 """
 
 import re
@@ -72,8 +72,8 @@ def _nodes(
     among = f"of {total} nodes " + ", ".join(_counted(text, count) for text, count in nearest)
     fitting = None if nodes is None else [node for node in nodes if _has_labels(node, pod)]
     lacking = [text.removeprefix("Insufficient ") for text in counts if text.startswith("Insufficient ")]
-    taints = [found[1] for text in counts if (found := _TAINT.search(text))]
-    gone = [taint for taint in taints if (taint or "").startswith(_NODES_GONE)]
+    taints = _taints(pod, fitting, counts)
+    gone = [taint for taint in taints if taint.startswith(_NODES_GONE)]
     if fitting == [] and selector(pod):
         return Cause(
             "node-selector",
@@ -94,17 +94,16 @@ def _nodes(
             f"nodes are cordoned: {among}",
             "Wait until their maintenance ends, or: kubectl uncordon <node>.",
         )
-    if gone or any("not-ready" in text for text in counts):
+    if gone:
         return Cause(
             "nodes-not-ready",
-            f"nodes are not ready: {among}",
+            f"{_not_ready(fitting)} not ready: {among}",
             "See kubectl describe node; a node that has just started needs a minute.",
         )
     if taints:
-        named = ", ".join(sorted({taint.rstrip(": ") for taint in taints if taint})) or "a taint"
         return Cause(
             "taint",
-            f"the pod does not tolerate the taint {named}: {among}",
+            f"the pod does not tolerate the taint {' and '.join(taints)}: {among}",
             "Set maskrcnn.tolerations to tolerate it, or run on other nodes.",
         )
     if any("node affinity/selector" in text for text in counts):
@@ -114,6 +113,41 @@ def _nodes(
             "Set maskrcnn.node_group or node_selector to nodes that are there, or add such a node group.",
         )
     return None
+
+
+def _taints(pod: Object, fitting: Sequence[Object] | None, counts: Mapping[str, int]) -> list[str]:
+    """Keys of the taints that keep the pod away; the scheduler of Kubernetes 1.34 and later names none."""
+    said = [found for text in counts if (found := _TAINT.search(text))]
+    if not said:
+        return []
+    on_nodes = {
+        taint["key"]
+        for node in fitting or ()
+        for taint in items(node, "spec", "taints")
+        if taint.get("effect") != "PreferNoSchedule" and not _tolerates(pod, taint)
+    }
+    named = {found[1].rstrip(": ") for found in said if found[1]}
+    return sorted(on_nodes or named) or ["of its nodes"]
+
+
+def _not_ready(fitting: Sequence[Object] | None) -> str:
+    if fitting is None:
+        return "nodes are"
+    gone = [
+        node
+        for node in fitting
+        if any(each["key"].startswith(_NODES_GONE) for each in items(node, "spec", "taints"))
+    ]
+    return f"{len(gone)} of the {len(fitting)} nodes that it may run on {'is' if len(gone) == 1 else 'are'}"
+
+
+def _tolerates(pod: Object, taint: Object) -> bool:
+    return any(
+        each.get("key") in (None, taint["key"])
+        and each.get("effect") in (None, "", taint.get("effect"))
+        and (each.get("operator") == "Exists" or each.get("value", "") == taint.get("value", ""))
+        for each in items(pod, "spec", "tolerations")
+    )
 
 
 def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str], among: str) -> Cause:
@@ -181,7 +215,8 @@ def _counted(text: str, count: int) -> str:
     if "node affinity/selector" in text:
         return f"{count} {'has' if count == 1 else 'have'} other labels"
     if found := _TAINT.search(text):
-        return f"{count} {'has' if count == 1 else 'have'} the taint {(found[1] or '').rstrip(': ')}".rstrip()
+        which = f"the taint {found[1].rstrip(': ')}" if found[1] else "a taint"
+        return f"{count} {'has' if count == 1 else 'have'} {which}"
     if "were unschedulable" in text:
         return f"{count} {'is' if count == 1 else 'are'} cordoned"
     return f"{count} {text.removeprefix('node(s) ')}"

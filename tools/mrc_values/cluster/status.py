@@ -38,8 +38,8 @@ class Pod:
 class Status:
     """A job as a user sees it. ``ranks_alive`` counts the ranks of workers that are ready.
 
-    ``run_folder`` and ``claim`` say where log and checkpoints lie; ``log`` is what is known of the log: ``read``,
-    ``empty`` (nothing printed yet) or ``gone`` (its pod is, or the node does not give it).
+    ``run_folder`` and ``claim`` say where log and checkpoints lie. ``log`` is ``read``, ``empty`` (nothing
+    printed yet) or ``gone`` (its pod is, or the node does not give it).
     """
 
     name: str
@@ -74,7 +74,7 @@ class Status:
         )
 
     def pod_rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Rows of pod, state, ready, restarts, node; of many workers only those that are not as they should be."""
+        """Rows of pod, state, ready, restarts, node; of many workers those that differ."""
         workers = [pod for pod in self.pods if pod.role == "worker"]
         usual = [pod for pod in workers if pod.ready and not pod.restarts]
         hidden = usual if len(workers) > _MANY else []

@@ -33,7 +33,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Look:
-    """What one look saw. ``trouble`` is why the cluster did not answer; the rest is then of the look before."""
+    """What one look saw. With ``trouble``, no answer, the rest is of the look before."""
 
     state: State
     ready: int
@@ -81,7 +81,8 @@ def wait(
 ) -> tuple[Outcome, Look]:
     """Waits until the MPIJob ``name`` runs or has finished; gives every look to ``show``.
 
-    Goes on when the API server is away for at most OUTAGE seconds. FAILED: the job has failed or is being deleted.
+    Goes on when the API server is away for at most OUTAGE seconds. FAILED: the job has failed or is being
+    deleted.
     Raises ClusterError when the cluster stays away or refuses.
     """
     began = last_answer = time.monotonic()

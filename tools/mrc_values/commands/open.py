@@ -29,7 +29,8 @@ def open_(
 
     Example: mrc-values open maskrcnn tensorboard
 
-    Exit code: 0 after Ctrl-C; 1 when there is nothing to open; 3 when the cluster cannot be reached or refuses.
+    Exit code: 0 after Ctrl-C; 1 when there is nothing to open; 3 when the cluster cannot be reached or
+    refuses.
     """
     from mrc_values.cluster import ports, reading
     from mrc_values.cluster.client import connect

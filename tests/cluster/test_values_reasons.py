@@ -1,0 +1,440 @@
+"""Why a job waits: provoked from the real scheduler, controllers, operator and admission."""
+
+from collections.abc import Iterator
+
+import pytest
+from mrc_values.cluster import refusals
+from releases import install
+from testcluster.client import Client, CommandFailed, Object
+from values_tool import TYPE, add_event, add_node, patch_status, reason_named, reasons_of, rendered_job
+
+ONE_GPU_EACH = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn.gpus=8")
+"""Eight workers on four nodes: one of them waits when each takes more than half of a node."""
+
+
+@pytest.mark.parametrize(
+    ("reason", "values", "words"),
+    [
+        ("no-gpus", ["maskrcnn.node_group=p4d", "maskrcnn.gpus=40"], "no node has 8 nvidia.com/gpu free"),
+        ("no-gpus", ["maskrcnn.node_group=p4d", "maskrcnn.gpus=40"], "of 18 nodes 4 lack nvidia.com/gpu"),
+        ("no-memory", [*ONE_GPU_EACH, "maskrcnn.memory=700Gi"], "no node has 700Gi memory free"),
+        ("no-cpu", [*ONE_GPU_EACH, "maskrcnn.cpu=60"], "no node has 60 cpu free: of 18 nodes 4 lack cpu"),
+        ("no-efa", [*ONE_GPU_EACH, "maskrcnn.efa=3"], "no node has 3 vpc.amazonaws.com/efa free"),
+        (
+            "no-hugepages",
+            ["maskrcnn.node_group=p4d", "maskrcnn.hugepages=5Gi"],
+            "the nodes have no hugepages-2Mi",
+        ),
+        (
+            "node-too-small",
+            ["maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi"],
+            "asks for 2000Gi memory, the largest node that it may run on has 1057Gi",
+        ),
+        (
+            "device-plugin",
+            [f"{TYPE}=m5.2xlarge", "maskrcnn.gpus=1", "maskrcnn.gpus_per_node=1"],
+            "the nodes offer no nvidia.com/gpu: of 18 nodes 2 lack nvidia.com/gpu",
+        ),
+        (
+            "node-selector",
+            ["maskrcnn.node_group=g4dn", "maskrcnn.gpus=1", "maskrcnn.gpus_per_node=1"],
+            "no node has the label node.kubernetes.io/instance-type=g4dn.xlarge (18 nodes)",
+        ),
+        ("taint", [f"{TYPE}=p4d.24xlarge"], "does not tolerate the taint nvidia.com/gpu"),
+        (
+            "claim-missing",
+            ["maskrcnn.node_group=p4d", "global.shared_pvc=nothing"],
+            "the claim nothing does not exist in this namespace",
+        ),
+        (
+            "workers-not-ready",
+            ["maskrcnn.node_group=p4d", "maskrcnn.gpus=40"],
+            "the launcher starts when all 5 workers are ready",
+        ),
+    ],
+)
+def test_what_no_node_can_give_is_named(user: Client, reason: str, values: list[str], words: str) -> None:
+    install(user, "demo", "maskrcnn", *values, "tensorboard.enabled=false")
+    found = reason_named(user, "demo", reason)
+    assert words in found.text
+    user.helm("delete", "demo", "--wait")
+
+
+def test_pods_that_wait_for_one_thing_share_a_line(user: Client) -> None:
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi", "maskrcnn.gpus=48")
+    found = reason_named(user, "demo", "node-too-small")
+    assert found.pods == tuple(f"demo-worker-{number}" for number in range(6))
+    assert str(found).startswith("demo-worker-0, demo-worker-1, demo-worker-2 and 3 more: the pod asks for ")
+
+
+def test_cordoned_nodes_are_named(user: Client) -> None:
+    nodes = [f"p3dn-{number}" for number in range(4)]
+    user.kubectl("cordon", *nodes)
+    try:
+        install(user, "demo", "maskrcnn", "maskrcnn.node_group=p3dn")
+        assert "of 18 nodes 4 are cordoned" in reason_named(user, "demo", "cordoned").text
+    finally:
+        user.kubectl("uncordon", *nodes)
+
+
+@pytest.fixture
+def lone(user: Client) -> Iterator[str]:
+    """A node of a type of its own, without a kubelet."""
+    name = add_node(user, f"lone-{user.namespace}", ready=False)
+    yield name
+    user.kubectl("delete", "node", name)
+
+
+def test_a_node_that_is_not_ready_is_named(user: Client, lone: str) -> None:
+    install(user, "demo", "maskrcnn", f"{TYPE}={lone}", "maskrcnn.gpus=8")
+    found = reason_named(user, "demo", "nodes-not-ready")
+    assert found.text.startswith("1 of the 1 nodes that it may run on is not ready: of 19 nodes ")
+
+
+def claim(user: Client, **spec: object) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "own", "namespace": user.namespace},
+        "spec": {
+            "accessModes": ["ReadWriteMany"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": "",
+            **spec,
+        },
+    }
+
+
+def volume(user: Client, **spec: object) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"own-{user.namespace}"},
+        "spec": {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteMany"],
+            "csi": {"driver": "efs.csi.aws.com", "volumeHandle": "fs-1"},
+            **spec,
+        },
+    }
+
+
+def install_with_own_claim(user: Client) -> None:
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "global.shared_pvc=own")
+
+
+def test_a_claim_without_volume_and_class_is_named(user: Client) -> None:
+    user.apply(claim(user))
+    install_with_own_claim(user)
+    assert "there is no volume for the claim own" in reason_named(user, "demo", "claim-no-volume").text
+
+
+def test_a_claim_of_a_volume_that_does_not_exist_is_named(user: Client) -> None:
+    user.apply(claim(user, volumeName="nothing"))
+    install_with_own_claim(user)
+    assert "waits for its volume nothing" in reason_named(user, "demo", "claim-no-volume").text
+
+
+def test_a_missing_storage_class_is_named(user: Client) -> None:
+    user.apply(claim(user, storageClassName="fast"))
+    install_with_own_claim(user)
+    assert "the storage class fast" in reason_named(user, "demo", "storage-class-missing").text
+
+
+def test_a_driver_that_makes_no_volume_is_named(user: Client) -> None:
+    name = f"efs-{user.namespace}"
+    kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}}
+    user.apply(kind | {"provisioner": "efs.csi.aws.com"}, claim(user, storageClassName=name))
+    install_with_own_claim(user)
+    assert "the storage driver efs.csi.aws.com" in reason_named(user, "demo", "claim-provisioner").text
+
+
+def test_another_access_mode_of_the_volume_is_named(user: Client) -> None:
+    user.apply(volume(user, accessModes=["ReadWriteOnce"]), claim(user, volumeName=f"own-{user.namespace}"))
+    install_with_own_claim(user)
+    assert "another access mode" in reason_named(user, "demo", "claim-access-mode").text
+
+
+def test_a_claim_whose_volume_was_deleted_is_named(user: Client) -> None:
+    user.apply(volume(user), claim(user, volumeName=f"own-{user.namespace}"))
+    user.wait("pvc/own", "jsonpath={.status.phase}=Bound")
+    user.kubectl("delete", "pv", f"own-{user.namespace}", "--wait=false")
+    user.kubectl("patch", "pv", f"own-{user.namespace}", '--patch={"metadata":{"finalizers":null}}')
+    user.wait("pvc/own", "jsonpath={.status.phase}=Lost")
+    install_with_own_claim(user)
+    assert f"lost its volume own-{user.namespace}" in reason_named(user, "demo", "claim-lost").text
+
+
+def test_a_claim_that_is_being_deleted_is_named(user: Client) -> None:
+    user.apply(volume(user), claim(user, volumeName=f"own-{user.namespace}"))
+    user.wait("pvc/own", "jsonpath={.status.phase}=Bound")
+    user.kubectl("patch", "pvc", "own", '--patch={"metadata":{"finalizers":["test/keep"]}}')
+    user.kubectl("delete", "pvc", "own", "--wait=false")
+    install_with_own_claim(user)
+    assert "own is being deleted" in reason_named(user, "demo", "claim-deleted").text
+    user.kubectl("patch", "pvc", "own", '--patch={"metadata":{"finalizers":null}}')
+
+
+def test_a_volume_of_another_zone_is_named(user: Client) -> None:
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["mars-1a"]}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}}
+    user.apply(volume(user, nodeAffinity=affinity), claim(user, volumeName=f"own-{user.namespace}"))
+    install_with_own_claim(user)
+    assert "on other nodes only" in reason_named(user, "demo", "volume-zone").text
+
+
+def test_a_claim_for_one_pod_is_named(user: Client) -> None:
+    mode = ["ReadWriteOncePod"]
+    user.apply(
+        volume(user, accessModes=mode), claim(user, accessModes=mode, volumeName=f"own-{user.namespace}")
+    )
+    install_with_own_claim(user)
+    assert "ReadWriteOncePod" in reason_named(user, "demo", "claim-one-pod").text
+
+
+def quota(user: Client, **hard: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "team", "namespace": user.namespace},
+        "spec": {"hard": {key.replace("_", "."): value for key, value in hard.items()}},
+    }
+
+
+def set_quota(user: Client, name: str, amount: str) -> None:
+    user.apply(quota(user) | {"spec": {"hard": {name: amount}}})
+    user.wait("quota/team", f"jsonpath={{.status.hard.{name.replace('.', chr(92) + '.')}}}={amount}")
+
+
+def test_a_quota_is_named_with_what_it_allows(user: Client) -> None:
+    set_quota(user, "requests.nvidia.com/gpu", "8")
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    found = reason_named(user, "demo", "quota")
+    assert "the quota team allows requests.nvidia.com/gpu=8" in found.text
+    assert "requests.nvidia.com/gpu=8 is in use" in found.text
+
+
+def test_a_quota_that_wants_limits_is_named(user: Client) -> None:
+    set_quota(user, "limits.cpu", "100")
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    found = reason_named(user, "demo", "quota-needs-limits")
+    assert "only pods that specify limits.cpu for: worker" in found.text
+
+
+def test_a_limit_range_is_named(user: Client) -> None:
+    limits = [{"type": "Container", "max": {"memory": "4Gi"}}]
+    meta = {"name": "small", "namespace": user.namespace}
+    user.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": {"limits": limits}})
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    assert "maximum memory usage per Container is 4Gi" in reason_named(user, "demo", "limit-range").text
+
+
+def test_pod_security_is_named_with_its_level(user: Client) -> None:
+    user.kubectl("label", "namespace", user.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.run_as_user=0")
+    assert "Pod Security level restricted:latest" in reason_named(user, "demo", "pod-security").text
+
+
+def test_a_missing_priority_class_is_named(user: Client) -> None:
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.priority_class=urgent")
+    assert reason_named(user, "demo", "priority-class-missing").text.endswith(
+        "there is no PriorityClass urgent"
+    )
+
+
+def test_a_missing_service_account_is_named(user: Client) -> None:
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
+    job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["serviceAccountName"] = "trainer"
+    user.apply(job)
+    assert (
+        f"service account {user.namespace}/trainer"
+        in reason_named(user, "demo", "service-account-missing").text
+    )
+
+
+def test_a_policy_of_the_cluster_is_named(user: Client) -> None:
+    name = f"no-gpus-{user.namespace}"
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    kinds = "admissionregistration.k8s.io/v1"
+    user.apply(
+        {
+            "apiVersion": kinds,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "matchConstraints": {"resourceRules": [rule]},
+                "validations": [{"expression": "false", "message": "images come from our registry only"}],
+            },
+        },
+        {
+            "apiVersion": kinds,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {
+                "policyName": name,
+                "validationActions": ["Deny"],
+                "matchResources": {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": user.namespace}}
+                },
+            },
+        },
+    )
+    try:
+        refused = ""
+        while "denied request" not in refused:  # the API server takes a moment to know the policy
+            try:
+                user.kubectl("run", "probe", "--image=x", "--dry-run=server")
+            except CommandFailed as error:
+                refused = str(error)
+        install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+        found = reason_named(user, "demo", "admission-policy")
+        assert f"policy {name} refuses the pod: images come from our registry only" in found.text
+    finally:
+        user.kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", name)
+
+
+def test_a_namespace_that_is_being_deleted_is_named(user: Client) -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap"}
+    meta = {"name": "keep", "namespace": user.namespace, "finalizers": ["test/keep"]}
+    user.apply(config | {"metadata": meta})
+    user.kubectl("delete", "namespace", user.namespace, "--wait=false")
+    with pytest.raises(CommandFailed) as refused:
+        user.kubectl("run", "probe", "--image=x")
+    assert refusals.explain(str(refused.value)).id == "namespace-terminating"
+    user.kubectl("patch", "configmap", "keep", '--patch={"metadata":{"finalizers":null}}')
+
+
+def test_an_object_in_the_way_is_named(user: Client) -> None:
+    user.kubectl("create", "service", "clusterip", "demo", "--tcp=80")
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    assert "an object called demo" in reason_named(user, "demo", "name-taken").text
+
+
+def test_a_job_that_the_operator_finds_invalid_is_named(user: Client) -> None:
+    # The chart's own CRD refuses what the operator would; with Kubeflow's CRD it gets there.
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
+    job["spec"]["runPolicy"]["managedBy"] = "kueue.x-k8s.io/multikueue"
+    user.apply(job)
+    said = (
+        "Found validation errors: spec.slotsPerWorker: Required value: must have number of slots per worker"
+    )
+    add_event(user, user.get("mpijob", "demo"), "ValidationError", said)
+    assert "refuses the job: spec.slotsPerWorker" in reason_named(user, "demo", "invalid-job").text
+
+
+def test_an_operator_that_does_nothing_is_named(user: Client) -> None:
+    # An operator leaves a job alone that another controller manages: as good as none.
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
+    job["spec"]["runPolicy"]["managedBy"] = "kueue.x-k8s.io/multikueue"
+    user.apply(job)
+    assert reasons_of(user, "demo") == [], "it may not have had the time"
+    assert "has not looked at the job" in reason_named(user, "demo", "no-operator", later=True).text
+
+
+def test_a_missing_scheduler_is_named(user: Client) -> None:
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
+    job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["schedulerName"] = "volcano"
+    user.apply(job)
+    found = reason_named(user, "demo", "no-scheduler", later=True)
+    assert found.text == "no scheduler called volcano has looked at it"
+
+
+def test_a_gang_that_waits_for_room_is_named(user: Client) -> None:
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
+    job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["schedulerName"] = "volcano"
+    user.apply(job)
+    reason_named(user, "demo", "no-scheduler", later=True)
+    said = "2/2 tasks in gang unschedulable: pod group is not ready, 2 Pending, 2 minAvailable"
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+    patch_status(user, "pod", "demo-worker-0", {"conditions": [condition]})
+    assert "volcano waits until there is room for the whole gang" in reason_named(user, "demo", "gang").text
+
+
+def test_a_scheduling_gate_is_named(user: Client) -> None:
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
+    gates = [{"name": "kueue.x-k8s.io/admission"}]
+    job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["schedulingGates"] = gates
+    user.apply(job)
+    assert "held back by kueue.x-k8s.io/admission" in reason_named(user, "demo", "scheduling-gate").text
+
+
+def test_a_suspended_job_is_named(user: Client) -> None:
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
+    job["spec"]["runPolicy"]["suspend"] = True
+    user.apply(job)
+    assert "kubectl patch mpijob demo" in reason_named(user, "demo", "suspended").fix
+
+
+def test_a_job_that_is_being_deleted_is_named(user: Client) -> None:
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
+    job["metadata"]["finalizers"] = ["test/keep"]
+    user.apply(job)
+    user.kubectl("delete", "mpijob", "demo", "--wait=false")
+    reason_named(user, "demo", "job-deleted")
+    user.kubectl("patch", "mpijob", "demo", "--type=merge", '--patch={"metadata":{"finalizers":null}}')
+
+
+def define_kueue(user: Client) -> None:
+    """Kueue's two resources, with whatever fields; what fills them here is written as Kueue writes it."""
+    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    group = "kueue.x-k8s.io"
+    for kind, plural in (("LocalQueue", "localqueues"), ("Workload", "workloads")):
+        version = {
+            "name": "v1beta1",
+            "served": True,
+            "storage": True,
+            "schema": {"openAPIV3Schema": anything},
+        }
+        names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
+        user.apply(
+            {
+                "apiVersion": "apiextensions.k8s.io/v1",
+                "kind": "CustomResourceDefinition",
+                "metadata": {"name": f"{plural}.{group}"},
+                "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
+            }
+        )
+        user.kubectl("wait", f"crd/{plural}.{group}", "--for=condition=Established", "--timeout=30s")
+
+
+def test_a_queue_is_named_whether_it_is_missing_or_full(user: Client) -> None:
+    define_kueue(user)
+    job = rendered_job(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.queue=team")
+    job["spec"]["runPolicy"]["suspend"] = True
+    user.apply(job)
+    assert "there is no queue team" in reason_named(user, "demo", "queue-missing").text
+    meta = {"name": "team", "namespace": user.namespace}
+    user.apply({"apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "LocalQueue", "metadata": meta, "spec": {}})
+    reason_named(user, "demo", "queue")
+    owner = {"apiVersion": "kubeflow.org/v2beta1", "kind": "MPIJob", "name": "demo"}
+    owner["uid"] = user.get("mpijob", "demo")["metadata"]["uid"]
+    full = "couldn't assign flavors to pod set worker: insufficient unused quota for nvidia.com/gpu"
+    user.apply(
+        {
+            "apiVersion": "kueue.x-k8s.io/v1beta1",
+            "kind": "Workload",
+            "metadata": {"name": "mpijob-demo", "namespace": user.namespace, "ownerReferences": [owner]},
+            "status": {"conditions": [{"type": "QuotaReserved", "status": "False", "message": full}]},
+        }
+    )
+    assert "insufficient unused quota for nvidia.com/gpu" in reason_named(user, "demo", "queue").text
+
+
+@pytest.mark.parametrize(
+    ("event", "message", "words"),
+    [
+        ("TriggeredScaleUp", "pod triggered scale-up: [{p4d 4->5 (max: 8)}]", "is adding a node"),
+        (
+            "NotTriggerScaleUp",
+            "pod didn't trigger scale-up: 1 max node group size reached",
+            "adds none: 1 max node group size reached",
+        ),
+        ("Nominated", "Pod should schedule on: nodeclaim/gpu-x7k2p", "Karpenter is making a node"),
+    ],
+)
+def test_what_an_autoscaler_does_about_it_is_told(user: Client, event: str, message: str, words: str) -> None:
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.gpus=40")
+    (waiting,) = reason_named(user, "demo", "no-gpus").pods
+    add_event(user, user.get("pod", waiting), event, message, "Normal")
+    assert words in reason_named(user, "demo", "no-gpus").text
+    user.helm("delete", "demo", "--wait")

@@ -1,0 +1,130 @@
+"""mrc-values as the tests call it: its functions on the test cluster, and the program itself."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import yaml
+from mrc_values.cluster import client as api
+from mrc_values.cluster import reading, reasons
+from mrc_values.cluster.job import Snapshot
+from mrc_values.cluster.reasons import Reason
+from releases import settings
+from testcluster.charts import CHARTS
+from testcluster.client import Client, Object
+
+TYPE = r"maskrcnn.node_selector.node\.kubernetes\.io/instance-type"
+"""The value that puts workers on nodes of an instance type."""
+
+PROGRAM = Path(sys.executable).with_name("mrc-values")
+
+
+def cluster_of(user: Client) -> api.Cluster:
+    """The cluster as the tool sees it."""
+    return api.connect(kubeconfig=user.cluster.kubeconfig)
+
+
+def snapshot_of(user: Client, job: str) -> Snapshot:
+    """What the tool reads of a job."""
+    cluster = cluster_of(user)
+    return reading.read(cluster, reading.find(cluster, job, user.namespace))
+
+
+def reasons_of(user: Client, job: str, *, later: bool = False) -> list[Reason]:
+    """Why a job waits; ``later``: as seen in a minute, when patience is over."""
+    snapshot = snapshot_of(user, job)
+    return reasons.explain(
+        replace(snapshot, time=datetime.now(UTC) + timedelta(minutes=1)) if later else snapshot
+    )
+
+
+def reason_named(user: Client, job: str, name: str, *, later: bool = False, seconds: float = 40) -> Reason:
+    """The reason of a name, once the cluster's controllers have come to it."""
+    end = time.monotonic() + seconds
+    while True:
+        found = reasons_of(user, job, later=later)
+        named = [each for each in found if each.reason == name]
+        if named:
+            return named[0]
+        assert time.monotonic() < end, (
+            f"no reason {name}, but: {[(each.reason, str(each)) for each in found]}"
+        )
+        time.sleep(0.3)
+
+
+def rendered_job(user: Client, release: str, *values: str) -> Object:
+    """The MPIJob that the chart makes, to be changed by a test before it is applied."""
+    text = user.helm("template", release, str(CHARTS / "maskrcnn"), *settings("maskrcnn", *values))
+    job: Object = next(each for each in yaml.safe_load_all(text) if each and each["kind"] == "MPIJob")
+    return job
+
+
+def patch_status(user: Client, kind: str, name: str, status: Object) -> None:
+    """Writes what a kubelet or controller would write."""
+    body = json.dumps({"status": status})
+    user.kubectl("patch", kind, name, "--subresource=status", "--type=strategic", f"--patch={body}")
+
+
+def add_event(user: Client, thing: Object, reason: str, message: str, kind: str = "Warning") -> None:
+    """An event as a kubelet or an autoscaler reports it."""
+    meta = thing["metadata"]
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    user.kubectl(
+        "create",
+        "--filename=-",
+        stdin=json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"generateName": f"{meta['name']}.", "namespace": user.namespace},
+                "involvedObject": {
+                    "kind": thing["kind"],
+                    "namespace": user.namespace,
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                },
+                "reason": reason,
+                "message": message,
+                "type": kind,
+                "firstTimestamp": now,
+                "lastTimestamp": now,
+            }
+        ),
+    )
+
+
+def add_node(user: Client, name: str, *, ready: bool) -> str:
+    """A node that nothing simulates: what its kubelet would write, the test writes. Its type is its name."""
+    capacity = {"cpu": "8", "memory": "64Gi", "pods": "10", "nvidia.com/gpu": "8"}
+    meta = {"name": name, "labels": {"node.kubernetes.io/instance-type": name}}
+    user.apply({"apiVersion": "v1", "kind": "Node", "metadata": meta})
+    state = {"type": "Ready", "status": str(ready), "reason": "KubeletReady" if ready else "KubeletNotReady"}
+    # Without a heartbeat the node would count as lost after a minute.
+    state["lastHeartbeatTime"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    status = {"capacity": capacity, "allocatable": capacity, "conditions": [state]}
+    patch_status(user, "node", name, status)
+    return name
+
+
+def mrc_values(user: Client, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Runs the program to its end, in the user's namespace."""
+    return subprocess.run(
+        [str(PROGRAM), *arguments, f"--namespace={user.namespace}"],
+        env=user.cluster.environment | more,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def eventually(found: Callable[[], bool], what: str, seconds: float = 40) -> None:
+    """Waits until something is so."""
+    end = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.2)

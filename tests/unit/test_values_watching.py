@@ -1,0 +1,194 @@
+"""What mrc-values makes of messages, logs and tables of a job in a cluster."""
+
+import pytest
+from mrc_values.cluster import containers, nccl, refusals, scheduling
+from mrc_values.cluster.logs import Place
+from mrc_values.cluster.nccl import Transport
+from mrc_values.cluster.reasons import Reason
+from mrc_values.cluster.status import Pod, Status
+from mrc_values.local.progress import Progress
+
+WORKER = {"spec": {"containers": [{"resources": {"requests": {"nvidia.com/gpu": "8"}}}]}}
+"""A pod that asks for eight GPUs, on whatever node."""
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("0/3 nodes are available: 3 Insufficient nvidia.com/gpu.", "no-gpus"),
+        ("0/3 nodes are available: 1 Insufficient memory, 3 Insufficient vpc.amazonaws.com/efa.", "no-efa"),
+        ("0/3 nodes are available: 3 Insufficient example.com/fpga.", "no-room"),
+        ("0/3 nodes are available: 3 Insufficient ephemeral-storage.", "no-disk"),
+        ("0/3 nodes are available: 3 Too many pods.", "no-pods"),
+        ("0/3 nodes are available: 3 node(s) had volume node affinity conflict.", "volume-zone"),
+        # Kubernetes up to 1.33 names the taint, later ones do not.
+        ("0/3 nodes are available: 3 node(s) had untolerated taint {dedicated: team-b}.", "taint"),
+        ("0/3 nodes are available: 3 node(s) had untolerated taint(s).", "taint"),
+        (
+            "0/3 nodes are available: 3 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.",
+            "nodes-not-ready",
+        ),
+        ("no nodes available to schedule pods", "no-nodes"),
+        ("0/3 nodes are available: 3 node(s) were odd.", "unschedulable"),
+        ("a scheduler of its own says no", "unschedulable"),
+    ],
+)
+def test_a_schedulers_message_is_named_without_knowing_the_nodes(message: str, reason: str) -> None:
+    assert scheduling.explain(message, WORKER, None).id == reason
+
+
+def test_what_comes_after_the_nodes_in_a_schedulers_message_is_not_counted() -> None:
+    message = (
+        "0/18 nodes are available: 14 node(s) didn't match Pod's node affinity/selector, 4 Insufficient "
+        "nvidia.com/gpu. no new claims to deallocate, preemption: 0/18 nodes are available: 14 Preemption is "
+        "not helpful for scheduling, 4 No preemption victims found for incoming pod."
+    )
+    assert scheduling.explain(message, WORKER, None).text == (
+        "no node has 8 nvidia.com/gpu free: of 18 nodes 4 lack nvidia.com/gpu, 14 have other labels"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ('pods "x" is forbidden: admission webhook "policy.io" denied the request: no', "admission-webhook"),
+        (
+            'Internal error occurred: failed calling webhook "mpod.kueue.io": connection refused',
+            "webhook-down",
+        ),
+        ('namespaces "x" not found', "namespace-missing"),
+        (
+            'pods is forbidden: User "op" cannot create resource "pods" in the namespace "x"',
+            "operator-rights",
+        ),
+        ('Pod "x" is invalid: spec.containers[0].image: Required value', "refused"),
+    ],
+)
+def test_a_refusal_of_the_api_server_is_named(message: str, reason: str) -> None:
+    assert refusals.explain(message).id == reason
+
+
+def test_an_exit_code_without_a_meaning_of_its_own_is_told_as_it_is() -> None:
+    assert containers.ended({"exitCode": 3}).text == "the container ended with exit code 3"
+
+
+def line(text: str) -> str:
+    """As a rank's line comes through the launcher."""
+    return f"[1,0]<stdout>:demo-worker-0:26:26 [0] {text}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "network", "nics", "direct"),
+    [
+        (["NCCL INFO NET/OFI Selected Provider is efa"], "efa", None, None),
+        (["NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)"], "efa", 4, None),
+        (
+            ["NCCL INFO NET/OFI Selected provider is efa, fabric is efa-direct (found 16 nics)"],
+            "efa",
+            16,
+            None,
+        ),
+        (
+            [
+                "NCCL INFO NET/OFI Selected provider is efa, fabric is efa (found 4 nics)",
+                "NCCL INFO Using network AWS Libfabric",
+                "NCCL INFO Channel 00/0 : 8[0] -> 0[0] [receive] via NET/AWS Libfabric/0/GDRDMA",
+            ],
+            "efa",
+            4,
+            True,
+        ),
+        (
+            [
+                "NCCL INFO NET/OFI Selected Provider is efa (found 1 nics)",
+                "NCCL INFO Channel 00/0 : 0[35000] -> 1[f5000] [receive] via NET/AWS Libfabric/0",
+            ],
+            "efa",
+            1,
+            False,
+        ),
+        (["NCCL INFO NET/OFI Selected Provider is tcp"], "tcp", None, None),
+        (["NCCL INFO NET/IB : No device found.", "NCCL INFO Using network Socket"], "tcp", None, None),
+        (["NCCL INFO NET/Socket : Using [0]eth0:172.31.12.210<0>"], "tcp", None, None),
+        (["find_ofi_provider:543 NCCL WARN NET/OFI Couldn't find any optimal provider"], "tcp", None, None),
+        (["NCCL INFO Using network IB"], "infiniband", None, None),
+        (["NCCL INFO Using network Libfabric"], "libfabric", None, None),
+        (["NCCL INFO Bootstrap : Using eth0:10.3.35.83<0>"], "", None, None),
+        ([], "", None, None),
+    ],
+)
+def test_nccls_words_tell_the_network(
+    lines: list[str], network: str, nics: int | None, direct: bool | None
+) -> None:
+    found = nccl.transport(map(line, lines))
+    assert (found.network, found.nics, found.gpu_direct) == (network, nics, direct)
+
+
+def test_one_rank_on_tcp_makes_the_job_slow() -> None:
+    said = ["NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)", "NCCL INFO Using network Socket"]
+    assert nccl.transport(map(line, said)).network == "tcp"
+
+
+@pytest.mark.parametrize(
+    ("efa", "workers", "words"), [(4, 2, "although"), (0, 2, "ask for no EFA"), (4, 1, "")]
+)
+def test_tcp_is_a_warning_between_nodes_only(efa: int, workers: int, words: str) -> None:
+    advice = nccl.advice(Transport("tcp"), efa, workers)
+    assert words in advice
+    assert bool(advice) == bool(words)
+
+
+def test_a_log_that_is_opened_again_goes_on_where_it_was() -> None:
+    place = Place()
+    assert place.reopened() == ""
+    for text in ("2026-01-01T00:00:05.1Z a", "2026-01-01T00:00:05.12Z b", "2026-01-01T00:00:05.12Z c"):
+        assert place.new(text) == text[-1]
+    assert place.reopened() == "2026-01-01T00:00:05Z", "the server takes whole seconds"
+    again = [
+        "2026-01-01T00:00:05.1Z a",
+        "2026-01-01T00:00:05.12Z b",
+        "2026-01-01T00:00:05.12Z c",
+        "2026-01-01T00:00:05.12Z d",
+        "2026-01-01T00:00:06Z e",
+    ]
+    assert [place.new(text) for text in again] == [None, None, None, "d", "e"]
+
+
+def test_a_reason_of_many_pods_names_three() -> None:
+    pods = tuple(f"demo-worker-{number}" for number in range(5))
+    said = str(Reason("taint", "the pod does not tolerate a taint", "Tolerate it.", pods))
+    assert said == (
+        "demo-worker-0, demo-worker-1, demo-worker-2 and 2 more: "
+        "the pod does not tolerate a taint. Tolerate it."
+    )
+
+
+def status(pods: list[Pod]) -> Status:
+    return Status(
+        name="demo",
+        namespace="kubeflow",
+        job="demo",
+        state="running",
+        exit_code=None,
+        ranks=512,
+        ranks_alive=504,
+        progress=Progress(),
+        checkpoint="",
+        evaluation={},
+        run_folder="",
+        claim="",
+        log="read",
+        network=Transport(),
+        network_advice="",
+        reasons=[],
+        pods=pods,
+    )
+
+
+def test_of_many_workers_only_those_are_shown_that_differ() -> None:
+    pods = [Pod(f"demo-worker-{n}", "worker", "Running", True, 0, f"p4d-{n}") for n in range(63)]
+    rows = status([*pods, Pod("demo-worker-63", "worker", "Pending", False, 0, "")]).pod_rows()
+    assert rows == [
+        ("demo-worker-63", "Pending", "no", "0", ""),
+        ("63 workers", "Running", "yes", "0", "63 nodes"),
+    ]
