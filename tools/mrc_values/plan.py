@@ -109,8 +109,9 @@ def edited(text: str, wanted: Sequence[Setting]) -> str:
             section[name] = setting.value
             continue
         section.insert(_after(section, wanted), name, setting.value)
-        line = f"{' ' * width}{name}: {setting.value}"
-        section.yaml_add_eol_comment(setting.why, name, column=len(line) + 2)
+        if not section.fa.flow_style():  # in braces, a comment would take the rest of the line
+            line = f"{' ' * width}{name}: {setting.value}"
+            section.yaml_add_eol_comment(setting.why, name, column=len(line) + 2)
     written = StringIO()
     yaml.dump(root, written)
     result = written.getvalue()

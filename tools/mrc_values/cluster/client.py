@@ -6,6 +6,7 @@ Lists come in pages, so that a thousand nodes are neither slow nor large for the
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -147,6 +148,10 @@ class Cluster:
         versions = [each["version"] for each in answer.get("versions") or ()]
         return sorted(versions, key=lambda version: version != preferred)
 
+    def version(self) -> str:
+        """The server's version, such as ``v1.34.2-eks-1a2b3c4``."""
+        return str(self.json("/version", doing="get /version").get("gitVersion", ""))
+
     def allowed(self, verb: str, group: str, resource: str, namespace: str) -> bool:
         """Whether the user may do it, as ``kubectl auth can-i`` asks."""
         wanted = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
@@ -166,7 +171,13 @@ class Cluster:
     def json(self, url: str, query: Mapping[str, str] | None = None, doing: str = "") -> Object:
         """What GET answers at a path. ``doing`` says it in an error, as in "list pods"."""
         with self.stream(url, query or {}, doing or f"get {url}") as answer:
-            body: Object = json.loads(answer.data)
+            try:
+                body: Object = json.loads(answer.data)
+            except ValueError:
+                raise ClusterError(
+                    f"{self.server}: answers, but not as Kubernetes does. Check the address in "
+                    f"{self.kubeconfig}, and for a proxy in between."
+                ) from None
             return body
 
     @contextmanager
@@ -215,16 +226,21 @@ class Cluster:
                 f"{self.server}: its certificate is not trusted ({_last_line(error.reason)}). "
                 f"Check the cluster's certificate-authority in {self.kubeconfig}."
             ) from None
-        except urllib3.exceptions.TimeoutError:
+        except urllib3.exceptions.TimeoutError as error:
+            if isinstance(error, urllib3.exceptions.NewConnectionError):
+                raise self._away(error) from None
             raise Unreachable(
                 f"{self.server}: no answer in time, to {doing}. Check the network or VPN, and that "
                 f"context {self.context} names the right cluster."
             ) from None
         except urllib3.exceptions.HTTPError as error:
-            raise Unreachable(
-                f"{self.server}: cannot be reached ({_last_line(str(error))}). Check the network or VPN, "
-                f"and that context {self.context} names the right cluster."
-            ) from None
+            raise self._away(error) from None
+
+    def _away(self, error: Exception) -> Unreachable:
+        return Unreachable(
+            f"{self.server}: cannot be reached ({_last_line(str(error))}). Check the network or VPN, "
+            f"and that context {self.context} names the right cluster."
+        )
 
     def _refusal(self, status: int, body: bytes | str, doing: str) -> ClusterError:
         said = _message(body)
@@ -259,7 +275,7 @@ def connect(context: str | None = None, kubeconfig: Path | None = None) -> Clust
     loading: Any = library.config.kube_config
     try:
         merged = loading.KubeConfigMerger(path).config
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
         raise ClusterError(f"{path}: not a kubeconfig that can be read ({_last_line(str(error))}).") from None
     except library.config.ConfigException as error:
         raise ClusterError(f"{path}: {error}.") from None
@@ -338,4 +354,5 @@ def _message(body: bytes | str) -> str:
 
 def _last_line(text: str) -> str:
     """The end of a chain of causes, which is the cause."""
-    return " ".join(text.strip().splitlines()[-1:]).rpartition(": ")[2].strip(" .)(\"'") or "no reason given"
+    last = re.sub(r"\[Errno -?\d+\] ", "", " ".join(text.strip().splitlines()[-1:]).rpartition(": ")[2])
+    return last.strip(" .)(\"'") or "no reason given"

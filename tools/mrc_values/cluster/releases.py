@@ -91,7 +91,11 @@ class Helm:
 
 
 def helm(cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> Helm:
-    """The user's helm, for the releases of a namespace. Raises ToolError when it is missing or too old."""
+    """The user's helm, for the releases of a namespace.
+
+    Raises ToolError when it is missing or too old, and ClusterError when the cluster does not answer, which
+    Helm would say in words of its own.
+    """
     program = shutil.which("helm")
     if program is None:
         raise ToolError(
@@ -106,6 +110,7 @@ def helm(cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> He
             f"{program}: Helm {done.stdout.strip()} is too old. Install {OLDEST[0]}.{OLDEST[1]} or newer: "
             "https://helm.sh/docs/intro/install/"
         )
+    cluster.version()
     flags = [f"--kube-context={cluster.context}"]
     if kubeconfig:
         flags.append(f"--kubeconfig={kubeconfig}")

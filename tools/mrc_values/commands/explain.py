@@ -22,7 +22,7 @@ def explain(
     known = RULES | PREFLIGHT
     found = known.get(rule.upper())
     if found is None:
-        meant = nearest(rule.upper(), known)
+        meant = nearest(rule.upper(), RULES) or nearest(rule.upper(), PREFLIGHT)
         raise UsageError(
             f"no rule {rule}. Did you mean {meant}?" if meant else f"no rule {rule}. See mrc-values rules."
         )

@@ -1,7 +1,7 @@
 """mrc-values install and mrc-values upgrade"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -164,22 +164,13 @@ def _preflight(
     verb: str, name: str, chart: Path, namespace: str, result: "Result", cluster: "Cluster"
 ) -> list[tuple[str, str]]:
     """Looks at the cluster; errors end the command. The namespaces and names of the release's jobs."""
-    from mrc_values import helm as rendering
     from mrc_values.cluster.preflight import preflight
-    from mrc_values.cluster.preflight.planned import Planned
-    from mrc_values.manifests import objects
+    from mrc_values.cluster.preflight.planned import planned
 
-    kube_version = str(rendering.metadata(chart).get("kubeVersion", ""))
-    rendered = [item for item in objects(result.rendered) if not _is_hook(item)]
-    upgrade = verb == "upgrade"
-    planned = Planned(name, namespace, chart, kube_version, result.values, rendered, upgrade)
-    _report(preflight(cluster, planned), "Nothing was done")
-    made = (item["metadata"] for item in planned.of_kind("MPIJob"))
+    wanted = planned(name, namespace, chart, result, upgrade=verb == "upgrade")
+    _report(preflight(cluster, wanted), "Nothing was done")
+    made = (item["metadata"] for item in wanted.of_kind("MPIJob"))
     return [(job["namespace"], job["name"]) for job in made]
-
-
-def _is_hook(item: dict[str, Any]) -> bool:
-    return "helm.sh/hook" in (item["metadata"].get("annotations") or {})
 
 
 def _report(found: "list[Finding]", otherwise: str) -> None:

@@ -95,14 +95,9 @@ def _too_small(
     """No node could hold one pod, even when empty."""
     largest = max(whole.values(), key=lambda node: -len(resources.lacking(node, wanted)))
     missing = resources.lacking(largest, wanted)
-    parts = [f"{shown(each, wanted[each])} (it has {largest.get(each, 0):g})" for each in missing]
-    if amounts := [each for each in missing if each not in _DEVICES]:
-        parts = [
-            f"{shown(each, wanted[each])} of {shown(each, largest.get(each, 0.0))}"
-            if each in amounts
-            else f"{shown(each, wanted[each])} of {largest.get(each, 0):g}"
-            for each in missing
-        ]
+    parts = [
+        f"{shown(each, wanted[each])} (it has {shown(each, largest.get(each, 0.0))})" for each in missing
+    ]
     message = f"no node {_where(pods)} can hold {pods.title}, which asks for {', '.join(parts)}"
     absent = [_DEVICES[each] for each in missing if each in _DEVICES and not largest.get(each)]
     if absent:
@@ -129,7 +124,8 @@ _WAIT = "Nodes take minutes to come; mrc-values status says why a pod waits."
 def _fix(pods: Pods, seen: Seen) -> str:
     label = "node.kubernetes.io/instance-type"
     there = Counter(text(node, "metadata", "labels", label) for node in seen.nodes)
-    known = ", ".join(f"{count} {kind or 'of no type'}" for kind, count in there.most_common(6)) or "no nodes"
+    most = sorted(there.items(), key=lambda each: (-each[1], each[0]))[:6]
+    known = ", ".join(f"{count} {kind or 'of no type'}" for kind, count in most) or "no nodes"
     option = "node_group" if pods.section != "maskrcnn.launcher" else "node_selector"
     return f"Add nodes, or set {pods.setting(option)} to what there is: {known}."
 

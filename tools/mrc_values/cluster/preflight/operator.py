@@ -15,7 +15,7 @@ _QUEUE = "kueue.x-k8s.io/queue-name"
 
 def version_is_taken(planned: Planned, seen: Seen) -> Iterator[Problem]:
     """The cluster's version is in the range of Chart.yaml."""
-    server = text(seen.cluster.json("/version"), "gitVersion")
+    server = seen.cluster.version()
     if in_range(server, planned.kube_version) is False:
         message = f"Kubernetes {server}, and the chart needs {planned.kube_version}."
         yield Problem("MRC100", "", message, "Upgrade the cluster.")

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mrc_values import helm
+from mrc_values.check import Result
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Cluster
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 from mrc_values.findings import Severity
+from mrc_values.manifests import objects
 from mrc_values.values import Values
 
 SETTINGS = "mask-rcnn/settings-sha256"
 """The annotation of an MPIJob by which an upgrade sees other settings."""
+_HOOK = "helm.sh/hook"
 RELEASE, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 
 
@@ -49,7 +53,7 @@ class Pods:
 
 @dataclass(frozen=True)
 class Planned:
-    """A release that is to be: its chart, values and objects as rendered, before anything is in the cluster.
+    """A release that is to be: its values, and objects as rendered, before anything is in the cluster.
 
     ``objects`` are those that Helm applies, without its hooks. ``upgrade`` says whether a release of that
     name is there already.
@@ -57,7 +61,6 @@ class Planned:
 
     release: str
     namespace: str
-    chart: Path
     kube_version: str
     values: Values
     objects: Sequence[Object]
@@ -87,6 +90,15 @@ class Planned:
             section = chart if isinstance(self.values.get(chart), dict) else ""
             found.append(_pods(chart or name(deployment), section, deployment, at(deployment, "spec")))
         return found
+
+
+def planned(release: str, namespace: str, chart: Path, result: Result, upgrade: bool = False) -> Planned:
+    """What a checked chart would bring as a release in a namespace."""
+    applied = [
+        item for item in objects(result.rendered) if not at(item, "metadata", "annotations").get(_HOOK)
+    ]
+    kube_version = str(helm.metadata(chart).get("kubeVersion", ""))
+    return Planned(release, namespace, kube_version, result.values, applied, upgrade)
 
 
 def _pods(title: str, section: str, owner: Object, replica: Object) -> Pods:

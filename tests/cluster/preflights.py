@@ -1,0 +1,117 @@
+"""The preflight of mrc-values as the tests call it: on the test cluster, and as part of the program."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from mrc_values.check import check
+from mrc_values.cluster import client
+from mrc_values.cluster.preflight import preflight
+from mrc_values.cluster.preflight.planned import planned
+from mrc_values.findings import Finding, Severity, dotted, failing
+from testcluster.charts import CHARTS
+from testcluster.client import Client, Object
+
+PROGRAM = Path(sys.executable).with_name("mrc-values")
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
+P4D = "maskrcnn.node_group=p4d"
+
+
+def sets(user: Client, *values: str) -> list[str]:
+    """The values of a job in the user's namespace, as expressions of ``--set``."""
+    return ["maskrcnn.image=trainer:1", f"global.namespace={user.namespace}", *values]
+
+
+def look(
+    user: Client,
+    *values: str,
+    release: str = "demo",
+    upgrade: bool = False,
+    kubeconfig: Path | None = None,
+    namespace: str | None = None,
+) -> list[Finding]:
+    """What the preflight finds for values that are valid by themselves."""
+    chart, namespace = CHARTS / "maskrcnn", namespace or user.namespace
+    result = check(chart, (), sets(user, *values), release, namespace)
+    assert not failing(result.findings), result.findings
+    cluster = client.connect(kubeconfig=kubeconfig or user.cluster.kubeconfig)
+    return preflight(cluster, planned(release, namespace, chart, result, upgrade))
+
+
+def said(findings: list[Finding], rule: str, severity: Severity) -> list[str]:
+    """``value: message fix`` of the findings of a rule."""
+    return [
+        f"{dotted(each.path)}: {each.message} {each.fix}".removeprefix(": ")
+        for each in findings
+        if (each.rule, each.severity) == (rule, severity)
+    ]
+
+
+def mrc_values(user: Client, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the program to its end."""
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env=user.cluster.environment | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def given(user: Client, *values: str) -> list[str]:
+    """The same values as flags of the program, with the user's namespace."""
+    return [f"--namespace={user.namespace}", *(f"--set={each}" for each in sets(user, *values))]
+
+
+def claim(name: str, volume: str = "", mode: str = "ReadWriteMany", storage_class: str = "") -> Object:
+    """A claim on a volume, or of a storage class."""
+    spec = {"accessModes": [mode], "resources": {"requests": {"storage": "1Gi"}}}
+    spec["storageClassName"] = storage_class
+    if volume:
+        spec["volumeName"] = volume
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def volume(name: str, driver: str, mode: str = "ReadWriteMany") -> Object:
+    """A volume of a storage driver."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": [mode],
+            "capacity": {"storage": "1Gi"},
+            "storageClassName": "",
+            "csi": {"driver": driver, "volumeHandle": "fs-1"},
+        },
+    }
+
+
+def definition(group: str, version: str, kind: str, plural: str, scope: str = "Namespaced") -> Object:
+    """A CRD that takes any content, in place of the product that brings it."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": scope,
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "versions": [
+                {
+                    "name": version,
+                    "served": True,
+                    "storage": True,
+                    "schema": {
+                        "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                    },
+                }
+            ],
+        },
+    }

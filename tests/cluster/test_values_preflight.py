@@ -1,0 +1,459 @@
+"""What mrc-values finds in the cluster before an install: each provoked on the real API server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from preflights import ERROR, P4D, WARNING, claim, definition, look, said, volume
+from releases import install
+from testcluster.charts import CHARTS
+from testcluster.client import Client, Object, until
+from testcluster.cluster import Cluster
+
+TYPE = r"maskrcnn.node_selector.node\.kubernetes\.io/instance-type"
+TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
+
+
+@pytest.mark.parametrize("group", ["p4d", "g5"])
+def test_a_cluster_that_has_all_that_a_job_needs_has_no_findings(user: Client, group: str) -> None:
+    assert look(user, f"maskrcnn.node_group={group}", "maskrcnn.gpus=32") == []
+
+
+def test_the_namespace_has_to_be_there(user: Client) -> None:
+    found = look(user, P4D, "global.namespace=nowhere", namespace="default")
+    assert said(found, "MRC104", ERROR) == [
+        "global.namespace: there is no namespace nowhere. Create it: kubectl create namespace nowhere. "
+        "It needs claims of its own."
+    ]
+
+
+# Claims
+
+
+def test_a_claim_that_is_not_there_is_named_with_those_that_are(user: Client) -> None:
+    assert said(look(user, P4D, "global.shared_pvc=mine"), "MRC110", ERROR) == [
+        f"global.shared_pvc: there is no claim mine in the namespace {user.namespace}. Create it "
+        "(docs/claims.md), or name another. There: tensorpack-efs-gp-bursting, tensorpack-fsx."
+    ]
+
+
+def test_a_claim_of_the_data_alone_is_found_at_the_datas_value(user: Client) -> None:
+    found = look(user, P4D, "maskrcnn.data_fs=fsx", "maskrcnn.data_pvc=mine")
+    assert [text.split(":")[0] for text in said(found, "MRC110", ERROR)] == ["maskrcnn.data_pvc"]
+
+
+@pytest.mark.parametrize(
+    ("pending", "why"),
+    [
+        (claim("mine", volume="gone"), "is Pending, and there is no volume gone."),
+        (
+            claim("mine", storage_class="gone"),
+            "is Pending, and there is no storage class gone.",
+        ),
+    ],
+)
+def test_a_claim_without_a_volume_stops_the_install(user: Client, pending: Object, why: str) -> None:
+    user.apply(pending)
+    until(lambda: user.get("pvc", "mine")["status"].get("phase") == "Pending", "a pending claim")
+    (text,) = said(look(user, P4D, "global.shared_pvc=mine"), "MRC111", ERROR)
+    assert text.startswith(f"global.shared_pvc: the claim mine {why}")
+
+
+def test_a_claim_that_waits_for_its_first_pod_does_not(user: Client) -> None:
+    storage_class = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": f"{user.namespace}-late"},
+        "provisioner": "efs.csi.aws.com",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
+    user.apply(storage_class, claim("mine", storage_class=f"{user.namespace}-late"))
+    until(lambda: user.get("pvc", "mine")["status"].get("phase") == "Pending", "a pending claim")
+    found = look(user, P4D, "global.shared_pvc=mine")
+    assert [each.rule for each in found if each.severity is ERROR] == []
+    assert "makes one for the first pod" in said(found, "MRC111", WARNING)[0]
+
+
+@pytest.mark.parametrize(
+    ("mode", "driver", "rule", "severity", "words"),
+    [
+        ("ReadWriteOnce", "efs.csi.aws.com", "MRC112", ERROR, "has the access mode ReadWriteOnce"),
+        (
+            "ReadWriteMany",
+            "fsx.csi.aws.com",
+            "MRC113",
+            ERROR,
+            "fsx.csi.aws.com (FSX), and it is mounted as /efs",
+        ),
+        ("ReadWriteMany", "ebs.csi.aws.com", "MRC113", ERROR, "ebs.csi.aws.com (a disk of one node)"),
+        ("ReadWriteMany", "nfs.csi.k8s.io", "MRC113", WARNING, "nfs.csi.k8s.io, and it is mounted as /efs"),
+    ],
+)
+def test_a_claim_that_is_no_efs_for_many_nodes_is_told(
+    user: Client, mode: str, driver: str, rule: str, severity: str, words: str
+) -> None:
+    name = f"{user.namespace}-mine"
+    user.apply(volume(name, driver, mode), claim("mine", name, mode))
+    until(lambda: user.get("pvc", "mine")["status"].get("phase") == "Bound", "a bound claim")
+    found = look(user, P4D, "global.shared_pvc=mine")
+    assert [(each.rule, each.severity) for each in found] == [(rule, severity)]
+    assert words in found[0].message
+
+
+# Nodes
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "words"),
+    [
+        (
+            ["maskrcnn.node_group=g4dn", "maskrcnn.gpus=1", "maskrcnn.gpus_per_node=1"],
+            "MRC120",
+            "maskrcnn.node_group: there is no node with node.kubernetes.io/instance-type=g4dn.xlarge, for "
+            "the worker. No autoscaler was found that can add nodes. "
+            "Add nodes, or set maskrcnn.node_group to what there is: "
+            "4 g5.48xlarge, 4 p3.16xlarge, 4 p3dn.24xlarge, 4 p4d.24xlarge, 2 m5.2xlarge.",
+        ),
+        (
+            [f"{TYPE}=p4d.24xlarge"],
+            "MRC120",
+            "the worker can go to none of the 4 nodes with node.kubernetes.io/instance-type=p4d.24xlarge: "
+            "4 with the taint nvidia.com/gpu",
+        ),
+        (
+            [f"{TYPE}=p3.16xlarge", TOLERATED, "maskrcnn.efa=1"],
+            "MRC121",
+            "can hold the worker, which asks for 1 vpc.amazonaws.com/efa (it has 0 vpc.amazonaws.com/efa). "
+            "See that the EFA device plugin runs on these nodes",
+        ),
+        (
+            [f"{TYPE}=p4d.24xlarge", TOLERATED, "maskrcnn.memory=2000Gi"],
+            "MRC121",
+            "which asks for 2000 GiB memory (it has 1057 GiB memory)",
+        ),
+        (
+            [P4D, "maskrcnn.gpus=40"],
+            "MRC122",
+            "maskrcnn.node_group: the workers: 5 are asked for and the 4 nodes with "
+            "node.kubernetes.io/instance-type=p4d.24xlarge can hold 4 when nothing else runs there",
+        ),
+    ],
+)
+def test_nodes_that_can_never_hold_the_job_stop_the_install(
+    user: Client, values: list[str], rule: str, words: str
+) -> None:
+    (text,) = said(look(user, *values), rule, ERROR)
+    assert words in text
+
+
+def test_gpus_that_others_have_now_are_a_warning(user: Client) -> None:
+    install(user, "other", "maskrcnn", P4D, "maskrcnn.gpus=24", "tensorboard.enabled=false")
+    user.running("other")
+    assert look(user, P4D, "maskrcnn.gpus=8") == []
+    assert said(look(user, P4D, "maskrcnn.gpus=16"), "MRC123", WARNING) == [
+        "maskrcnn.node_group: there is room for 1 of 2 workers now: 8 nvidia.com/gpu are free on the 4 nodes "
+        "with node.kubernetes.io/instance-type=p4d.24xlarge, 16 nvidia.com/gpu are asked for. "
+        "The job waits until others end. Or ask for less: see mrc-values list for what runs."
+    ]
+
+
+def test_a_release_makes_room_for_its_own_new_run(user: Client) -> None:
+    install(user, "demo", "maskrcnn", P4D, "maskrcnn.gpus=32", "tensorboard.enabled=false")
+    user.running("demo")
+    new_run = (P4D, "maskrcnn.gpus=32", "maskrcnn.run=b")
+    assert [each.rule for each in look(user, *new_run, release="other")] == ["MRC123"]
+    assert look(user, *new_run, upgrade=True) == []
+
+
+def test_a_cordoned_node_is_not_counted(user: Client) -> None:
+    user.kubectl("cordon", "p4d-0")
+    try:
+        assert "the 3 nodes" in said(look(user, P4D, "maskrcnn.gpus=32"), "MRC122", ERROR)[0]
+    finally:
+        user.kubectl("uncordon", "p4d-0")
+
+
+@pytest.fixture
+def karpenter(user: Client) -> Iterator[None]:
+    """Karpenter's NodePool, as its chart defines it, and one that makes p4d nodes."""
+    crd = definition("karpenter.sh", "v1", "NodePool", "nodepools", "Cluster")
+    user.apply(crd)
+    user.wait("crd/nodepools.karpenter.sh", "condition=Established")
+    kind = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["p4d.24xlarge"]}
+    template = {
+        "spec": {"requirements": [kind], "taints": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}]}
+    }
+    user.apply(
+        {
+            "apiVersion": "karpenter.sh/v1",
+            "kind": "NodePool",
+            "metadata": {"name": "gpu"},
+            "spec": {"template": template},
+        }
+    )
+    yield
+    user.kubectl("delete", "crd", "nodepools.karpenter.sh")
+
+
+@pytest.mark.usefixtures("karpenter")
+def test_a_node_pool_that_can_make_the_nodes_turns_the_error_into_a_warning(user: Client) -> None:
+    (text,) = said(look(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
+    assert "Karpenter's NodePool gpu can add such nodes." in text
+
+
+@pytest.mark.usefixtures("karpenter")
+def test_a_node_pool_of_other_instance_types_does_not(user: Client) -> None:
+    found = look(user, "maskrcnn.node_group=g5", "maskrcnn.gpus=40")
+    assert [each.rule for each in found if each.severity is ERROR] == ["MRC122"]
+
+
+def test_a_cluster_autoscaler_may_add_what_nobody_can_see(user: Client) -> None:
+    user.kubectl(
+        "create", "deployment", "scaler", "--image=registry.k8s.io/autoscaling/cluster-autoscaler:v1.34.0"
+    )
+    (text,) = said(look(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
+    assert "The cluster-autoscaler runs; whether a node group of it has such nodes cannot be seen." in text
+
+
+# Quota and limits
+
+
+def quota(user: Client, **hard: str) -> None:
+    flags = ",".join(f"{name.replace('__', '/').replace('_', '.')}={amount}" for name, amount in hard.items())
+    user.kubectl("create", "quota", "team", f"--hard={flags}")
+    until(lambda: "hard" in user.get("quota", "team").get("status", {}), "the quota's status")
+
+
+def test_a_quota_below_what_the_job_asks_for_stops_the_install(user: Client) -> None:
+    user.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "team"},
+            "spec": {"hard": {"requests.nvidia.com/gpu": "8"}},
+        }
+    )
+    until(lambda: "hard" in user.get("quota", "team").get("status", {}), "the quota's status")
+    assert said(look(user, P4D), "MRC130", ERROR) == [
+        "maskrcnn.gpus: the quota team allows 8 requests.nvidia.com/gpu, and the release asks for "
+        "16 requests.nvidia.com/gpu. Ask for less, or for a larger quota."
+    ]
+
+
+def test_a_quota_that_others_use_up_is_a_warning(user: Client) -> None:
+    quota(user, pods="5")
+    user.kubectl("create", "deployment", "other", "--image=pause", "--replicas=3")
+    until(lambda: user.get("quota", "team")["status"].get("used", {}).get("pods") == "3", "three pods")
+    (text,) = said(look(user, P4D), "MRC130", WARNING)
+    assert "the quota team allows 5 pods, of which 3 pods are in use, and the release asks for 4 pods" in text
+
+
+def test_a_quota_of_something_that_pods_do_not_set_refuses_them(user: Client) -> None:
+    quota(user, limits_cpu="1000")
+    (text,) = said(look(user, P4D), "MRC131", ERROR)
+    assert text.startswith(
+        "maskrcnn.cpu: the quota team limits limits.cpu, so Kubernetes refuses pods that do not set it: "
+        "the worker, the launcher, tensorboard."
+    )
+    user.apply(limit_range({"type": "Container", "default": {"cpu": "8"}}))
+    assert said(look(user, P4D), "MRC131", ERROR) == []
+
+
+def limit_range(limit: Object) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "team"},
+        "spec": {"limits": [limit]},
+    }
+
+
+def test_a_limit_below_what_a_worker_asks_for_stops_the_install(user: Client) -> None:
+    user.apply(limit_range({"type": "Container", "max": {"memory": "64Gi"}}))
+    assert said(look(user, P4D), "MRC132", ERROR) == [
+        "maskrcnn.memory: the LimitRange team allows a container 64 GiB memory, and the worker asks for "
+        "951.6 GiB memory. Ask for less, or for another limit."
+    ]
+
+
+# Names
+
+
+def test_a_priority_class_has_to_be_there(user: Client) -> None:
+    values = (P4D, f"maskrcnn.priority_class={user.namespace}")
+    (text,) = said(look(user, *values), "MRC140", ERROR)
+    assert text.startswith(f"maskrcnn.priority_class: there is no PriorityClass {user.namespace}, ")
+    user.kubectl("create", "priorityclass", user.namespace, "--value=1")
+    try:
+        assert look(user, *values) == []
+    finally:
+        user.kubectl("delete", "priorityclass", user.namespace)
+
+
+def test_a_secret_of_the_environment_has_to_be_there(user: Client) -> None:
+    reference = "maskrcnn.env.KEY.valueFrom.secretKeyRef"
+    values = (P4D, f"{reference}.name=wandb", f"{reference}.key=key")
+    assert said(look(user, *values), "MRC141", ERROR) == [
+        f"maskrcnn.env: there is no Secret wandb in the namespace {user.namespace}, which the pods name. "
+        "Create it, or name one that is there."
+    ]
+    user.kubectl("create", "secret", "generic", "wandb", "--from-literal=key=x")
+    assert look(user, *values) == []
+
+
+def test_a_queue_needs_kueue_and_has_to_be_there(user: Client) -> None:
+    values = (P4D, "maskrcnn.queue=team")
+    assert (
+        "Kueue is not in the cluster, so the queue team would be ignored"
+        in said(look(user, *values), "MRC142", ERROR)[0]
+    )
+    user.apply(definition("kueue.x-k8s.io", "v1beta1", "LocalQueue", "localqueues"))
+    user.wait("crd/localqueues.kueue.x-k8s.io", "condition=Established")
+    try:
+        assert "there is no LocalQueue team" in said(look(user, *values), "MRC142", ERROR)[0]
+        user.apply(
+            {"apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "LocalQueue", "metadata": {"name": "team"}}
+        )
+        assert look(user, *values) == []
+    finally:
+        user.kubectl("delete", "crd", "localqueues.kueue.x-k8s.io")
+
+
+# The operator
+
+
+def test_gang_scheduling_needs_the_operators_flag(user: Client) -> None:
+    assert said(look(user, P4D, "maskrcnn.gang=true"), "MRC103", WARNING) == [
+        "maskrcnn.gang: the MPI Operator kubeflow/mpijob-operator runs without --gang-scheduling, so "
+        "workers are not held back until all have room. Set operator.gang_scheduling of the chart mpijob to "
+        "your gang scheduler, or gang to false."
+    ]
+
+
+def test_an_operator_that_is_down_stops_the_install(user: Client) -> None:
+    client, operator = Client(user.cluster, "kubeflow"), "deployment/mpijob-operator"
+    client.kubectl("scale", operator, "--replicas=0")
+    until(
+        lambda: not client.get("deployment", "mpijob-operator")["status"].get("availableReplicas"),
+        "no operator",
+    )
+    try:
+        assert said(look(user, P4D), "MRC102", ERROR) == [
+            "the MPI Operator kubeflow/mpijob-operator is not up. See kubectl get pods --namespace kubeflow."
+        ]
+    finally:
+        client.kubectl("scale", operator, "--replicas=1")
+        client.wait(operator, "condition=Available")
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A cluster without anything in it, but a namespace kubeflow with the claims."""
+    cluster = Cluster(tmp_path_factory.mktemp("bare"))
+    cluster.up({"cpu": 1, "p4d": 2}, with_caller=True)
+    try:
+        client = Client(cluster, "kubeflow")
+        client.kubectl("create", "namespace", "kubeflow")
+        yield client
+    finally:
+        cluster.down()
+
+
+def test_a_cluster_without_mpijobs_and_then_without_an_operator_is_told_how_to_have_them(
+    bare: Client,
+) -> None:
+    assert said(look(bare, P4D), "MRC101", ERROR) == [
+        "the cluster knows no MPIJobs. Install both: helm install mpijob charts/mpijob."
+    ]
+    chart = str(CHARTS / "mpijob")
+    bare.helm("install", "mpijob", chart, "--set=operator.enabled=false")
+    assert said(look(bare, P4D), "MRC102", ERROR) == [
+        "no MPI Operator runs, so nothing would happen to the job. "
+        "Install it: helm install mpijob charts/mpijob."
+    ]
+    bare.helm("upgrade", "mpijob", chart, "--set=operator.scope=namespace", "--wait")
+    bare.kubectl("create", "namespace", "other")
+    other = Client(bare.cluster, "other")
+    assert said(look(other, P4D), "MRC102", ERROR) == [
+        "global.namespace: the MPI Operator kubeflow/mpijob-operator looks only at the namespace kubeflow, "
+        "and the job goes to other. Set global.namespace to kubeflow, or operator.scope of the chart mpijob "
+        "to cluster."
+    ]
+
+
+# The run
+
+
+def test_a_live_run_takes_no_other_settings(user: Client) -> None:
+    install(user, "demo", "maskrcnn", P4D)
+    changed = (P4D, "maskrcnn.steps_per_epoch=100")
+    assert said(look(user, *changed, upgrade=True), "MRC106", ERROR) == [
+        f"maskrcnn.run: the run {user.namespace}/demo exists with other settings, and a job that exists "
+        "cannot take new ones. Set maskrcnn.run for a new run, or delete and install to resume with other "
+        "settings."
+    ]
+    assert look(user, *changed, "maskrcnn.run=b", upgrade=True) == []
+
+
+def test_a_run_of_another_release_keeps_its_name(user: Client) -> None:
+    install(user, "one", "maskrcnn", P4D, "maskrcnn.name=demo")
+    (text,) = said(look(user, P4D, "maskrcnn.name=demo", release="two"), "MRC106", ERROR)
+    assert f"is there already, of the release {user.namespace}/one" in text
+
+
+# Rights
+
+
+def kubeconfig_of(user: Client, folder: Path, account: str, *rights: str) -> Path:
+    """A kubeconfig of a service account that may do this in its namespace, as ``get,list:pods``."""
+    user.kubectl("create", "serviceaccount", account)
+    rules = []
+    for right in rights:
+        verbs, _, resources = right.partition(":")
+        for resource in resources.split(","):
+            name, _, group = resource.partition(".")
+            rules.append({"apiGroups": [group], "resources": [name], "verbs": verbs.split(",")})
+    named = {"metadata": {"name": account}}
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": user.namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account}
+    api = {"apiVersion": "rbac.authorization.k8s.io/v1"}
+    user.apply(
+        {**api, "kind": "Role", **named, "rules": rules},
+        {**api, "kind": "RoleBinding", **named, "subjects": [subject], "roleRef": reference},
+    )
+    token = user.kubectl("create", "token", account).strip()
+    config = json.loads(user.kubectl("config", "view", "--raw", "--output=json"))
+    config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
+    file = folder / f"{account}.kubeconfig"
+    file.write_text(json.dumps(config))
+    return file
+
+
+def test_what_the_user_may_not_read_is_a_warning_and_what_may_not_be_created_an_error(
+    user: Client, tmp_path: Path
+) -> None:
+    reader = kubeconfig_of(
+        user, tmp_path, "reader", "get,list:persistentvolumeclaims,secrets,resourcequotas,limitranges"
+    )
+    found = look(user, P4D, kubeconfig=reader)
+    unread = "\n".join(said(found, "MRC199", WARNING))
+    for words in (
+        "you may not list nodes (403)",
+        "you may not get persistentvolumes, name ",
+        "get namespaces",
+    ):
+        assert words in unread
+    errors = said(found, "MRC105", ERROR)
+    assert (
+        f"you may not create mpijobs.kubeflow.org in the namespace {user.namespace} (the release has demo)"
+        in (errors[-1])
+    )
+    assert len(errors) == 4, "secrets for Helm, the job, TensorBoard's deployment and service"
+
+
+def test_a_user_with_the_rights_of_one_namespace_can_install(user: Client, tmp_path: Path) -> None:
+    member = kubeconfig_of(user, tmp_path, "member", "*:*", "*:*.apps", "*:*.kubeflow.org")
+    found = look(user, P4D, kubeconfig=member)
+    assert {each.severity for each in found} == {WARNING}
+    assert {each.rule for each in found} == {"MRC199"}

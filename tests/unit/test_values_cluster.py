@@ -1,0 +1,148 @@
+"""What mrc-values works out by itself about a cluster and its releases."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mrc_values.cluster.changes import diff
+from mrc_values.cluster.preflight.operator import in_range
+from mrc_values.cluster.preflight.resources import asked, fitting, free, shown
+from mrc_values.cluster.remains import remains
+from mrc_values.rules import RULES, Rule
+from mrc_values.rules.preflight import PREFLIGHT
+
+PROGRAM = Path(sys.executable).with_name("mrc-values")
+
+
+# Diffs
+
+
+def manifest(kind: str, name: str, body: str) -> str:
+    return f"---\n# Source: x.yaml\nkind: {kind}\nmetadata: {{name: {name}, namespace: ns}}\n{body}\n"
+
+
+def test_equal_manifests_have_no_diff_whatever_their_order_and_comments() -> None:
+    one, two = manifest("Service", "a", "spec: {b: 1, a: 2}"), manifest("Service", "b", "spec: {}")
+    assert (
+        diff(one + two, two.replace("# Source: x.yaml", "") + one.replace("{b: 1, a: 2}", "{a: 2, b: 1}"))
+        == ""
+    )
+
+
+def test_a_changed_object_is_shown_as_a_unified_diff() -> None:
+    before, after = (manifest("Service", "a", f"spec: {{port: {port}}}") for port in (80, 81))
+    assert diff(before, after) == (
+        "--- live: Service ns/a\n+++ new: Service ns/a\n@@ -4,3 +4,3 @@\n   namespace: ns\n spec:\n"
+        "-  port: 80\n+  port: 81\n"
+    )
+
+
+def test_objects_that_come_and_go_are_a_line_each() -> None:
+    assert diff(manifest("Service", "a", ""), manifest("Secret", "b", "data: {key: c2VjcmV0}")) == (
+        "- Service ns/a goes\n+ Secret ns/b is new\n"
+    )
+
+
+def test_a_run_that_takes_the_place_of_another_is_compared_with_it() -> None:
+    text = diff(manifest("MPIJob", "a", "spec: {x: 1}"), manifest("MPIJob", "a-b", "spec: {x: 2}"))
+    assert text.startswith("--- live: MPIJob ns/a\n+++ new: MPIJob ns/a-b\n")
+    assert "-  x: 1\n+  x: 2\n" in text
+
+
+def test_secrets_show_which_entry_changes_and_never_what_it_holds() -> None:
+    before = manifest("Secret", "a", "data: {same: c2FtZQ==, other: b25l}\nstringData: {plain: word}")
+    after = manifest("Secret", "a", "data: {same: c2FtZQ==, other: dHdv}\nstringData: {plain: other-word}")
+    text = diff(before, after)
+    assert "-  other: (hidden)\n+  other: (hidden), another\n" in text
+    assert not {"c2FtZQ", "b25l", "dHdv", "word"} & set(text.replace("-", " ").split())
+
+
+# What stays
+
+
+def test_what_a_chart_keeps_is_named() -> None:
+    kept = "metadata: {name: mpijobs.kubeflow.org, annotations: {helm.sh/resource-policy: keep}}"
+    assert remains(f"kind: CustomResourceDefinition\n{kept}") == [
+        "the CustomResourceDefinition mpijobs.kubeflow.org, and all MPIJobs"
+    ]
+
+
+# Versions and amounts
+
+
+@pytest.mark.parametrize(
+    ("version", "constraint", "inside"),
+    [
+        ("v1.34.2-eks-1a2b3c4", ">=1.27.0-0", True),
+        ("v1.27.0", ">=1.27.0-0", True),
+        ("v1.26.15+k3s1", ">=1.27.0-0", False),
+        ("v1.9.0", ">=1.27", False),
+        ("v1.34.0", ">=1.27.0 <1.34.0", False),
+        ("v1.34.0", "", True),
+        ("v1.34.0", "^1.27.0", None),
+        ("", ">=1.27.0-0", None),
+    ],
+)
+def test_the_clusters_version_is_held_against_the_charts_range(
+    version: str, constraint: str, inside: bool | None
+) -> None:
+    assert in_range(version, constraint) is inside
+
+
+def container(**requests: str) -> dict[str, object]:
+    return {"resources": {"requests": requests}}
+
+
+def test_a_pod_asks_for_its_containers_together_or_for_the_largest_that_goes_first() -> None:
+    spec = {
+        "containers": [container(cpu="1", memory="1Gi"), container(cpu="500m")],
+        "initContainers": [container(cpu="4"), container(memory="512Mi")],
+        "overhead": {"cpu": "250m"},
+    }
+    assert asked(spec) == {"cpu": 4.25, "memory": 2.0**30}
+
+
+def test_what_pods_leave_of_a_node_is_free() -> None:
+    node = {
+        "metadata": {"name": "n"},
+        "status": {"allocatable": {"cpu": "4", "nvidia.com/gpu": "8", "pods": "3"}},
+    }
+    pod = {"spec": {"nodeName": "n", "containers": [container(**{"nvidia.com/gpu": "2", "cpu": "1500m"})]}}
+    (left,) = free([node], [pod, {"spec": {"nodeName": "other"}}]).values()
+    assert left == {"cpu": 2.5, "nvidia.com/gpu": 6.0, "pods": 2.0}
+    assert fitting(left, {"nvidia.com/gpu": 2.0}) == 2, "by the pods that a node takes"
+    assert fitting(left, {"cpu": 1.0, "nvidia.com/gpu": 4.0}) == 1
+    assert fitting(left, {"vpc.amazonaws.com/efa": 1.0}) == 0
+
+
+@pytest.mark.parametrize(
+    ("resource", "amount", "text"),
+    [
+        ("nvidia.com/gpu", 8.0, "8 nvidia.com/gpu"),
+        ("cpu", 95.69, "95.69 cores"),
+        ("requests.memory", 1.5 * 2**30, "1.5 GiB memory"),
+        ("memory", 512 * 2**20, "512 MiB memory"),
+    ],
+)
+def test_amounts_are_said_as_people_say_them(resource: str, amount: float, text: str) -> None:
+    assert shown(resource, amount) == text
+
+
+# Rules about the cluster
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.id) for rule in PREFLIGHT.values()])
+def test_a_rule_about_the_cluster_says_why_it_exists(rule: Rule) -> None:
+    assert rule.why.endswith(".") and len(rule.why) > 60
+    assert rule.failing and rule.passing and not rule.title.endswith(".")
+    assert rule.id not in RULES
+
+
+def test_explain_and_rules_know_them() -> None:
+    explained = subprocess.run(
+        [PROGRAM, "explain", "mrc123"], capture_output=True, text=True, timeout=60
+    ).stdout
+    assert explained.startswith("MRC123 (warning): there is room now\n")
+    listed = subprocess.run([PROGRAM, "rules"], capture_output=True, text=True, timeout=60).stdout
+    assert "MRC101  error    the cluster knows MPIJobs\n" in listed

@@ -1,0 +1,182 @@
+"""The way to the cluster: what is wrong with a kubeconfig or the network is one line with what to do."""
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mrc_values.cluster.client import NODES, ClusterError, Forbidden, Unreachable, connect
+
+
+def kubeconfig(folder: Path, server: str, **user: Any) -> Path:
+    """A kubeconfig with the contexts ``here`` (current) and ``team``."""
+    file = folder / "kubeconfig"
+    contexts = [
+        {"name": "here", "context": {"cluster": "c", "user": "u"}},
+        {"name": "team", "context": {"cluster": "c", "user": "u", "namespace": "vision"}},
+    ]
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": user or {"token": "t"}}],
+        "contexts": contexts,
+        "current-context": "here",
+    }
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+def message(error: pytest.ExceptionInfo[ClusterError]) -> str:
+    assert error.value.exit_code == 3
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_context_gives_server_and_namespace(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path, "https://example.invalid")
+    assert (connect(kubeconfig=file).context, connect(kubeconfig=file).namespace) == ("here", "default")
+    assert connect("team", file).namespace == "vision"
+    assert connect("team", file).server == "https://example.invalid"
+
+
+def test_an_unknown_context_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    file = kubeconfig(tmp_path, "https://example.invalid")
+    with pytest.raises(ClusterError) as error:
+        connect("prod", file)
+    assert message(error) == f"{file}: no context prod. It has: here, team. Name one with --context."
+
+
+def test_the_environment_names_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, "https://example.invalid")))
+    assert connect().server == "https://example.invalid"
+
+
+def test_no_kubeconfig_is_told_with_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError) as error:
+        connect(kubeconfig=tmp_path / "none")
+    assert message(error) == (
+        f"{tmp_path / 'none'}: no kubeconfig here. Set KUBECONFIG, or make one; on EKS: "
+        "aws eks update-kubeconfig --name CLUSTER."
+    )
+
+
+@pytest.mark.parametrize("text", ["a: [", "[1, 2]", "just text", "", "\x00"])
+def test_a_file_that_is_no_kubeconfig_is_one_line(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(text)
+    with pytest.raises(ClusterError) as error:
+        connect(kubeconfig=file)
+    assert message(error).startswith(f"{file}: ")
+
+
+def test_a_login_program_that_fails_is_named(tmp_path: Path) -> None:
+    program = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "no-such-login",
+        "interactiveMode": "Never",
+    }
+    file = kubeconfig(tmp_path, "https://example.invalid", exec=program)
+    with pytest.raises(ClusterError) as error:
+        connect(kubeconfig=file)
+    assert message(error).startswith("context here: its login program failed: ")
+    assert "no-such-login" in message(error)
+
+
+def test_a_port_where_nobody_listens_is_unreachable(tmp_path: Path) -> None:
+    cluster = connect(kubeconfig=kubeconfig(tmp_path, "https://127.0.0.1:1"))
+    with pytest.raises(Unreachable) as error:
+        list(cluster.list(NODES))
+    assert message(error) == (
+        "https://127.0.0.1:1: cannot be reached (Connection refused). Check the network or VPN, and that "
+        "context here names the right cluster."
+    )
+
+
+def test_a_name_that_nobody_knows_is_unreachable(tmp_path: Path) -> None:
+    cluster = connect(kubeconfig=kubeconfig(tmp_path, "https://cluster.invalid"))
+    with pytest.raises(Unreachable) as error:
+        list(cluster.list(NODES))
+    assert message(error).startswith("https://cluster.invalid: cannot be reached (")
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_server_that_says_nothing_is_given_up(
+    tmp_path: Path, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mrc_values.cluster import client
+
+    cluster = connect(kubeconfig=kubeconfig(tmp_path, silent))
+    began = time.monotonic()
+    with (
+        pytest.raises(Unreachable) as error,
+        cluster.stream(NODES.url(), {}, "list nodes", timeout=(0.5, 0.5)),
+    ):
+        pass
+    assert message(error).startswith(f"{silent}: no answer in time, to list nodes.")
+    assert time.monotonic() - began < client.TIMEOUT[1]
+
+
+def answering(status: str, body: str) -> Iterator[str]:
+    """A server that answers one request."""
+    import threading
+
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            connection.sendall(f"{head}Connection: close\r\n\r\n{body}".encode())
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    with server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "words"),
+    [
+        (
+            "401 Unauthorized",
+            ClusterError,
+            "does not take the credentials of context here (401). Log in again",
+        ),
+        (
+            "403 Forbidden",
+            Forbidden,
+            "you may not list nodes (403). Ask for a role with the verb list on nodes. The server: no rights",
+        ),
+        ("429 Too Many Requests", Unreachable, "cannot list nodes now (429): no rights. Try again."),
+        ("503 Service Unavailable", Unreachable, "cannot list nodes now (503): no rights. Try again."),
+        ("418 Teapot", ClusterError, "cannot list nodes (418): no rights"),
+    ],
+)
+def test_a_refusal_says_what_was_asked_and_what_the_server_said(
+    tmp_path: Path, status: str, kind: type[ClusterError], words: str
+) -> None:
+    for server in answering(status, '{"kind": "Status", "message": "no rights"}'):
+        cluster = connect(kubeconfig=kubeconfig(tmp_path, server))
+        with pytest.raises(kind) as error:
+            list(cluster.list(NODES))
+        assert message(error).startswith(f"{server}: {words}")
+
+
+def test_an_answer_that_is_no_kubernetes_is_one_line(tmp_path: Path) -> None:
+    for server in answering("200 OK", "<html>proxy</html>"):
+        cluster = connect(kubeconfig=kubeconfig(tmp_path, server))
+        with pytest.raises(ClusterError) as error:
+            list(cluster.list(NODES))
+        assert message(error).startswith(f"{server}: ")
