@@ -303,8 +303,8 @@ class Config(_Section):
             for shape in self.PREPROC.PADDING_SHAPES
         ):
             raise ValueError(
-                f"PREPROC.PADDING_SHAPES={[list(shape) for shape in self.PREPROC.PADDING_SHAPES]} has none for "
-                f"pictures of {high} by {self.PREPROC.MAX_SIZE} pixels, the largest that "
+                f"PREPROC.PADDING_SHAPES={[list(shape) for shape in self.PREPROC.PADDING_SHAPES]} has none "
+                f"for pictures of {high} by {self.PREPROC.MAX_SIZE} pixels, the largest that "
                 "PREPROC.TRAIN_SHORT_EDGE_SIZE and PREPROC.MAX_SIZE allow"
             )
         if self.TEST.MASK_TARGET is not None and not self.MODE_MASK:

@@ -43,7 +43,7 @@ class MaskRCNN(ModelDesc):
 
     Attributes:
         stages: tensors of the graph built last, to look at: ``maps``, ``rpn_logits`` and ``rpn_deltas``
-            (lists, one each map), ``proposals`` and, of inference, ``box_outputs`` (a list, one each box head).
+            (lists, one each map), ``proposals`` and, of inference, ``box_outputs`` (a list, one each head).
     """
 
     stages: dict[str, Any]
