@@ -85,6 +85,11 @@ mpiReplicaSpecs:
               tcpSocket:
                 port: ssh
               periodSeconds: 5
+            lifecycle:
+              preStop:
+                exec:
+                  # When all of a job's pods are deleted, the ranks save first: sshd ends after Open MPI's daemon.
+                  command: [/bin/bash, -c, "while grep -qsx orted /proc/[0-9]*/comm; do sleep 0.5; done"]
             volumeMounts:
               {{- include "maskrcnn.volumeMounts" $volumes | nindent 14 }}
             resources:
@@ -110,6 +115,8 @@ metadata:
 {{/* What the specs of both pods have in common. */}}
 {{- define "maskrcnn.podSpec" -}}
 automountServiceAccountToken: false
+# Time for the last step and its checkpoint.
+terminationGracePeriodSeconds: 60
 {{- with .Values.maskrcnn.priority_class }}
 priorityClassName: {{ . | quote }}
 {{- end }}
