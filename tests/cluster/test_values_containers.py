@@ -7,7 +7,16 @@ from releases import end_launcher, install
 from testcluster.charts import make_claims
 from testcluster.client import Client, Object, until
 from testcluster.cluster import Cluster
-from values_tool import TYPE, add_event, add_node, patch_status, reason_named, reasons_of, rendered_job
+from values_tool import (
+    TOLERATION,
+    TYPE,
+    add_event,
+    add_node,
+    patch_status,
+    reason_named,
+    reasons_of,
+    rendered_job,
+)
 
 IMAGE = "registry.example/trainer:1"
 WORKER = {"name": "worker", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 0, "lastState": {}}
@@ -20,8 +29,9 @@ def placed(cluster: Cluster) -> Iterator[Client]:
     user.kubectl("create", "namespace", user.namespace)
     make_claims(cluster, user.namespace)
     node = add_node(user, "kubeletless", ready=True)
-    until(lambda: not user.get("node", node)["spec"].get("taints"), "the new node's taint to go")
-    install(user, "demo", "maskrcnn", f"{TYPE}={node}", "maskrcnn.gpus=8", "tensorboard.enabled=false")
+    install(
+        user, "demo", "maskrcnn", f"{TYPE}={node}", TOLERATION, "maskrcnn.gpus=8", "tensorboard.enabled=false"
+    )
     until(lambda: "nodeName" in user.get("pod", "demo-worker-0")["spec"], "a placed worker")
     yield user
     user.kubectl("delete", "namespace", user.namespace, "--wait=false")
@@ -85,6 +95,7 @@ def test_a_containers_state_is_named(placed: Client, reason: str, state: Object,
 
 
 EVENTS = [
+    ("image-pulling", "Pulling", 'Pulling image "registry.example/trainer:1"', "is pulling the image"),
     (
         "claim-one-node",
         "FailedAttachVolume",

@@ -6,7 +6,16 @@ import pytest
 from mrc_values.cluster import refusals
 from releases import install
 from testcluster.client import Client, CommandFailed, Object
-from values_tool import TYPE, add_event, add_node, patch_status, reason_named, reasons_of, rendered_job
+from values_tool import (
+    TOLERATION,
+    TYPE,
+    add_event,
+    add_node,
+    patch_status,
+    reason_named,
+    reasons_of,
+    rendered_job,
+)
 
 ONE_GPU_EACH = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn.gpus=8")
 """Eight workers on four nodes: one of them waits when each takes more than half of a node."""
@@ -86,7 +95,7 @@ def lone(user: Client) -> Iterator[str]:
 
 
 def test_a_node_that_is_not_ready_is_named(user: Client, lone: str) -> None:
-    install(user, "demo", "maskrcnn", f"{TYPE}={lone}", "maskrcnn.gpus=8")
+    install(user, "demo", "maskrcnn", f"{TYPE}={lone}", TOLERATION, "maskrcnn.gpus=8")
     found = reason_named(user, "demo", "nodes-not-ready")
     assert found.text.startswith("1 of the 1 nodes that it may run on is not ready: of 19 nodes ")
 

@@ -19,7 +19,7 @@ from releases import end_launcher, install
 from testcluster.client import Client, Object, until
 from testcluster.network import Link
 from testcluster.pki import kubeconfig, write_kubeconfig
-from values_tool import PROGRAM, add_node, eventually, mrc_values
+from values_tool import PROGRAM, TOLERATION, TYPE, add_node, eventually, mrc_values
 
 TRAINING = """\
 launch: 2 workers answer after 3 s
@@ -52,13 +52,13 @@ class PodLog:
                 log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z stdout F {line}\n")
 
 
-def running_launcher(user: Client) -> Object:
-    (found,) = (each for each in user.pods("demo", "launcher") if each["status"]["phase"] == "Running")
-    return found
+def running_launchers(user: Client) -> list[Object]:
+    return [each for each in user.pods("demo", "launcher") if each["status"]["phase"] == "Running"]
 
 
 def launcher_log(user: Client, folder: Path) -> PodLog:
-    name = running_launcher(user)["metadata"]["name"]
+    (launcher,) = running_launchers(user)
+    name = launcher["metadata"]["name"]
     return PodLog(user, name, "launcher", folder / f"{name}.log")
 
 
@@ -133,14 +133,12 @@ def test_a_job_that_is_not_there_is_said_in_one_line(user: Client) -> None:
 
 def test_wait_tells_reasons_as_they_change_and_ends_when_the_job_runs(user: Client) -> None:
     name = f"late-{user.namespace}"
-    node = r"maskrcnn.node_selector.node\.kubernetes\.io/instance-type"
-    install(user, "demo", "maskrcnn", "maskrcnn.gpus=8", f"{node}={name}")
+    install(user, "demo", "maskrcnn", "maskrcnn.gpus=8", f"{TYPE}={name}", TOLERATION)
     waiting = started(user, "wait", "demo", "--for=running", "--timeout=60")
     lines = iter(waiting.stdout or ())
     assert next(lines) == "waiting, 0 of 1 workers ready\n"
     assert next(lines).startswith("  demo-worker-0: no node has the label")
-    add_node(user, name, ready=True)
-    user.kubectl("annotate", "node", name, "kwok.x-k8s.io/node=fake")
+    add_node(user, name, ready=True, simulated=True)
     try:
         assert waiting.wait(60) == 0
         assert list(lines)[-1].startswith("running, ")
@@ -150,12 +148,23 @@ def test_wait_tells_reasons_as_they_change_and_ends_when_the_job_runs(user: Clie
 
 def test_wait_ends_with_1_when_the_job_fails(running: Client) -> None:
     for _ in range(2):
-        until(lambda: bool(running_launcher(running)), "a launcher")
+        until(lambda: len(running_launchers(running)) == 1, "a launcher")
         end_launcher(running, "demo", 1)
-        time.sleep(1)
+        until(lambda: not running_launchers(running), "its end")
     done = mrc_values(running, "wait", "demo", "--timeout=60")
     assert done.returncode == 1
     assert "failed\n  the launcher has failed 2 times, maskrcnn.backoff_limit is 1." in done.stdout
+
+
+def test_a_failed_job_is_told_with_the_error_of_its_log(user: Client, tmp_path: Path) -> None:
+    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=0")
+    user.running("demo")
+    launcher_log(user, tmp_path).write("[1,3]<stderr>:KeyError: 'category_id'\nmpirun: a rank has ended")
+    end_launcher(user, "demo", 1)
+    user.wait("mpijob/demo", "condition=Failed")
+    said = mrc_values(user, "status", "demo").stdout
+    assert re.search(r"^demo +failed \(1\)", said, re.MULTILINE)
+    assert "maskrcnn.backoff_limit is 0; it said: KeyError: 'category_id'." in said
 
 
 def test_wait_ends_with_1_when_its_time_is_over(user: Client) -> None:
@@ -171,7 +180,7 @@ def test_wait_goes_on_while_the_api_server_is_away(running: Client, tmp_path: Pa
         lines = iter(waiting.stdout or ())
         assert next(lines).startswith("running, 2 of 2")
         proxy.cut()
-        assert "cannot be reached" in next(lines)
+        assert next(lines).endswith("Waiting for it.\n")
         proxy.restore()
         assert next(lines).startswith("running, 2 of 2")
         end_launcher(running, "demo", 0)
@@ -192,7 +201,8 @@ def test_logs_are_followed_over_a_cut_and_a_second_launcher(running: Client, tmp
         log.write("three")
         assert next(lines) == "three\n", "nothing twice, nothing left out"
         end_launcher(running, "demo", 1)
-        until(lambda: bool(running_launcher(running)), "the second launcher")
+        until(lambda: not running_launchers(running), "its end")
+        until(lambda: len(running_launchers(running)) == 1, "the second launcher")
         launcher_log(running, tmp_path).write("four")
         assert next(lines) == "four\n"
         end_launcher(running, "demo", 0)
@@ -235,6 +245,8 @@ def page(user: Client, text: str, pod: str) -> Iterator[None]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
+            # What a forwarded port carries has no end of its own.
+            self.send_header("Content-Length", str(len(text)))
             self.end_headers()
             self.wfile.write(text.encode())
 

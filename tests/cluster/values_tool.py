@@ -17,9 +17,13 @@ from mrc_values.cluster.reasons import Reason
 from releases import settings
 from testcluster.charts import CHARTS
 from testcluster.client import Client, Object
+from testcluster.nodes import KWOK_NODE
 
 TYPE = r"maskrcnn.node_selector.node\.kubernetes\.io/instance-type"
 """The value that puts workers on nodes of an instance type."""
+
+TOLERATION = "maskrcnn.tolerations[0].key=nvidia.com/gpu,maskrcnn.tolerations[0].operator=Exists"
+"""The value with which workers bear the taint of GPU nodes, which keeps all other pods away."""
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
 
@@ -98,11 +102,14 @@ def add_event(user: Client, thing: Object, reason: str, message: str, kind: str 
     )
 
 
-def add_node(user: Client, name: str, *, ready: bool) -> str:
-    """A node that nothing simulates: what its kubelet would write, the test writes. Its type is its name."""
+def add_node(user: Client, name: str, *, ready: bool, simulated: bool = False) -> str:
+    """A node whose type is its name. One that is not simulated has no kubelet but the test."""
     capacity = {"cpu": "8", "memory": "64Gi", "pods": "10", "nvidia.com/gpu": "8"}
-    meta = {"name": name, "labels": {"node.kubernetes.io/instance-type": name}}
-    user.apply({"apiVersion": "v1", "kind": "Node", "metadata": meta})
+    meta: Object = {"name": name, "labels": {"node.kubernetes.io/instance-type": name}}
+    if simulated:
+        meta["annotations"] = KWOK_NODE
+    taint = {"key": "nvidia.com/gpu", "effect": "NoSchedule"}
+    user.apply({"apiVersion": "v1", "kind": "Node", "metadata": meta, "spec": {"taints": [taint]}})
     state = {"type": "Ready", "status": str(ready), "reason": "KubeletReady" if ready else "KubeletNotReady"}
     # Without a heartbeat the node would count as lost after a minute.
     state["lastHeartbeatTime"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -124,7 +124,7 @@ def explain(pod: Object, events: list[Object]) -> Cause | None:
         if cause := _container(status):
             return cause
     if text(pod, "status", "phase") == "Pending":
-        return _event(events)
+        return _event(events) or _starting(pod, events)
     if text(pod, "status", "phase") == "Running" and condition(pod, "Ready").get("status") == "False":
         return _not_ready(pod, events)
     return None
@@ -238,6 +238,13 @@ def _event(events: list[Object]) -> Cause | None:
                 words = {key: _short(each) for key, each in found.groupdict().items()}
                 return Cause(name, sentence.format(**words), fix)
     return None
+
+
+def _starting(pod: Object, events: list[Object]) -> Cause:
+    node = text(pod, "spec", "nodeName")
+    if events and events[-1].get("reason") == "Pulling":
+        return Cause("image-pulling", f"the node {node} is pulling the image", "")
+    return Cause("starting", f"the node {node} has it, and has not started it yet", "")
 
 
 def _not_ready(pod: Object, events: list[Object]) -> Cause | None:

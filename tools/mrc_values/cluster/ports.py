@@ -1,7 +1,8 @@
 """A port of this machine's loopback address that leads to a pod.
 
 The official client's websocket does the forwarding, not the user's kubectl: each connection asks anew which
-pod is ready, so that a replaced pod needs no new command, and no other program has to be there.
+pod is ready, so that a replaced pod needs no new command, and no other program has to be there. Its protocol
+does not tell when the pod's side of a connection closes: good for HTTP, whose answers say how long they are.
 """
 
 import contextlib

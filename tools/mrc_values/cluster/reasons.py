@@ -9,6 +9,7 @@ from mrc_values.cluster import claims, containers, refusals, scheduling
 from mrc_values.cluster.job import QUEUE_LABEL, Snapshot, State, ready, state
 from mrc_values.cluster.objects import Object, at, condition, items, name, text, value
 from mrc_values.cluster.scheduling import Cause
+from mrc_values.local.progress import last_error
 
 PATIENCE = timedelta(seconds=10)
 """A job or pod this young may not have been looked at yet."""
@@ -101,10 +102,11 @@ def _failure(snapshot: Snapshot) -> Reason:
     if reason.startswith("BackoffLimitExceeded"):
         limit = value(snapshot.job, "spec", "runPolicy", "backoffLimit")
         times = max(len(snapshot.launchers), 1)
+        error = last_error(snapshot.log or ()).rstrip(".")
         return Reason(
             "backoff-limit",
             f"the launcher has failed {times} time{'' if times == 1 else 's'}, "
-            f"maskrcnn.backoff_limit is {limit}",
+            f"maskrcnn.backoff_limit is {limit}" + (f"; it said: {error}" if error else ""),
             "Read mrc-values logs; then delete and install to resume from the newest checkpoint.",
         )
     if reason == "DeadlineExceeded":
