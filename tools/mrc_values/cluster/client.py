@@ -36,7 +36,11 @@ class Unreachable(ClusterError):
 
 
 class Forbidden(ClusterError):
-    """The user may not do this (403)."""
+    """The user may not do this (403). ``reason`` is the message without the server's part."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class NotFound(ClusterError):
@@ -251,10 +255,9 @@ class Cluster:
             )
         if status == 403:
             verb, _, what = doing.partition(" ")
-            return Forbidden(
-                f"{self.server}: you may not {doing} (403). Ask for a role with the verb {verb} on "
-                f"{what.split(' in ')[0].split(',')[0]}. The server: {said}"
-            )
+            resource = what.split(" in ")[0].split(",")[0]
+            reason = f"you may not {doing} (403). Ask for a role with the verb {verb} on {resource}."
+            return Forbidden(f"{self.server}: {reason} The server: {said}", reason)
         if status == 404:
             return NotFound(f"{self.server}: cannot {doing} (404): {said}")
         if status in (429, 500, 502, 503, 504):

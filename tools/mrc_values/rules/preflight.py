@@ -55,8 +55,9 @@ _ROWS = (
         "MRC105",
         _ERROR,
         "you may create what the release has",
-        "Helm creates one object after the other and stops at the first that is refused, with the others "
-        "left behind in a failed release. The cluster is asked beforehand, as kubectl auth can-i does.",
+        "Helm looks for each object and creates it, and stops at the first that is refused, with the "
+        "others left behind in a failed release. The cluster is asked beforehand, as kubectl auth can-i "
+        "does.",
         "kubectl auth can-i create mpijobs.kubeflow.org --namespace kubeflow: no",
         "kubectl auth can-i create mpijobs.kubeflow.org --namespace kubeflow: yes",
     ),

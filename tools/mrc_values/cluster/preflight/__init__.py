@@ -5,16 +5,16 @@ from collections.abc import Callable, Iterator
 from mrc_values import findings
 from mrc_values.cluster.client import Cluster, Forbidden
 from mrc_values.cluster.preflight.claims import claims_can_be_mounted
-from mrc_values.cluster.preflight.nodes import nodes_for_pods
+from mrc_values.cluster.preflight.nodes import nodes_are_enough
 from mrc_values.cluster.preflight.operator import (
     jobs_are_known,
     queue_exists,
-    run_is_new,
     version_is_taken,
 )
-from mrc_values.cluster.preflight.planned import Planned, Problem, Seen
+from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, not_checked
 from mrc_values.cluster.preflight.quota import quota_is_enough
 from mrc_values.cluster.preflight.rights import names_exist, namespaces_exist, user_may_create
+from mrc_values.cluster.preflight.run import run_is_new
 from mrc_values.findings import Finding, Position, parse_dotted
 from mrc_values.rules.preflight import PREFLIGHT
 
@@ -27,7 +27,7 @@ CHECKS: tuple[Check, ...] = (
     user_may_create,
     run_is_new,
     claims_can_be_mounted,
-    nodes_for_pods,
+    nodes_are_enough,
     quota_is_enough,
     names_exist,
     queue_exists,
@@ -44,11 +44,11 @@ def preflight(cluster: Cluster, planned: Planned) -> list[Finding]:
     found: list[Finding] = []
     for check in CHECKS:
         try:
-            found += [_finding(problem, cluster, planned) for problem in check(planned, seen)]
+            for problem in check(planned, seen):
+                found.append(_finding(problem, cluster, planned))
         except Forbidden as error:
-            subject = check.__name__.replace("_", " ")
-            problem = Problem("MRC199", "", f"not checked whether {subject}: {error}.", "")
-            found.append(_finding(problem, cluster, planned))
+            unread = not_checked(check.__name__.replace("_", " "), error)
+            found.append(_finding(unread, cluster, planned))
     return findings.sort(found)
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from mrc_values.cluster import client
+from mrc_values.cluster.client import Forbidden
 from mrc_values.cluster.objects import Object, at, items, text
-from mrc_values.cluster.preflight.planned import Planned, Problem, Seen
+from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, not_checked
 from mrc_values.findings import Severity
 from mrc_values.values import Values
 
@@ -22,8 +23,11 @@ def claims_can_be_mounted(planned: Planned, seen: Seen) -> Iterator[Problem]:
             fix = f"Create it (docs/claims.md), or name another. There: {_names(seen, namespace)}."
             message = f"there is no claim {claim} in the namespace {namespace}."
             yield Problem("MRC110", setting, message, fix)
-        else:
+            continue
+        try:
             yield from _claim(found, claim, file_system, setting, seen)
+        except Forbidden as error:
+            yield not_checked(f"the claim {claim} is of {file_system.upper()}", error)
 
 
 def _used(planned: Planned) -> set[tuple[str, str, str]]:

@@ -15,7 +15,7 @@ _WELL_KNOWN = ("kubernetes.io/", "node.kubernetes.io/", "topology.kubernetes.io/
 _DEVICES = {"nvidia.com/gpu": "the NVIDIA device plugin", "vpc.amazonaws.com/efa": "the EFA device plugin"}
 
 
-def nodes_for_pods(planned: Planned, seen: Seen) -> Iterator[Problem]:
+def nodes_are_enough(planned: Planned, seen: Seen) -> Iterator[Problem]:
     """For each kind of pod: nodes with its labels and tolerated taints, large and many enough."""
     for pods in planned.pods:
         if problem := _nodes(pods, planned, seen):

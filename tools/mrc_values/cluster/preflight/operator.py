@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from mrc_values.cluster import client
 from mrc_values.cluster.client import Resource
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, images
@@ -139,30 +138,3 @@ def queue_exists(planned: Planned, seen: Seen) -> Iterator[Problem]:
             there = ", ".join(name(each) for each in seen.cluster.list(queues, namespace)) or "none"
             message = f"there is no LocalQueue {queue} in the namespace {namespace}."
             yield Problem("MRC142", "maskrcnn.queue", message, f"Create it, or name another. There: {there}.")
-
-
-def run_is_new(planned: Planned, seen: Seen) -> Iterator[Problem]:
-    """The guard of the upgrade: a job that exists takes no other settings, and belongs to one release."""
-    from mrc_values.cluster.preflight.planned import RELEASE, RELEASE_NAMESPACE, SETTINGS
-
-    for job in planned.of_kind("MPIJob"):
-        namespace = text(job, "metadata", "namespace")
-        live = seen.cluster.find(client.MPIJOBS, name(job), namespace)
-        if live is None:
-            continue
-        notes = at(live, "metadata", "annotations")
-        owner = f"{notes.get(RELEASE_NAMESPACE, '')}/{notes.get(RELEASE, '')}"
-        if owner != f"{planned.namespace}/{planned.release}":
-            whose = "no release" if owner == "/" else f"the release {owner}"
-            message = f"the job {namespace}/{name(job)} is there already, of {whose}."
-            yield Problem(
-                "MRC106", "maskrcnn.name", message, "Give this one another name, or delete that one."
-            )
-        elif notes.get(SETTINGS) != at(job, "metadata", "annotations").get(SETTINGS):
-            yield Problem(
-                "MRC106",
-                "maskrcnn.run",
-                f"the run {namespace}/{name(job)} exists with other settings, and a job that exists cannot "
-                "take new ones.",
-                "Set maskrcnn.run for a new run, or delete and install to resume with other settings.",
-            )

@@ -8,14 +8,12 @@ from pathlib import Path
 from mrc_values import helm
 from mrc_values.check import Result
 from mrc_values.cluster import client
-from mrc_values.cluster.client import Cluster
+from mrc_values.cluster.client import Cluster, Forbidden
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 from mrc_values.findings import Severity
 from mrc_values.manifests import objects
 from mrc_values.values import Values
 
-SETTINGS = "mask-rcnn/settings-sha256"
-"""The annotation of an MPIJob by which an upgrade sees other settings."""
 _HOOK = "helm.sh/hook"
 RELEASE, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-namespace"
 
@@ -29,6 +27,11 @@ class Problem:
     message: str
     fix: str
     severity: Severity | None = None
+
+
+def not_checked(subject: str, error: Forbidden) -> Problem:
+    """What the user may not read. ``subject`` as in "claims can be mounted"."""
+    return Problem("MRC199", "", f"not checked whether {subject}: {error.reason}", "")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Namespaces, rights, and the names that pods refer to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Resource
@@ -20,19 +20,30 @@ def namespaces_exist(planned: Planned, seen: Seen) -> Iterator[Problem]:
 
 
 def user_may_create(planned: Planned, seen: Seen) -> Iterator[Problem]:
-    """Helm stops in the middle when a right is missing, with half of the objects there."""
-    wanted = {("", "secrets", planned.namespace): "Helm keeps its releases in them"}
+    """Helm looks for each object and then creates it, and stops in the middle when a right is missing."""
+    for (group, plural, namespace), (verbs, why) in _needed(planned).items():
+        missing = [verb for verb in verbs if not seen.cluster.allowed(verb, group, plural, namespace)]
+        if missing:
+            kind = f"{plural}.{group}" if group else plural
+            message = f"you may not {' or '.join(missing)} {kind} in the namespace {namespace} ({why})."
+            fix = f"Ask for a role with the verbs {' and '.join(verbs)} on {kind}."
+            yield Problem("MRC105", "", message, fix)
+
+
+def _needed(planned: Planned) -> dict[tuple[str, str, str], tuple[Sequence[str], str]]:
+    """Verbs by group, resource and namespace, and what for."""
+    both = ("get", "create")
+    needed: dict[tuple[str, str, str], tuple[Sequence[str], str]] = {
+        ("", "secrets", planned.namespace): (both, "Helm keeps its releases in them")
+    }
     for item in planned.objects:
-        namespace = text(item, "metadata", "namespace")
+        namespace, kind = text(item, "metadata", "namespace"), text(item, "kind")
         if namespace:
             group = text(item, "apiVersion").rpartition("/")[0]
-            plural = f"{text(item, 'kind').lower()}s"
-            wanted.setdefault((group, plural, namespace), f"the release has {name(item)}")
-    for (group, plural, namespace), why in wanted.items():
-        if not seen.cluster.allowed("create", group, plural, namespace):
-            kind = f"{plural}.{group}" if group else plural
-            message = f"you may not create {kind} in the namespace {namespace} ({why})."
-            yield Problem("MRC105", "", message, f"Ask for a role with the verb create on {kind}.")
+            needed.setdefault((group, f"{kind.lower()}s", namespace), (both, f"the release has {name(item)}"))
+        if kind == "MPIJob":
+            needed["batch", "jobs", namespace] = (("get",), "the chart looks at the run's launcher")
+    return needed
 
 
 def names_exist(planned: Planned, seen: Seen) -> Iterator[Problem]:

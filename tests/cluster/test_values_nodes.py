@@ -1,0 +1,123 @@
+"""Whether there are nodes for a job, as mrc-values says it before an install."""
+
+from collections.abc import Iterator
+
+import pytest
+from preflights import ERROR, P4D, WARNING, definition, look, said
+from releases import install
+from testcluster.client import Client
+
+TYPE = r"maskrcnn.node_selector.node\.kubernetes\.io/instance-type"
+TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "words"),
+    [
+        (
+            ["maskrcnn.node_group=g4dn", "maskrcnn.gpus=1", "maskrcnn.gpus_per_node=1"],
+            "MRC120",
+            "maskrcnn.node_group: there is no node with node.kubernetes.io/instance-type=g4dn.xlarge, for "
+            "the worker. No autoscaler was found that can add nodes. "
+            "Add nodes, or set maskrcnn.node_group to what there is: "
+            "4 g5.48xlarge, 4 p3.16xlarge, 4 p3dn.24xlarge, 4 p4d.24xlarge, 2 m5.2xlarge.",
+        ),
+        (
+            [f"{TYPE}=p4d.24xlarge"],
+            "MRC120",
+            "the worker can go to none of the 4 nodes with node.kubernetes.io/instance-type=p4d.24xlarge: "
+            "4 with the taint nvidia.com/gpu",
+        ),
+        (
+            [f"{TYPE}=p3.16xlarge", TOLERATED, "maskrcnn.efa=1"],
+            "MRC121",
+            "can hold the worker, which asks for 1 vpc.amazonaws.com/efa (it has 0 vpc.amazonaws.com/efa). "
+            "See that the EFA device plugin runs on these nodes",
+        ),
+        (
+            [f"{TYPE}=p4d.24xlarge", TOLERATED, "maskrcnn.memory=2000Gi"],
+            "MRC121",
+            "which asks for 2000 GiB memory (it has 1057 GiB memory)",
+        ),
+        (
+            [P4D, "maskrcnn.gpus=40"],
+            "MRC122",
+            "maskrcnn.node_group: the workers: 5 are asked for and the 4 nodes with "
+            "node.kubernetes.io/instance-type=p4d.24xlarge can hold 4 when nothing else runs there",
+        ),
+    ],
+)
+def test_nodes_that_can_never_hold_the_job_stop_the_install(
+    user: Client, values: list[str], rule: str, words: str
+) -> None:
+    (text,) = said(look(user, *values), rule, ERROR)
+    assert words in text
+
+
+def test_gpus_that_others_have_now_are_a_warning(user: Client) -> None:
+    install(user, "other", "maskrcnn", P4D, "maskrcnn.gpus=24", "tensorboard.enabled=false")
+    user.running("other")
+    assert look(user, P4D, "maskrcnn.gpus=8") == []
+    assert said(look(user, P4D, "maskrcnn.gpus=16"), "MRC123", WARNING) == [
+        "maskrcnn.node_group: there is room for 1 of 2 workers now: 8 nvidia.com/gpu are free on the 4 nodes "
+        "with node.kubernetes.io/instance-type=p4d.24xlarge, 16 nvidia.com/gpu are asked for. "
+        "The job waits until others end. Or ask for less: see mrc-values list for what runs."
+    ]
+
+
+def test_a_release_makes_room_for_its_own_new_run(user: Client) -> None:
+    install(user, "demo", "maskrcnn", P4D, "maskrcnn.gpus=32", "tensorboard.enabled=false")
+    user.running("demo")
+    new_run = (P4D, "maskrcnn.gpus=32", "maskrcnn.run=b")
+    assert [each.rule for each in look(user, *new_run, release="other")] == ["MRC123"]
+    assert look(user, *new_run, upgrade=True) == []
+
+
+def test_a_cordoned_node_is_not_counted(user: Client) -> None:
+    user.kubectl("cordon", "p4d-0")
+    try:
+        assert "the 3 nodes" in said(look(user, P4D, "maskrcnn.gpus=32"), "MRC122", ERROR)[0]
+    finally:
+        user.kubectl("uncordon", "p4d-0")
+
+
+@pytest.fixture
+def karpenter(user: Client) -> Iterator[None]:
+    """Karpenter's NodePool, as its chart defines it, and one that makes p4d nodes."""
+    crd = definition("karpenter.sh", "v1", "NodePool", "nodepools", "Cluster")
+    user.apply(crd)
+    user.wait("crd/nodepools.karpenter.sh", "condition=Established")
+    kind = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["p4d.24xlarge"]}
+    template = {
+        "spec": {"requirements": [kind], "taints": [{"key": "nvidia.com/gpu", "effect": "NoSchedule"}]}
+    }
+    user.apply(
+        {
+            "apiVersion": "karpenter.sh/v1",
+            "kind": "NodePool",
+            "metadata": {"name": "gpu"},
+            "spec": {"template": template},
+        }
+    )
+    yield
+    user.kubectl("delete", "crd", "nodepools.karpenter.sh")
+
+
+@pytest.mark.usefixtures("karpenter")
+def test_a_node_pool_that_can_make_the_nodes_turns_the_error_into_a_warning(user: Client) -> None:
+    (text,) = said(look(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
+    assert "Karpenter's NodePool gpu can add such nodes." in text
+
+
+@pytest.mark.usefixtures("karpenter")
+def test_a_node_pool_of_other_instance_types_does_not(user: Client) -> None:
+    found = look(user, "maskrcnn.node_group=g5", "maskrcnn.gpus=40")
+    assert [each.rule for each in found if each.severity is ERROR] == ["MRC122"]
+
+
+def test_a_cluster_autoscaler_may_add_what_nobody_can_see(user: Client) -> None:
+    user.kubectl(
+        "create", "deployment", "scaler", "--image=registry.k8s.io/autoscaling/cluster-autoscaler:v1.34.0"
+    )
+    (text,) = said(look(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
+    assert "The cluster-autoscaler runs; whether a node group of it has such nodes cannot be seen." in text

@@ -1,0 +1,48 @@
+"""mrc-values plan --fs auto: the file systems by the claims of a real cluster."""
+
+from pathlib import Path
+
+import yaml
+from preflights import mrc_values
+from testcluster.charts import CHARTS
+from testcluster.client import Client
+
+
+def plan(user: Client, folder: Path) -> tuple[dict[str, str], str]:
+    """The file systems that are chosen, and what is said about the claims."""
+    file = folder / "values.yaml"
+    file.write_text(f"global: {{namespace: {user.namespace}}}\n")
+    flags = ("--node-group", "p4d", "--nodes", "2", "--fs", "auto", "-f", str(file), "--write")
+    done = mrc_values(user, "plan", CHARTS / "maskrcnn", *flags)
+    assert done.returncode == 0, done.stderr
+    values = yaml.safe_load(file.read_text())
+    chosen = {
+        "shared_fs": values["global"].get("shared_fs", "efs"),
+        "data_fs": values["maskrcnn"]["data_fs"],
+    }
+    return chosen, done.stderr
+
+
+def test_fsx_has_the_data_and_efs_the_logs_when_both_claims_can_be_used(user: Client, tmp_path: Path) -> None:
+    chosen, said = plan(user, tmp_path)
+    assert chosen == {"shared_fs": "efs", "data_fs": "fsx"}
+    assert said.splitlines()[:3] == [
+        f"FSx: the claim {user.namespace}/tensorpack-fsx is bound.",
+        f"EFS: the claim {user.namespace}/tensorpack-efs-gp-bursting is bound.",
+        "The data is read from FSx, which is made for that. Whether the data set lies there cannot be seen "
+        "from outside of a pod.",
+    ]
+
+
+def test_efs_has_both_when_there_is_no_fsx(user: Client, tmp_path: Path) -> None:
+    user.kubectl("delete", "pvc", "tensorpack-fsx")
+    chosen, said = plan(user, tmp_path)
+    assert chosen == {"shared_fs": "efs", "data_fs": "efs"}
+    assert f"FSx: the claim {user.namespace}/tensorpack-fsx is not there." in said
+    assert "The data is read from EFS, as FSx cannot be used." in said
+
+
+def test_fsx_has_both_when_there_is_no_efs(user: Client, tmp_path: Path) -> None:
+    user.kubectl("delete", "pvc", "tensorpack-efs-gp-bursting")
+    chosen, _ = plan(user, tmp_path)
+    assert chosen == {"shared_fs": "fsx", "data_fs": "fsx"}
