@@ -1,10 +1,16 @@
-"""How findings are shown: text for people, JSON for programs."""
+"""How findings are shown: text for people; JSON, SARIF and GitHub's annotations for programs."""
 
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
 
 from mrc_values.findings import Finding, Severity, dotted
+
+_SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_SARIF_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+_GITHUB_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
 def text(findings: Sequence[Finding]) -> str:
@@ -33,7 +39,82 @@ def as_json(findings: Sequence[Finding]) -> str:
     )
 
 
-FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {"text": text, "json": as_json}
+def as_sarif(findings: Sequence[Finding]) -> str:
+    """A log of SARIF 2.1.0 with one run, as GitHub's code scanning and editors read it."""
+    from mrc_values.rules import RULES
+
+    used = sorted({finding.rule for finding in findings})
+    rules = [
+        {
+            "id": id,
+            "shortDescription": {"text": RULES[id].title},
+            "fullDescription": {"text": RULES[id].why},
+            "help": {"text": f"mrc-values explain {id}"},
+            "defaultConfiguration": {"level": _SARIF_LEVELS[RULES[id].severity]},
+        }
+        for id in used
+    ]
+    run = {
+        "tool": {"driver": {"name": "mrc-values", "rules": rules}},
+        "columnKind": "unicodeCodePoints",
+        "results": [_sarif_result(finding, used.index(finding.rule)) for finding in findings],
+    }
+    log = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2, ensure_ascii=False)
+
+
+def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
+    position = finding.position
+    location: dict[str, Any] = {}
+    words = f"{finding.message} {finding.fix}".strip()
+    if finding.path:
+        location["logicalLocations"] = [{"fullyQualifiedName": dotted(finding.path), "kind": "member"}]
+    if position.line:
+        region = {"startLine": position.line, "startColumn": max(position.column, 1)}
+        location["physicalLocation"] = {"artifactLocation": {"uri": quote(position.file)}, "region": region}
+    elif position.file.startswith("--"):
+        words = f"{position.file}: {words}"  # a flag has no place in a file
+    else:
+        location["physicalLocation"] = {"artifactLocation": {"uri": quote(position.file)}}
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": index,
+        "level": _SARIF_LEVELS[finding.severity],
+        "message": {"text": " ".join(words.split())},
+        "locations": [location] if location else [],
+    }
+
+
+def as_github(findings: Sequence[Finding]) -> str:
+    """Workflow commands, which GitHub Actions shows at the lines of a pull request."""
+    return "\n".join(map(_github_line, findings))
+
+
+def _github_line(finding: Finding) -> str:
+    position = finding.position
+    properties = {"title": f"{finding.rule} {dotted(finding.path)}".strip()}
+    words = f"{finding.message} {finding.fix}".strip()
+    if position.line:
+        properties |= {"file": position.file, "line": str(position.line), "col": str(position.column)}
+    else:
+        words = f"{position.file}: {words}"
+    listed = ",".join(
+        f"{name}={_escaped(value).replace(':', '%3A').replace(',', '%2C')}"
+        for name, value in properties.items()
+    )
+    return f"::{_GITHUB_LEVELS[finding.severity]} {listed}::{_escaped(words)}"
+
+
+def _escaped(words: str) -> str:
+    return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {
+    "text": text,
+    "json": as_json,
+    "sarif": as_sarif,
+    "github": as_github,
+}
 
 
 def summary(findings: Sequence[Finding]) -> str:

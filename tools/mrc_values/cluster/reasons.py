@@ -1,12 +1,12 @@
 """Why a job waits or has failed: one plain sentence for each cause, from the objects alone."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mrc_values.cluster import claims, containers, refusals, scheduling
-from mrc_values.cluster.job import QUEUE_LABEL, Snapshot, State, ready, state
+from mrc_values.cluster.job import QUEUE_LABEL, Snapshot, State, ready, role, state
 from mrc_values.cluster.objects import Object, at, condition, items, name, text, value
 from mrc_values.cluster.scheduling import Cause
 from mrc_values.local.progress import last_error
@@ -60,7 +60,8 @@ def _of_job(snapshot: Snapshot) -> Iterator[Reason]:
     events = snapshot.events_of(job)
     if refused := _refused(snapshot, events):
         yield refused
-    elif not items(job, "status", "conditions") and _old(snapshot.time, job):
+    elif not items(job, "status", "conditions") and not snapshot.pods and _old(snapshot.time, job):
+        # Of a large job it makes the workers first, and says so only then.
         yield Reason(
             "no-operator",
             "the MPI Operator has not looked at the job: it does not run, or looks after another namespace",
@@ -149,13 +150,31 @@ def _suspension(snapshot: Snapshot) -> Reason:
 def of_pods(snapshot: Snapshot, pods: Sequence[Object]) -> list[Reason]:
     """Why these pods do not run; those with one cause share a line."""
     together: dict[Cause, list[str]] = {}
+    explain_scheduling = _once(snapshot)
     for pod in pods:
-        if text(pod, "status", "phase") != "Succeeded" and (cause := _of_pod(pod, snapshot)):
+        if text(pod, "status", "phase") != "Succeeded" and (
+            cause := _of_pod(pod, snapshot, explain_scheduling)
+        ):
             together.setdefault(cause, []).append(name(pod))
     return [Reason(cause.id, cause.text, cause.fix, tuple(names)) for cause, names in together.items()]
 
 
-def _of_pod(pod: Object, snapshot: Snapshot) -> Cause | None:
+def _once(snapshot: Snapshot) -> Callable[[str, Object], Cause]:
+    """Explains a scheduler's message once for the pods of one role, which all ask for the same."""
+    known: dict[tuple[str, str], Cause] = {}
+
+    def explained(said: str, pod: Object) -> Cause:
+        key = (said, role(pod))
+        if key not in known:
+            known[key] = scheduling.explain(said, pod, snapshot.nodes)
+        return known[key]
+
+    return explained
+
+
+def _of_pod(
+    pod: Object, snapshot: Snapshot, explain_scheduling: Callable[[str, Object], Cause]
+) -> Cause | None:
     if text(pod, "spec", "nodeName"):
         return containers.explain(pod, snapshot.events_of(pod))
     scheduled = condition(pod, "PodScheduled")
@@ -171,7 +190,7 @@ def _of_pod(pod: Object, snapshot: Snapshot) -> Cause | None:
             "Wait until another job ends, use fewer workers, or add nodes.",
         )
     if said:
-        if (cause := scheduling.explain(said, pod, snapshot.nodes)).id == "claim-unbound":
+        if (cause := explain_scheduling(said, pod)).id == "claim-unbound":
             cause = claims.explain(pod, snapshot.claims or (), snapshot.events) or cause
         return Cause(cause.id, cause.text + _autoscaler(snapshot.events_of(pod)), cause.fix)
     if _old(snapshot.time, pod):

@@ -9,17 +9,32 @@ from mrc_values.commands.arguments import Chart, Sets, ValuesFiles, chart_folder
 
 
 class Format(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class FindingFormat(StrEnum):
     """How findings are printed."""
 
     TEXT = "text"
     JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
 
 
 def validate(
     chart: Chart = None,
     values: ValuesFiles = None,
     sets: Sets = None,
-    format: Annotated[Format, typer.Option(help="json: a list of objects, for programs.")] = Format.TEXT,
+    format: Annotated[
+        FindingFormat,
+        typer.Option(
+            help="json: a list of objects; sarif: SARIF 2.1.0; github: annotations of GitHub Actions."
+        ),
+    ] = FindingFormat.TEXT,
+    strict: Annotated[bool, typer.Option("--strict", help="A warning is as bad as an error.")] = False,
 ) -> None:
     """Find what is wrong with a values file, before a GPU node starts.
 
@@ -31,14 +46,16 @@ def validate(
 
     values.yaml:7:9: error MRC014 maskrcnn.gpus: 20 is not a multiple of 8, ... Set gpus to 16 or 24.
 
-    Exit code: 0 without errors, 1 with errors, 2 when called wrongly.
+    Exit code: 0 without errors, 1 with errors (with --strict: or warnings), 2 when called wrongly.
     """
     from mrc_values import report
     from mrc_values.check import check
+    from mrc_values.findings import Severity
 
     folder = chart_folder(chart)
     result = check(folder, values or (), sets or ())
     if text := report.FORMATS[format](result.findings):
         typer.echo(text)
     typer.echo(f"{folder}: {report.summary(result.findings)}", err=True)
-    raise typer.Exit(1 if result.failing else 0)
+    warned = any(finding.severity is Severity.WARNING for finding in result.findings)
+    raise typer.Exit(1 if result.failing or (strict and warned) else 0)

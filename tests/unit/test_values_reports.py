@@ -1,0 +1,84 @@
+"""Findings as programs read them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mrc_values import report
+from mrc_values.findings import Finding, Position, Severity
+from values_files import CHART
+
+PROGRAM = Path(sys.executable).with_name("mrc-values")
+
+IN_A_FILE = Finding(
+    Position("my values.yaml", 12, 9),
+    Severity.ERROR,
+    "MRC014",
+    ("maskrcnn", "gpus"),
+    "20 is not a multiple of 8.",
+    "Set gpus to 16 or 24.",
+)
+IN_A_FLAG = Finding(
+    Position("--set maskrcnn.env.A=1"), Severity.WARNING, "MRC070", ("maskrcnn", "env", "A"), "100% odd.", ""
+)
+
+
+def test_sarif_places_a_finding_in_its_file() -> None:
+    log = json.loads(report.as_sarif([IN_A_FILE]))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    (rule,) = run["tool"]["driver"]["rules"]
+    assert (rule["id"], rule["defaultConfiguration"]) == ("MRC014", {"level": "error"})
+    assert run["results"] == [
+        {
+            "ruleId": "MRC014",
+            "ruleIndex": 0,
+            "level": "error",
+            "message": {"text": "20 is not a multiple of 8. Set gpus to 16 or 24."},
+            "locations": [
+                {
+                    "logicalLocations": [{"fullyQualifiedName": "maskrcnn.gpus", "kind": "member"}],
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": "my%20values.yaml"},
+                        "region": {"startLine": 12, "startColumn": 9},
+                    },
+                }
+            ],
+        }
+    ]
+
+
+def test_sarif_names_the_flag_of_a_finding_that_no_file_has() -> None:
+    (result,) = json.loads(report.as_sarif([IN_A_FLAG]))["runs"][0]["results"]
+    assert result["message"]["text"] == "--set maskrcnn.env.A=1: 100% odd."
+    assert "physicalLocation" not in result["locations"][0]
+
+
+def test_sarif_of_nothing_is_a_run_without_results() -> None:
+    (run,) = json.loads(report.as_sarif([]))["runs"]
+    assert run["results"] == run["tool"]["driver"]["rules"] == []
+
+
+@pytest.mark.parametrize(
+    ("finding", "line"),
+    [
+        (
+            IN_A_FILE,
+            "::error title=MRC014 maskrcnn.gpus,file=my values.yaml,line=12,col=9::"
+            "20 is not a multiple of 8. Set gpus to 16 or 24.",
+        ),
+        (IN_A_FLAG, "::warning title=MRC070 maskrcnn.env.A::--set maskrcnn.env.A=1: 100%25 odd."),
+    ],
+)
+def test_github_shows_a_finding_at_its_line(finding: Finding, line: str) -> None:
+    assert report.as_github([finding]) == line
+
+
+@pytest.mark.parametrize(("flags", "code"), [([], 0), (["--strict"], 1)])
+def test_strict_makes_a_warning_fail(flags: list[str], code: int) -> None:
+    values = ["--set=maskrcnn.image=a/b:latest", "--set=maskrcnn.node_group=p4d"]
+    done = subprocess.run([PROGRAM, "validate", CHART, *values, *flags], capture_output=True, text=True)
+    assert "warning MRC021" in done.stdout
+    assert done.returncode == code
