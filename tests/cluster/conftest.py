@@ -1,3 +1,5 @@
+import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -10,6 +12,7 @@ from testcluster.cluster import Cluster, check_host
 from testcluster.errors import ClusterError
 from testcluster.nodes import DEFAULT
 from testcluster.programs import build
+from trainings import draw_scenes
 
 HELMS = {"helm4": "helm", "helm3": "helm3"}
 """How a test is called, and the program in the cluster's bin folder."""
@@ -36,6 +39,48 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
     finally:
         cluster.down()
+
+
+@pytest.fixture(scope="session")
+def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster whose pods are processes, of the tests' own; or the running one in MRC_TEST_CLUSTER."""
+    if folder := os.environ.get("MRC_TEST_CLUSTER"):
+        cluster = Cluster(Path(folder).absolute())
+        if not (cluster.running and cluster.has_real_node):
+            raise ClusterError(f"MRC_TEST_CLUSTER: no cluster with a real node runs in {cluster.folder}.")
+        yield cluster
+        return
+    cluster = Cluster(tmp_path_factory.mktemp("node-cluster"))
+    cluster.up({}, with_caller=True)
+    try:
+        install_mpijob(cluster)
+        yield cluster
+    finally:
+        cluster.down()
+
+
+@pytest.fixture(scope="session")
+def new_node_user(node_cluster: Cluster) -> Iterator[Callable[[], Client]]:
+    """Makes users of the real node, each with a namespace that has the claims; the first draws the data."""
+    made: list[Client] = []
+    run = secrets.token_hex(3)
+
+    def make() -> Client:
+        user = Client(node_cluster, f"pods-{run}-{len(made)}")
+        user.kubectl("create", "namespace", user.namespace)
+        made.append(user)
+        make_claims(node_cluster, user.namespace)
+        if len(made) == 1:
+            draw_scenes(user)
+        return user
+
+    yield make
+    for user in made:
+        volumes = [f"{user.namespace}-{claim['metadata']['name']}" for claim in user.objects("pvc")]
+        user.kubectl("delete", "namespace", user.namespace)
+        if volumes:
+            user.kubectl("delete", "pv", *volumes)
+        shutil.rmtree(node_cluster.volumes / "efs" / user.namespace, ignore_errors=True)
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ class Client:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """What kubectl prints. Raises CommandFailed."""
-        return self._run("kubectl", *arguments, f"--namespace={self.namespace}", stdin=stdin)
+        return self._run("kubectl", f"--namespace={self.namespace}", *arguments, stdin=stdin)
 
     def get(self, kind: str, name: str) -> Object:
         """An object. Raises CommandFailed when there is none."""

@@ -1,0 +1,164 @@
+"""Small trainings in real pods: releases of the chart maskrcnn on drawn scenes, two ranks in two workers."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from testcluster.charts import CHARTS
+from testcluster.client import Client, Object, until
+from testcluster.images import TRAIN, VIZ
+
+EXAMPLES = CHARTS / "maskrcnn" / "examples"
+SCENES = "few-scenes"
+"""Folder of the data set, beside those of the namespaces."""
+
+PATIENCE = 900
+"""Seconds: a rank loads TensorFlow and builds its graph in 20 of them on an idle machine."""
+
+FEW_STEPS: dict[str, Any] = {
+    "image": TRAIN,
+    "image_pull_policy": "IfNotPresent",
+    "gpus_per_node": 1,
+    "data_dir": SCENES,
+    "steps_per_epoch": 6,
+    "lr_schedule": "[12]",
+    "eval_period_in_epochs": 1000,
+    "cpu": "100m",
+    "launcher": {"resources": {"requests": {"cpu": "50m"}}},
+}
+"""What differs from the example: two epochs with a checkpoint each, and room for it on a small machine."""
+
+ENDLESS = {"lr_schedule": "[60000]"}
+
+Values = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A release of the chart maskrcnn and its run, both of one name."""
+
+    user: Client
+    name: str = "demo"
+
+    @property
+    def folder(self) -> Path:
+        """The run's, as the machine sees it."""
+        return self.user.cluster.volumes / "efs" / self.user.namespace / self.name
+
+    def install(self, settings: Values | None = None, **charts: Values) -> str:
+        """Installs the release: settings of the training, values of sub-charts; what Helm prints."""
+        return self._helm("install", settings, charts)
+
+    def upgrade(self, settings: Values | None = None, **charts: Values) -> str:
+        """Upgrades it to these values, likewise. Raises CommandFailed."""
+        return self._helm("upgrade", settings, charts)
+
+    def delete(self) -> None:
+        """Deletes the release and waits until its pods are gone."""
+        self.user.helm("delete", self.name, "--wait")
+        release = f"--selector=app.kubernetes.io/instance={self.name}"
+        self.user.kubectl("wait", "pods", release, "--for=delete", "--timeout=120s")
+
+    def launchers(self) -> list[Object]:
+        """Pods of the launcher, the newest last; failed ones stay."""
+        return sorted(
+            self.user.pods(self.name, "launcher"), key=lambda pod: str(pod["metadata"]["creationTimestamp"])
+        )
+
+    def log(self) -> str:
+        """What the newest launcher has printed."""
+        launchers = self.launchers()
+        return self.user.kubectl("logs", launchers[-1]["metadata"]["name"]) if launchers else ""
+
+    def step(self) -> int:
+        """The newest step that the run has told of, 0 before the first."""
+        try:
+            return int(json.loads((self.folder / "progress.json").read_text())["step"])
+        except FileNotFoundError:
+            return 0
+
+    def checkpoints(self) -> list[int]:
+        """Steps of the whole checkpoints."""
+        return sorted(int(file.stem.removeprefix("model-")) for file in self.folder.glob("model-*.index"))
+
+    def recorded_steps(self) -> list[int]:
+        """The step of each entry of stats.json."""
+        return [int(entry["global_step"]) for entry in json.loads((self.folder / "stats.json").read_text())]
+
+    def conditions(self) -> set[str]:
+        """Conditions of the MPIJob that hold."""
+        status = self.user.get("mpijob", self.name).get("status", {})
+        return {each["type"] for each in status.get("conditions", []) if each["status"] == "True"}
+
+    def await_checkpoint(self, beyond: int = 0) -> int:
+        """Waits for a checkpoint of a later step than this; the newest one's."""
+        self._until(lambda: bool(self.checkpoints()) and self.checkpoints()[-1] > beyond, "a checkpoint")
+        return self.checkpoints()[-1]
+
+    def await_step(self, step: int) -> None:
+        """Waits until the run has told of this step or a later one."""
+        self._until(lambda: self.step() >= step, f"step {step}")
+
+    def await_resumption(self, launcher: str) -> int:
+        """Waits until another launcher than this one goes on; from which step."""
+        going_on = "going on from model-"
+
+        def resumed() -> bool:
+            return self.launchers()[-1]["metadata"]["uid"] != launcher and going_on in self.log()
+
+        self._until(resumed, "another launcher that goes on from a checkpoint")
+        return int(self.log().split(going_on)[1].split()[0])
+
+    def await_success(self) -> None:
+        """Waits until the job has succeeded."""
+        self._until(lambda: "Succeeded" in self.conditions(), "the end of the training")
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        """Waits for it, and no longer than until the job has failed."""
+
+        def done() -> bool:
+            assert "Failed" not in self.conditions(), f"waiting for {what}, the job failed:\n{self.log()}"
+            return condition()
+
+        until(done, what, PATIENCE)
+
+    def _helm(self, command: str, settings: Values | None, charts: dict[str, Values]) -> str:
+        training = yaml.safe_load((EXAMPLES / "drawn-scenes.yaml").read_text())["maskrcnn"]
+        training |= FEW_STEPS | (settings or {})
+        # Of two values for a key the last one counts.
+        training["extra_config"] = [*training["extra_config"], "TRAIN.CHECKPOINT_PERIOD=1"]
+        values: Values = {"global": {"namespace": ""}, "tensorboard": {"enabled": False}}
+        values |= {"maskrcnn": training} | charts
+        flags = [f"--set-json={name}={json.dumps(each)}" for name, each in values.items()]
+        return self.user.helm(command, self.name, str(CHARTS / "maskrcnn"), *flags)
+
+
+def server(**values: Any) -> Values:
+    """Values of a sub-chart that serves the run."""
+    image = {"image": VIZ, "image_pull_policy": "IfNotPresent"}
+    return {"enabled": True, "resources": {"requests": {"cpu": "50m"}}} | image | values
+
+
+def draw_scenes(user: Client) -> None:
+    """Draws the data set as the chart's example does, but fewer scenes. Raises CommandFailed."""
+    manifest = yaml.safe_load((EXAMPLES / "data" / "scenes.yaml").read_text())
+    manifest["metadata"]["namespace"] = user.namespace
+    pod = manifest["spec"]["template"]["spec"]
+    pod["containers"][0]["command"] = ["mrc-scenes", f"/efs/{SCENES}", "--train=64", "--val=8"]
+    user.apply(manifest)
+    user.wait("job/draw-scenes", "condition=Complete", 280)
+
+
+def events(user: Client, name: str) -> str:
+    """Messages of the events of an object."""
+    found = user.kubectl("get", "events", f"--field-selector=involvedObject.name={name}", "--output=json")
+    return "\n".join(f"{event['reason']}: {event['message']}" for event in json.loads(found)["items"])
+
+
+def waiting_reason(pod: Object) -> str:
+    """Why a pod's first container waits, "" when it does not."""
+    statuses = pod["status"].get("containerStatuses") or [{}]
+    return str(statuses[0].get("state", {}).get("waiting", {}).get("reason", ""))
