@@ -1,0 +1,79 @@
+"""A training job of the tests: what its pods print, and the program that watches it."""
+
+import subprocess
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+from testcluster.client import Client, Object, until
+from values_tool import PROGRAM
+
+TRAINING = """\
+launch: 2 workers answer after 3 s
+[1,0]<stdout>:demo-worker-0:26:26 [0] NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)
+[1,8]<stdout>:demo-worker-1:26:26 [0] NCCL INFO Using network AWS Libfabric
+[1,0]<stdout>:w:26:27 [0] NCCL INFO Channel 00/0 : 8[0] -> 0[0] [send] via NET/AWS Libfabric/0/GDRDMA
+[1,0]<stdout>:progress step=100/3500 epoch=1/18 loss=0.8123 images_per_second=120.3 eta=0:01:20
+[1,0]<stdout>:\x1b[32m[1121 13:00:00 @saver.py:82]\x1b[0m Model saved to /efs/kubeflow/demo/model-100.
+[1,0]<stdout>:[1121 13:00:00 @monitor.py:471] bbox/AP50: 0.4512
+[1,0]<stdout>:progress step=150/3500 epoch=1/18 loss=0.7123 images_per_second=121.5 eta=0:01:10
+"""
+
+
+class PodLog:
+    """What a simulated pod prints, as lines of a container runtime's log file that kwok reads."""
+
+    def __init__(self, user: Client, pod: str, container: str, file: Path) -> None:
+        self._file = file
+        file.touch()
+        spec = {"logs": [{"containers": [container], "logsFile": str(file), "follow": True}]}
+        meta = {"name": pod, "namespace": user.namespace}
+        user.apply({"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "Logs", "metadata": meta, "spec": spec})
+        # kwok takes a moment to know it.
+        until(lambda: user.kubectl("logs", pod, "--tail=1") is not None, f"a log of {pod}")
+
+    def write(self, text: str) -> None:
+        """Prints lines now."""
+        with self._file.open("a") as log:
+            for line in text.splitlines():
+                log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z stdout F {line}\n")
+
+
+def running_launchers(user: Client) -> list[Object]:
+    return [each for each in user.pods("demo", "launcher") if each["status"]["phase"] == "Running"]
+
+
+def launcher_log(user: Client, folder: Path) -> PodLog:
+    (launcher,) = running_launchers(user)
+    name = launcher["metadata"]["name"]
+    return PodLog(user, name, "launcher", folder / f"{name}.log")
+
+
+def dashboard(user: Client) -> str:
+    user.kubectl("rollout", "status", "deployment/demo-tensorboard", "--timeout=60s")
+    (pod,) = (
+        each
+        for each in user.objects("pods", **{"app.kubernetes.io/component": "dashboard"})
+        if "deletionTimestamp" not in each["metadata"]
+    )
+    return str(pod["metadata"]["name"])
+
+
+def fetched(url: str) -> str:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            text: str = answer.read().decode()
+            return text
+    except OSError as error:
+        return str(error)
+
+
+def started(user: Client, *arguments: str) -> "subprocess.Popen[str]":
+    """The program, which goes on."""
+    return subprocess.Popen(
+        [str(PROGRAM), *arguments, f"--namespace={user.namespace}"],
+        env=user.cluster.environment | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
