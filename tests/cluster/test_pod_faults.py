@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
+from testcluster.charts import CHARTS, install_mpijob
 from testcluster.client import Client, CommandFailed, Object, until
 from testcluster.node import NAME
 from trainings import ENDLESS, PATIENCE, Training, events, waiting_reason
@@ -66,6 +67,18 @@ def test_an_operator_that_starts_again_leaves_the_training_alone(training: Train
     operator.wait("deployment/mpijob-operator", "condition=Available", 120)
     training.await_checkpoint(beyond=training.checkpoints()[-1])
     assert {uid(pod) for pod in training.user.objects("pods")} == pods
+
+
+def test_an_upgrade_of_the_chart_mpijob_leaves_the_training_alone(training: Training) -> None:
+    cluster = training.user.cluster
+    pods = {uid(pod) for pod in training.user.objects("pods")}
+    other = ["--reset-values", "--set=operator.resources.requests.memory=48Mi", "--wait", "--timeout=120s"]
+    try:
+        Client(cluster, "default").helm("upgrade", "mpijob", str(CHARTS / "mpijob"), *other)
+        training.await_checkpoint(beyond=training.checkpoints()[-1])
+        assert {uid(pod) for pod in training.user.objects("pods")} == pods
+    finally:
+        install_mpijob(cluster)
 
 
 def test_a_training_goes_on_after_a_worker_pod_was_deleted(training: Training) -> None:

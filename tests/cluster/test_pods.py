@@ -72,8 +72,8 @@ def test_workers_go_when_the_job_has_succeeded_and_the_launchers_log_stays(train
     assert trained.log()
 
 
-def test_no_pod_of_the_release_has_a_token_of_the_api_server(trained: Training) -> None:
-    for pod in trained.user.objects("pods", **{"app.kubernetes.io/instance": trained.name}):
+def test_no_pod_of_the_namespace_has_a_token_of_the_api_server(trained: Training) -> None:
+    for pod in trained.user.objects("pods"):
         for container in pod["spec"]["containers"]:
             mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
             assert "/var/run/secrets/kubernetes.io/serviceaccount" not in mounted

@@ -123,7 +123,7 @@ class Training:
             assert "Failed" not in self.conditions(), f"waiting for {what}, the job failed:\n{self.log()}"
             return condition()
 
-        until(done, what, PATIENCE)
+        until(done, what, PATIENCE, every=2)
 
     def _helm(self, command: str, settings: Values | None, charts: dict[str, Values]) -> str:
         training = yaml.safe_load((EXAMPLES / "drawn-scenes.yaml").read_text())["maskrcnn"]

@@ -83,12 +83,12 @@ class Client:
         return done.stdout
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Waits for what kubectl cannot wait for; a command that fails counts as not yet."""
+def until(condition: Callable[[], bool], what: str, seconds: float = 60, every: float = 0.2) -> None:
+    """Waits for what kubectl cannot wait for, asking every so many seconds; a command that fails: not yet."""
     end = time.monotonic() + seconds
     while True:
         with contextlib.suppress(CommandFailed):
             if condition():
                 return
         assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.2)
+        time.sleep(every)
