@@ -18,7 +18,7 @@ def plan(user: Client, folder: Path) -> tuple[dict[str, str], str]:
     values = yaml.safe_load(file.read_text())
     chosen = {
         "shared_fs": values["global"].get("shared_fs", "efs"),
-        "data_fs": values["maskrcnn"]["data_fs"],
+        "data_fs": values["maskrcnn"].get("data_fs", "efs"),
     }
     return chosen, done.stderr
 

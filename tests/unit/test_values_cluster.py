@@ -103,6 +103,13 @@ def test_a_pod_asks_for_its_containers_together_or_for_the_largest_that_goes_fir
     assert asked(spec) == {"cpu": 4.25, "memory": 2.0**30}
 
 
+def test_a_limit_stands_for_the_request_that_is_not_there() -> None:
+    resources = {"limits": {"nvidia.com/gpu": "8", "memory": "2Gi"}, "requests": {"memory": "1Gi"}}
+    spec = {"containers": [{"resources": resources}]}
+    assert asked(spec) == {"nvidia.com/gpu": 8.0, "memory": 2.0**30}
+    assert asked(spec, "limits") == {"nvidia.com/gpu": 8.0, "memory": 2.0**31}
+
+
 def test_what_pods_leave_of_a_node_is_free() -> None:
     node = {
         "metadata": {"name": "n"},

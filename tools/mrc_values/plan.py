@@ -77,7 +77,10 @@ def _epoch(gpus: int, values: Values) -> Iterator[Setting]:
 
 def changed(wanted: Sequence[Setting], values: Values) -> list[Setting]:
     """Those that differ from the values in effect."""
-    return [setting for setting in wanted if values.get(dotted(setting.path)) != setting.value]
+    present = {dotted(setting.path): values.get(dotted(setting.path)) for setting in wanted}
+    # Without data_fs the data is on the shared file system.
+    present["maskrcnn.data_fs"] = present.get("maskrcnn.data_fs") or values.get("global.shared_fs")
+    return [setting for setting in wanted if present[dotted(setting.path)] != setting.value]
 
 
 def new_file(wanted: Sequence[Setting]) -> str:

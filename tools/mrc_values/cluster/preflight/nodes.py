@@ -115,19 +115,20 @@ def _none(pods: Pods, setting: str, message: str, seen: Seen, rule: str = "MRC12
     if any("cluster-autoscaler" in image for each in seen.deployments for image in images(each)):
         said = "The cluster-autoscaler runs; whether a node group of it has such nodes cannot be seen."
         return Problem(rule, setting, f"{message}. {said}", _WAIT, Severity.WARNING)
-    return Problem(rule, setting, f"{message}. No autoscaler was found that can add nodes.", _fix(pods, seen))
+    return Problem(
+        rule, setting, f"{message}. No autoscaler was found that can add nodes.", _fix(setting, seen)
+    )
 
 
 _WAIT = "Nodes take minutes to come; mrc-values status says why a pod waits."
 
 
-def _fix(pods: Pods, seen: Seen) -> str:
+def _fix(setting: str, seen: Seen) -> str:
     label = "node.kubernetes.io/instance-type"
     there = Counter(text(node, "metadata", "labels", label) for node in seen.nodes)
     most = sorted(there.items(), key=lambda each: (-each[1], each[0]))[:6]
     known = ", ".join(f"{count} {kind or 'of no type'}" for kind, count in most) or "no nodes"
-    option = "node_group" if pods.section != "maskrcnn.launcher" else "node_selector"
-    return f"Add nodes, or set {pods.setting(option)} to what there is: {known}."
+    return f"Add nodes, or set {setting} to what there is: {known}."
 
 
 def _node_pools(seen: Seen) -> list[Object]:

@@ -14,12 +14,19 @@ def asked(spec: Object, kind: str = "requests") -> Amounts:
     """A pod's ``requests`` or ``limits``: of its containers together, or of the largest that goes first."""
     total: Amounts = {}
     for container in items(spec, "containers"):
-        add(total, amounts(at(container, "resources", kind)))
+        add(total, _asked(container, kind))
     for container in items(spec, "initContainers"):
-        for resource, amount in amounts(at(container, "resources", kind)).items():
+        for resource, amount in _asked(container, kind).items():
             total[resource] = max(total.get(resource, 0.0), amount)
     add(total, amounts(at(spec, "overhead")))
     return total
+
+
+def _asked(container: Object, kind: str) -> Amounts:
+    given = at(container, "resources", kind)
+    if kind == "requests":  # Kubernetes takes a limit for the request that is not there
+        given = {**at(container, "resources", "limits"), **given}
+    return amounts(given)
 
 
 def amounts(given: Mapping[str, Any]) -> Amounts:
