@@ -88,7 +88,7 @@ def test_wait_ends_when_the_job_runs(user: Client) -> None:
 def test_ctrl_c_ends_a_wait_with_130_and_leaves_the_release(user: Client) -> None:
     install(user, "other", "maskrcnn", P4D, "maskrcnn.gpus=32", "tensorboard.enabled=false")
     user.running("other")
-    argv = [PROGRAM, "install", "demo", CHART, "--wait", *given(user, P4D)]
+    argv = [str(PROGRAM), "install", "demo", str(CHART), "--wait", *given(user, P4D)]
     with subprocess.Popen(
         argv, env=user.cluster.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
