@@ -1,6 +1,7 @@
 """Small trainings in real pods: releases of the chart maskrcnn on drawn scenes, two ranks in two workers."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,13 +105,18 @@ class Training:
 
     def await_resumption(self, launcher: str) -> int:
         """Waits until another launcher than this one goes on; from which step."""
-        going_on = "going on from model-"
 
         def resumed() -> bool:
-            return self.launchers()[-1]["metadata"]["uid"] != launcher and going_on in self.log()
+            newest = self.launchers()[-1]["metadata"]["uid"]
+            return newest != launcher and self.went_on_from() is not None
 
         self._until(resumed, "another launcher that goes on from a checkpoint")
-        return int(self.log().split(going_on)[1].split()[0])
+        return self.went_on_from() or 0
+
+    def went_on_from(self) -> int | None:
+        """Step of the checkpoint that the newest launcher went on from; None: it began anew, or not yet."""
+        said = re.search(r"going on from \S*/model-(\d+)$", self.log(), re.MULTILINE)
+        return int(said[1]) if said else None
 
     def await_success(self) -> None:
         """Waits until the job has succeeded."""
