@@ -122,7 +122,12 @@ def _define(plane: ControlPlane, kind: str, plural: str) -> None:
             "spec": {
                 "group": group,
                 "scope": "Namespaced",
-                "names": {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()},
+                "names": {
+                    "kind": kind,
+                    "listKind": f"{kind}List",
+                    "plural": plural,
+                    "singular": kind.lower(),
+                },
                 "versions": [version],
             },
         },
