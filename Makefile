@@ -46,6 +46,10 @@ test-oracle: setup .venv-oracle/.ready ## run the tests against torch and torchv
 test-cluster: setup ## run the tests on a real Kubernetes with simulated nodes (needs root and Go: docs/cluster.md)
 	@$(BIN)/pytest tests/cluster
 
+test-browser: setup ## run the tests of the notebook and TensorBoard in Chromium (screenshots: .browser/screenshots)
+	@command -v chromium > /dev/null || { echo "test-browser: there is no chromium. Install it: apt-get install chromium" >&2; exit 1; }
+	@$(BIN)/pytest tests/browser
+
 cluster-up: setup ## start such a Kubernetes to try the charts on (NODES="p4d=1000": other numbers of nodes)
 	@PYTHONPATH=tests/cluster $(BIN)/python -m testcluster up $(LEVEL) --nodes "$(NODES)"
 

@@ -1,0 +1,111 @@
+"""Chromium, the servers that it visits, and the runs that they show. Screenshots are kept in .browser/."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from browser_run import EXAMPLES, KEPT, ROOT, Release
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+sys.path.insert(0, str(ROOT / "tests" / "charts"))  # for what the charts render
+
+from servers import Lab, jupyter, tensorboard
+
+NOTEBOOKS = ROOT / "container-viz" / "notebooks"
+ARGUMENTS = [
+    "--no-sandbox",  # root has no user namespace to shut Chromium in
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def efs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared file system. Not in .browser/: Jupyter shows no hidden folders."""
+    return tmp_path_factory.mktemp("shared") / "efs"
+
+
+@pytest.fixture(scope="session")
+def drawn_scenes(efs: Path) -> Release:
+    """A run on drawn scenes that detects most of them."""
+    release = Release(
+        "maskrcnn",
+        EXAMPLES / "drawn-scenes.yaml",
+        ("maskrcnn.lr_schedule=[600]", "maskrcnn.eval_period_in_epochs=2"),
+    )
+    release.train()
+    shutil.copytree(release.folder, efs / "kubeflow" / release.name)
+    return release
+
+
+@pytest.fixture(scope="session")
+def photos(efs: Path) -> Release:
+    """A run on the photos of MRC_TEST_PHOTOS."""
+    folder = os.environ.get("MRC_TEST_PHOTOS")
+    if not folder:
+        pytest.skip("MRC_TEST_PHOTOS names no folder of photos in COCO layout")
+    data = Path(folder)
+    sets = (f"maskrcnn.data_dir={data.name}", "maskrcnn.lr_schedule=[400]")
+    release = Release("photos", EXAMPLES / "photos.yaml", sets, data)
+    release.train()
+    shutil.copytree(release.folder, efs / "kubeflow" / release.name)
+    return release
+
+
+@pytest.fixture(scope="session")
+def lab(efs: Path, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Jupyter as the chart runs it."""
+    with jupyter(efs, tmp_path_factory.mktemp("jupyter"), NOTEBOOKS) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def board(efs: Path, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of TensorBoard as the chart runs it."""
+    with tensorboard(efs, tmp_path_factory.mktemp("tensorboard")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's, without a window."""
+    program = shutil.which("chromium")
+    assert program, "there is no chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A browser of its own for each file of tests. Its certificate store does not know the chart's, which the
+    tests compare themselves; nothing outside this machine can be reached."""
+    context = chromium.new_context(ignore_https_errors=True, viewport={"width": 1400, "height": 1000})
+    context.route(lambda address: "://localhost" not in address and "://127.0.0.1" not in address, _refuse)
+    context.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
+    yield context
+    context.close()
+
+
+def _refuse(route: object) -> None:
+    route.abort()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def shoot() -> Callable[[Page, str], None]:
+    """``shoot(page, name)`` keeps a picture of what the page shows."""
+    folder = KEPT / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def shoot(page: Page, name: str) -> None:
+        page.wait_for_timeout(1000)  # a page paints what was scrolled to a little later
+        page.screenshot(path=folder / f"{name}.png")
+
+    return shoot
