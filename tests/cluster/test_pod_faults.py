@@ -30,10 +30,11 @@ def endless(user: Client) -> Iterator[Training]:
 
 @pytest.fixture
 def training(endless: Training) -> Training:
-    """The same, with a checkpoint, steps after that and all pods ready."""
+    """The same, with a checkpoint, a step after that and both workers ready."""
     checkpoint = endless.await_checkpoint()
     endless.await_step(checkpoint + 1)
-    endless.user.running(endless.name)
+    for number in (0, 1):
+        endless.user.wait(f"pod/{endless.name}-worker-{number}", "condition=Ready", 280)
     return endless
 
 

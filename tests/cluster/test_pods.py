@@ -95,7 +95,7 @@ def test_tensorboard_is_not_root_and_cannot_write_to_the_volume(trained: Trainin
 def test_jupyter_answers_https_and_only_to_its_token(servers: Servers) -> None:
     training = servers.training
     token = training.user.kubectl(
-        "get", "secret", f"{training.name}-jupyter", "--output=go-template={{.data.token|base64decode}}"
+        "get", "secret", f"{training.name}-jupyter-token", "--output=go-template={{.data.token|base64decode}}"
     )
     url = f"https://{training.name}-jupyter/api/contents/efs/{training.user.namespace}/{training.name}"
     assert servers.get(url, "wrong")[0] == 403
