@@ -54,8 +54,8 @@ def ranks(mark: str) -> set[int]:
 def end(mark: str, grace: float = 0) -> None:
     """Ends every process of the run: SIGTERM, at most ``grace`` seconds, SIGKILL.
 
-    Where there are ranks, they alone get the SIGTERM: they save and leave, and mpirun follows. After one of its
-    own it would kill them within two seconds.
+    Where there are ranks, they alone get the SIGTERM: they save and leave, and mpirun follows. After a
+    SIGTERM of its own it would kill them within two seconds.
     """
     if grace:
         found = marked(mark)
