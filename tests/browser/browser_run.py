@@ -1,26 +1,36 @@
-"""Trained runs to look at. They stay in .browser/, which git ignores, until trainer or values change."""
+"""Trained runs to look at. They stay in .browser/, which git ignores, until what made them changes."""
 
 import hashlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 KEPT = ROOT / ".browser"
-EXAMPLES = ROOT / "charts" / "maskrcnn" / "examples"
+CHARTS = ROOT / "charts"
+EXAMPLES = CHARTS / "maskrcnn" / "examples"
+TRAINER = ROOT / "containers" / "train" / "mrc_train"
+SCENES = ("--train", "500", "--val", "24")
 
 
 @dataclass(frozen=True)
 class Release:
-    """A small training: values file, more values, and where the data are."""
+    """A small training on one CPU rank: chart, values file, more values.
+
+    ``data`` are pictures in COCO layout in place of drawn scenes; ``start`` is a run whose last weights the
+    training starts from.
+    """
 
     name: str
     values: Path
     sets: tuple[str, ...]
+    chart: str = "maskrcnn"
     data: Path | None = None
+    start: "Release | None" = None
 
     @property
     def folder(self) -> Path:
@@ -29,21 +39,31 @@ class Release:
 
     def train(self) -> None:
         """About a minute on two idle cores; nothing when the run is there and nothing has changed."""
+        if self.start:
+            self.start.train()
         mark = self.folder / "trained-by"
-        if mark.exists() and mark.read_text() == self._fingerprint():
+        if mark.exists() and mark.read_text() == self.fingerprint():
             return
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.data is None:
-            _run("mrc-scenes", KEPT / "efs" / "scenes")
-        sets = [word for text in self.sets for word in ("--set", text)]
+            _run("mrc-scenes", KEPT / "efs" / "scenes", *SCENES)
+        sets = [word for text in (*self.sets, *self._weights()) for word in ("--set", text)]
         data_fs = ["--data-fs", self.data.parent] if self.data else []
-        up = ["mrc-values", "local", "up", self.name, ROOT / "charts" / "maskrcnn", "-f", self.values, *sets]
-        _run(*up, *data_fs, "--dir", KEPT, "--no-tensorboard")
-        mark.write_text(self._fingerprint())
+        up = ["mrc-values", "local", "up", self.name, CHARTS / self.chart, "-f", self.values, *sets, *data_fs]
+        _run(*up, "--ranks", "1", "--dir", KEPT, "--no-tensorboard")
+        mark.write_text(self.fingerprint())
 
-    def _fingerprint(self) -> str:
-        files = [self.values, *sorted((ROOT / "containers" / "train" / "mrc_train").rglob("*.py"))]
-        texts = [*self.sets, str(self.data), *(file.read_text() for file in files)]
+    def _weights(self) -> Iterator[str]:
+        if self.start:
+            newest = (self.start.folder / "checkpoint").read_text().splitlines()[0].split('"')[1]
+            yield f"maskrcnn.backbone_weights=kubeflow/{self.start.name}/{newest}"
+
+    def fingerprint(self) -> str:
+        """Changes with whatever decides how the run comes out."""
+        templates = [CHARTS / self.chart / "values.yaml", *(CHARTS / "maskrcnn" / "templates").rglob("*.*")]
+        files = [self.values, *sorted(templates), *sorted(TRAINER.rglob("*.py"))]
+        start = self.start.fingerprint() if self.start else ""
+        texts = [*SCENES, *self.sets, str(self.data), start, *(file.read_text() for file in files)]
         return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 

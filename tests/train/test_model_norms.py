@@ -32,9 +32,9 @@ def test_two_ranks_with_sync_batch_norm_compute_what_one_process_does_with_both_
     assert len(gradients) > 50
     for name, gradient in gradients.items():
         mean = (first[name] + second[name]) / 2
-        np.testing.assert_allclose(
-            mean, gradient, rtol=1e-3, atol=1e-5 * max(1, np.abs(gradient).max()), err_msg=name
-        )
+        # By their length: one ReLU that rounds to the other side moves single numbers by a per cent, while
+        # statistics of one rank's picture alone move all of them by far more.
+        assert np.linalg.norm(mean - gradient) <= 0.02 * np.linalg.norm(gradient), name
     means = {name: value for name, value in graph.averages().items() if name.endswith("mean/EMA")}
     moved = [name for name, value in means.items() if not np.array_equal(value, graph.values[name])]
     assert len(moved) == 9, "those of all layers but the frozen first one"

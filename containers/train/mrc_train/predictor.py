@@ -1,6 +1,7 @@
 """A trained model, loaded once and called on pictures."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from mrc_train.weights import write_npz
 
 from tensorpack import OfflinePredictor, PredictConfig  # isort: skip
 from tensorpack.tfutils import SmartInit  # isort: skip
+
+_CLASSES = re.compile(r"^(?!rpn/).*\bclass/[Wb]$")
+"""Weights with a column for each class and one for the background."""
 
 
 class Predictor:
@@ -57,10 +61,7 @@ class Predictor:
             shapes = {v.op.name: tuple(v.shape.as_list()) for v in v1.global_variables()}
         for name, shape in shapes.items():
             if name not in weights or weights[name].shape != shape:
-                raise RunFolderError(
-                    f"{checkpoint}: not the weights of the model that the settings describe, which has "
-                    f"{name} {list(shape)}; give the settings that it was trained with"
-                )
+                raise RunFolderError(f"{checkpoint}: {_misfit(name, shape, weights, categories)}")
 
     @staticmethod
     def load(where: Path | str, settings: Sequence[str] = ()) -> "Predictor":
@@ -140,4 +141,26 @@ def _checkpoint(where: Path) -> tuple[Path, dict[str, npt.NDArray[Any]]]:
     prefix = where.with_suffix("") if where.suffix in (".index", ".data-00000-of-00001") else where
     if not prefix.with_name(prefix.name + ".index").exists():
         raise RunFolderError(f"{where}: no such checkpoint; give the run's folder or model-<step> in it")
-    return prefix, load_weights(str(prefix))
+    try:
+        return prefix, load_weights(str(prefix))
+    except RunFolderError:
+        raise RunFolderError(
+            f"{prefix}: this checkpoint is not whole: a file of it is missing or cut off; wait a moment if "
+            "the run is saving it now, else choose another one"
+        ) from None
+
+
+def _misfit(
+    name: str, shape: tuple[int, ...], weights: dict[str, npt.NDArray[Any]], categories: Categories
+) -> str:
+    """Why weights do not fit the model, whose variable ``name`` has this shape."""
+    if name in weights and _CLASSES.search(name):
+        few = ", ".join([*categories.names[:4], *(["…"] if categories.num_classes > 4 else [])])
+        return (
+            f"weights for {weights[name].shape[-1] - 1} classes, where {categories.num_classes} are named "
+            f"({few}); give the classes that it was trained with"
+        )
+    return (
+        f"not the weights of the model that the settings describe, which has {name} {list(shape)}; "
+        "give the settings that it was trained with"
+    )
