@@ -167,11 +167,13 @@ class Lab:
 
 
 @contextmanager
-def jupyter(efs: Path, folder: Path, notebooks: Path | None = None) -> Iterator[Lab]:
+def jupyter(
+    efs: Path, folder: Path, notebooks: Path | None = None, config: Path | None = None
+) -> Iterator[Lab]:
     """The real Jupyter with exactly what the chart renders, once it answers.
 
     ``efs`` takes the place of the shared file system, ``folder`` that of what a pod has of its own;
-    ``notebooks`` are those of the image.
+    ``notebooks`` and ``config`` are folders of the image.
     """
     port = free_port()
     found = server("jupyter", target_port=port)
@@ -187,6 +189,8 @@ def jupyter(efs: Path, folder: Path, notebooks: Path | None = None) -> Iterator[
         command.append("--allow-root")
     if notebooks:
         environment["MRC_NOTEBOOKS"] = str(notebooks)
+    if config:
+        environment["JUPYTER_CONFIG_PATH"] = str(config)
     trusted = ssl.create_default_context(cafile=str(folder / "tls" / "tls.crt"))
     lab = Lab(port, token, folder / "log", trusted, Path(environment["NOTEBOOKS"]))
     path = found.container["startupProbe"]["httpGet"]["path"]

@@ -10,7 +10,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from testcluster.errors import ClusterError
@@ -47,20 +48,41 @@ def archive() -> Path:
     """A tar file (OCI layout) with all images, built now unless the cache has it. Raises ClusterError."""
     programs = {name: build(name) for name in PROGRAMS}
     target = cache() / f"images-{_digest(programs)}.tar"
-    cache().mkdir(parents=True, exist_ok=True)
-    with (cache() / "images.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with _lock():
         if not target.exists():
             for old in cache().glob("images-*.tar"):
                 old.unlink()
             _say("Building the images: 10 minutes the first time, 1 after a change of the code.")
             _base()
-            _dockerfile(TRAIN, "containers/train/Dockerfile", BASE)
-            _dockerfile(VIZ, "container-viz/Dockerfile", TRAIN)
+            _dockerfiles()
             for name, (image, path) in PROGRAMS.items():
                 _program(image, programs[name], path)
             _write([TRAIN, VIZ, *(image for image, _ in PROGRAMS.values())], target)
     return target
+
+
+def renew() -> None:
+    """Builds trainer and notebook anew where the checkout has changed. Raises ClusterError."""
+    with _lock():
+        _dockerfiles()
+
+
+def known(image: str) -> bool:
+    """Whether buildah has an image of this name, of whatever state of the checkout."""
+    return subprocess.run(["buildah", "inspect", "--type=image", image], capture_output=True).returncode == 0
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _dockerfiles() -> None:
+    _dockerfile(TRAIN, "containers/train/Dockerfile", BASE)
+    _dockerfile(VIZ, "container-viz/Dockerfile", TRAIN)
 
 
 def _digest(programs: Mapping[str, Path]) -> str:
@@ -77,7 +99,7 @@ def _digest(programs: Mapping[str, Path]) -> str:
 
 def _base() -> None:
     """Debian as debootstrap installs it, unless it is there."""
-    if subprocess.run(["buildah", "inspect", "--type=image", BASE], capture_output=True).returncode == 0:
+    if known(BASE):
         return
     with tempfile.TemporaryDirectory() as folder:
         _run("debootstrap", "--variant=minbase", "bookworm", folder)
