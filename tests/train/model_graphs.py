@@ -84,7 +84,12 @@ class Graph:
         self._training = training
         with tf.Graph().as_default() as graph:
             self._rank = v1.placeholder_with_default(0, [])
-            model = MaskRCNN(cfg, CLASSES, rank=self._rank)  # type: ignore[arg-type]
+            model = MaskRCNN(
+                cfg,
+                CLASSES,
+                rank=self._rank,  # type: ignore[arg-type]
+                with_padding=not training or cfg.TRAIN.BATCH_SIZE_PER_GPU > 1,
+            )
             self._inputs = {s.name: v1.placeholder(s.dtype, s.shape, s.name) for s in model.inputs()}
             with (TrainTowerContext if training else PredictTowerContext)(""):
                 self._cost = model.build_graph(*self._inputs.values())

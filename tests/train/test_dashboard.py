@@ -83,7 +83,8 @@ def test_every_chart_of_the_layout_has_a_scalar(events: EventAccumulator) -> Non
     assert shown["total"] == ["loss/total"]
     assert set(shown["parts"]) == {f"loss/{part}" for part in PARTS}
     assert shown["box AP"] == ["bbox/AP", "bbox/AP50", "bbox/AP75"]
-    assert shown["mask AP by size"] == ["segm/AP_small", "segm/AP_medium", "segm/AP_large"]
+    sizes = {"segm/AP_small", "segm/AP_medium", "segm/AP_large"}
+    assert set(shown["mask AP by size"]) <= sizes  # of which there are objects
     assert all(shown.values())
 
 

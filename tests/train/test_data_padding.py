@@ -9,7 +9,7 @@ from coco_files import image, thing, write_split
 from mrc_train.config import Config, ConfigError, parse
 from mrc_train.data.coco import ImageRecord, training_records
 from mrc_train.data.loader import training_flow
-from mrc_train.data.padding import batch_shape, groups_of, padding_shapes
+from mrc_train.data.padding import batch_shape, groups_of, padding_shapes, pads_nothing
 
 AWS = parse(["PREPROC.PREDEFINED_PADDING=True"]).PREPROC
 LYING, UPRIGHT = (48, 64), (64, 48)
@@ -106,3 +106,22 @@ def test_shapes_that_do_not_hold_every_picture_are_refused() -> None:
     message = r"PREPROC.PADDING_SHAPES=\[\[800, 1000\]\] has none for pictures of 800 by 1333 pixels"
     with pytest.raises(ConfigError, match=message):
         parse(["PREPROC.PREDEFINED_PADDING=True", "PREPROC.PADDING_SHAPES=[(800, 1000)]"])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "settings", "nothing"),
+    [
+        ([(128, 128), (100, 100)], (), True),
+        ([(480, 640), (480, 630)], (), True),
+        ([(480, 640), (640, 480)], (), False),
+        ([(480, 640), (480, 600)], (), False),
+        ([(480, 640), (640, 480)], ("TRAIN.BATCH_SIZE_PER_GPU=1",), True),
+        ([(128, 128)], ("PREPROC.TRAIN_SHORT_EDGE_SIZE=(96, 128)",), False),
+        ([(128, 128)], ("PREPROC.PREDEFINED_PADDING=True", "TRAIN.BATCH_SIZE_PER_GPU=1"), False),
+    ],
+)
+def test_pictures_of_one_size_or_alone_in_their_batch_are_not_padded_by_others(
+    sizes: list[tuple[int, int]], settings: tuple[str, ...], nothing: bool
+) -> None:
+    fixed = ("TRAIN.BATCH_SIZE_PER_GPU=4", "PREPROC.TRAIN_SHORT_EDGE_SIZE=128", "PREPROC.MAX_SIZE=256")
+    assert pads_nothing([record(*size) for size in sizes], parse([*fixed, *settings])) == nothing

@@ -242,7 +242,8 @@ class Evaluation(Callback):
 
     def _record(self, step: int, split: str, metrics: Mapping[str, float]) -> None:
         prefix = f"{split}/" if len(self._splits) > 1 else ""
-        scalars = {prefix + name: value for name, value in metrics.items()}
+        # -1, where there is no object to count, would stretch the axis of a chart.
+        scalars = {prefix + name: value for name, value in metrics.items() if value >= 0}
         if step == self.global_step:
             for name, value in scalars.items():
                 self.trainer.monitors.put_scalar(name, value)

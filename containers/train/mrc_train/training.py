@@ -14,6 +14,7 @@ from mrc_train.callbacks import Checkpoints, Evaluation, StepMonitor, Stopping, 
 from mrc_train.config import Config
 from mrc_train.data.coco import Dataset, Split, annotations_of
 from mrc_train.data.loader import training_flow
+from mrc_train.data.padding import pads_nothing
 from mrc_train.errors import Stopped
 from mrc_train.log import log, to_console, to_folder
 from mrc_train.model.detector import MaskRCNN
@@ -88,7 +89,11 @@ def train(
     trainer = session.trainer_for(cfg)
     # The model counts batches: what it draws differs in each; the learning rate counts steps.
     model = MaskRCNN(
-        cfg, data.categories.num_classes, lambda number: rate(number // batches_per_step), ranks.rank
+        cfg,
+        data.categories.num_classes,
+        learning_rate=lambda number: rate(number // batches_per_step),
+        rank=ranks.rank,
+        with_padding=not pads_nothing(data.records, cfg),
     )
     first_batch = start * batches_per_step
     flow = training_flow(cfg, data.records, ranks.rank, ranks.size, first_batch)

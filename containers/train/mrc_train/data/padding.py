@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mrc_train.config import Preproc
+from mrc_train.config import Config, Preproc
 from mrc_train.data.augment import resized_size
 from mrc_train.data.coco import ImageRecord
 from mrc_train.data.images import padded
@@ -34,6 +34,18 @@ def batch_shape(sizes: Iterable[Size], shapes: Sequence[Size]) -> Size:
     height, width = (max(lengths) for lengths in zip(*sizes, strict=True))
     fitting = (shape for shape in shapes if shape[0] >= height and shape[1] >= width)
     return next(fitting) if shapes else (padded(height), padded(width))
+
+
+def pads_nothing(records: Iterable[ImageRecord], cfg: Config) -> bool:
+    """Whether every picture fills its batch but for the rounding to SIZE_MULTIPLE.
+
+    So it is for batches of one picture, and where all pictures are of one size.
+    """
+    preproc = cfg.PREPROC
+    least, short_edge = preproc.TRAIN_SHORT_EDGE_SIZE
+    sizes = (resized_size(record.height, record.width, short_edge, preproc.MAX_SIZE) for record in records)
+    one_shape = least == short_edge and len({(padded(height), padded(width)) for height, width in sizes}) == 1
+    return (cfg.TRAIN.BATCH_SIZE_PER_GPU == 1 or one_shape) and not preproc.PREDEFINED_PADDING
 
 
 def groups_of(records: Sequence[ImageRecord], preproc: Preproc) -> NDArray[np.int64]:

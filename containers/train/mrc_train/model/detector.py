@@ -40,6 +40,8 @@ class MaskRCNN(ModelDesc):
         num_classes: classes with the background.
         learning_rate: as a function of the input ``step``; training only.
         rank: this process among all; it decides, with the step, what is sampled. Training only.
+        with_padding: whether pictures may be padded by larger ones of their batch. Without, what lies beyond
+            a picture need not be kept out of every map, which costs a tenth of a step.
 
     Attributes:
         stages: tensors of the graph built last, to look at: ``maps``, ``rpn_logits`` and ``rpn_deltas``
@@ -54,11 +56,13 @@ class MaskRCNN(ModelDesc):
         num_classes: int,
         learning_rate: Callable[[int], float] | None = None,
         rank: int = 0,
+        with_padding: bool = True,
     ) -> None:
         self._cfg = cfg
         self._num_classes = num_classes
         self._learning_rate = learning_rate
         self._rank = rank
+        self._with_padding = with_padding
 
     def inputs(self) -> list[Any]:
         """What one step is fed; the order is that of the data flow."""
@@ -85,9 +89,7 @@ class MaskRCNN(ModelDesc):
         batch = dict(zip((spec.name for spec in self.inputs()), inputs, strict=True))
         size = batch["image_size"]
         image = preprocess(batch["image"], size, cfg.PREPROC.PIXEL_MEAN, cfg.PREPROC.PIXEL_STD)
-        # Training on one picture a time pads to a multiple of 32 only.
-        one_size = self.training and cfg.TRAIN.BATCH_SIZE_PER_GPU == 1 and not cfg.PREPROC.PREDEFINED_PADDING
-        padding = None if one_size else Padding(image, size)
+        padding = Padding(image, size) if self._with_padding else None
         trunk = trunk_of(image, self._num_classes, cfg, padding)
         kinds = len(trunk.anchor_sizes[0]) * len(cfg.RPN.ANCHOR_RATIOS)
         logits, deltas = rpn_head(trunk.maps, trunk.rpn_channels, kinds, padding)
