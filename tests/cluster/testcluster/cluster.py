@@ -99,7 +99,7 @@ class Cluster:
             self._remove()
             programs = {name: build(name) for name in [*(SIMULATED if nodes else REAL), *ON_HOST.values()]}
             if not nodes:
-                programs["images"] = images.archive()
+                images.provide(node.images_of(self.folder / "node"))
             self._start(programs, nodes, with_caller)
         return True
 

@@ -1,7 +1,8 @@
 """The images of the node's pods, built by buildah from this checkout's Dockerfiles.
 
-There is no registry in a test: the base is made by debootstrap, and the node gets all images in one archive,
-which lies in the cache under a name that depends on everything that goes into it.
+There is no registry in a test: the base is made by debootstrap, and the cache has a folder of containerd with
+all images, unpacked, under a name that depends on everything that goes into it. A node starts from a copy of
+that folder, made of hard links.
 """
 
 import fcntl
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +25,7 @@ CONTEXT = [
     "LICENSE",
     "README.md",
     "pyproject.toml",
-    "packaging",
+    "packaging/horovod-xla-stub",
     "tools/mrc_values",
     "containers/train",
     "container-viz",
@@ -44,21 +46,22 @@ PROGRAMS = {
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def archive() -> Path:
-    """A tar file (OCI layout) with all images, built now unless the cache has it. Raises ClusterError."""
+def provide(folder: Path) -> None:
+    """Makes containerd's root folder, which holds all images, built now unless the cache has them.
+
+    Raises ClusterError.
+    """
     programs = {name: build(name) for name in PROGRAMS}
-    target = cache() / f"images-{_digest(programs)}.tar"
+    store = cache() / f"images-{_digest(programs)}"
     with _lock():
-        if not target.exists():
-            for old in cache().glob("images-*.tar"):
-                old.unlink()
-            _say("Building the images: 10 minutes the first time, 1 after a change of the code.")
+        if not store.exists():
+            _say("Building the images: 10 minutes the first time, 3 after a change of the code.")
             _base()
             _dockerfiles()
             for name, (image, path) in PROGRAMS.items():
                 _program(image, programs[name], path)
-            _write([TRAIN, VIZ, *(image for image, _ in PROGRAMS.values())], target)
-    return target
+            _fill(store, [TRAIN, VIZ, *(image for image, _ in PROGRAMS.values())])
+        _copy(store, folder)
 
 
 def renew() -> None:
@@ -134,14 +137,66 @@ def _dockerfile(image: str, dockerfile: str, base: str) -> None:
     )
 
 
-def _write(images: list[str], target: Path) -> None:
-    """All images in one archive, so that layers that they share are there once."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+def _fill(store: Path, images: list[str]) -> None:
+    """Has containerd unpack the images into its folder; layers of an older one are taken over."""
+    unfinished = store.with_name("images-unfinished")
+    for old in cache().glob("images-*"):
+        if old.is_dir() and not unfinished.exists():
+            old.rename(unfinished)
+        elif old != unfinished:
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    with tempfile.TemporaryDirectory(dir=cache()) as name, _containerd(unfinished, Path(name)) as ctr:
         for image in images:
-            _run("buildah", "push", "--quiet", "--disable-compression", image, f"oci:{folder}:{image}")
-        unfinished = target.with_suffix(".unfinished")
-        _run("tar", "--create", f"--directory={folder}", f"--file={unfinished}", ".")
-        unfinished.rename(target)
+            archive = f"{name}/image.tar"
+            _run("buildah", "push", "--quiet", image, f"docker-archive:{archive}:{image}")
+            _run(*ctr, "images", "import", archive)
+            Path(archive).unlink()
+    unfinished.rename(store)
+
+
+@contextmanager
+def _containerd(root: Path, state: Path) -> Iterator[list[str]]:
+    """A containerd that has nothing but this folder; ends with the ``ctr`` command that reaches it."""
+    config = state / "config.toml"
+    config.write_text(_CONTAINERD.format(root=root, state=state))
+    argv = ["unshare", "--mount", "--propagation=private", "containerd", f"--config={config}"]
+    with (state / "log").open("wb") as log:
+        process = subprocess.Popen(argv, stdout=log, stderr=log)
+    try:
+        ctr = ["ctr", f"--address={state}/containerd.sock", "--namespace=k8s.io"]
+        while subprocess.run([*ctr, "version"], capture_output=True).returncode:
+            if process.poll() is not None:
+                raise ClusterError(f"containerd did not start:\n{(state / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+        yield ctr
+    finally:
+        process.terminate()
+        process.wait()
+
+
+_CONTAINERD = """\
+version = 2
+root = "{root}"
+state = "{state}/run"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "{state}/containerd.sock"
+"""
+
+
+def _copy(store: Path, folder: Path) -> None:
+    """Of files that stay as they are, containers included, only the names; of databases the content."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _run("cp", "--archive", "--link", str(store), str(folder))
+    except ClusterError:
+        # On another file system.
+        shutil.rmtree(folder, ignore_errors=True)
+        _run("cp", "--archive", str(store), str(folder))
+    for database in folder.glob("io.containerd.*/*.db"):
+        database.unlink()
+        shutil.copy2(store / database.relative_to(folder), database)
 
 
 def _run(*argv: str) -> str:

@@ -1,6 +1,7 @@
 """A real node: containerd, kubelet, kube-proxy and DNS, so that pods are processes that run."""
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,22 +56,21 @@ def start(
 ) -> None:
     """Starts the node and waits until it is ready.
 
-    ``disk`` is a folder for what may be large; ``group`` the control group of all pods; the archive
-    ``programs["images"]`` is all that pods can be made from.
+    ``disk`` is a folder for what may be large, with all that pods can be made from in ``images_of(disk)``;
+    ``group`` is the control group of all pods.
     """
     for name, subject in CLIENTS.items():
         plane.authority.client(name, subject)
     plane.authority.server("kubelet-server", f"/O=system:nodes/CN=system:node:{NAME}", [f"IP:{address}"])
-    for folder in ("containerd", "kubelet", "logs"):
-        (disk / folder).mkdir(parents=True)
+    for folder in ("kubelet", "logs"):
+        (disk / folder).mkdir()
     state = plane.state
     cni = state / "cni"
     config = state / "containerd.toml"
-    config.write_text(_CONTAINERD.format(root=disk / "containerd", socket=SOCKET, pause=PAUSE, cni=cni))
+    config.write_text(_CONTAINERD.format(root=images_of(disk), socket=SOCKET, pause=PAUSE, cni=cni))
     processes.start("containerd", ["containerd", "--config", config])
     ctr = ["ctr", "--address", SOCKET, "--namespace", "k8s.io"]
     processes.wait("containerd", lambda: _succeeds(*ctr, "version"))
-    _run(*ctr, "images", "import", programs["images"])
     cni.mkdir(exist_ok=True)
     _write(cni / "10-pods.conflist", _CNI)
     make_groups(group)
@@ -93,10 +93,19 @@ def start(
     processes.wait("node", lambda: _ready(plane))
 
 
+def images_of(disk: Path) -> Path:
+    """containerd's root folder."""
+    return disk / "containerd"
+
+
 def make_groups(name: str) -> None:
     """The control group of all pods, in each hierarchy."""
     for top in _hierarchies():
         (top / name).mkdir(exist_ok=True)
+        shares = top / name / "cpu.shares"
+        if shares.exists():
+            # As the kubelet does for a group of its own: else all pods weigh as much as one process.
+            shares.write_text(str(1024 * (os.cpu_count() or 1)))
 
 
 def remove_groups(name: str) -> None:
