@@ -54,6 +54,7 @@ def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster.up({}, with_caller=True)
     try:
         install_mpijob(cluster)
+        make_claims(cluster, "kubeflow")
         yield cluster
     finally:
         cluster.down()

@@ -1,17 +1,15 @@
-"""What goes wrong around a training in real pods: it goes on, or it says why it cannot.
+"""What befalls a training in real pods while it runs: it goes on, and nothing that it has learnt is lost.
 
-The faults of the first half befall one training without end, one after the other: each test finds it training
-and leaves it training.
+All of it befalls one training without end, one after the other: each test finds it training and leaves it so.
 """
 
-import shutil
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
 from testcluster.charts import CHARTS, install_mpijob
-from testcluster.client import Client, CommandFailed, Object, until
-from testcluster.node import NAME
-from trainings import ENDLESS, PATIENCE, Training, events, waiting_reason
+from testcluster.client import Client, CommandFailed, Object
+from trainings import ENDLESS, Training, server
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +36,6 @@ def training(endless: Training) -> Training:
     return endless
 
 
-@pytest.fixture
-def brief(user: Client) -> Iterator[Training]:
-    """A training of few steps, not yet installed."""
-    training = Training(user, "brief")
-    yield training
-    training.delete()
-    shutil.rmtree(training.folder, ignore_errors=True)
-
-
 def uid(pod: Object) -> str:
     return str(pod["metadata"]["uid"])
 
@@ -62,23 +51,23 @@ def assert_nothing_lost(training: Training, checkpoint: int, went_on_from: int) 
 
 def test_an_operator_that_starts_again_leaves_the_training_alone(training: Training) -> None:
     operator = Client(training.user.cluster, "kubeflow")
-    pods = {uid(pod) for pod in training.user.objects("pods")}
+    pods = training.pods()
     (old,) = operator.objects("pods", **{"app.kubernetes.io/component": "operator"})
     operator.kubectl("delete", "pod", old["metadata"]["name"])
     operator.wait(f"pod/{old['metadata']['name']}", "delete", 120)
     operator.wait("deployment/mpijob-operator", "condition=Available", 120)
     training.await_step(training.step() + 1)
-    assert {uid(pod) for pod in training.user.objects("pods")} == pods
+    assert training.pods() == pods
 
 
 def test_an_upgrade_of_the_chart_mpijob_leaves_the_training_alone(training: Training) -> None:
     cluster = training.user.cluster
-    pods = {uid(pod) for pod in training.user.objects("pods")}
+    pods = training.pods()
     other = ["--reset-values", "--set=operator.resources.requests.memory=48Mi", "--wait", "--timeout=120s"]
     try:
         Client(cluster, "default").helm("upgrade", "mpijob", str(CHARTS / "mpijob"), *other)
         training.await_step(training.step() + 1)
-        assert {uid(pod) for pod in training.user.objects("pods")} == pods
+        assert training.pods() == pods
     finally:
         install_mpijob(cluster)
 
@@ -110,12 +99,25 @@ def test_a_training_goes_on_after_its_release_was_deleted_and_installed_again(tr
     assert_nothing_lost(training, checkpoint, went_on_from)
 
 
-def test_a_changed_dashboard_leaves_a_training_that_runs_alone(training: Training) -> None:
-    pods = {uid(pod) for pod in training.user.pods(training.name, "worker")} | {uid(training.launchers()[-1])}
-    step = training.step()
+def test_an_upgrade_of_a_server_leaves_a_training_that_runs_alone(training: Training) -> None:
+    pods, step = training.pods(), training.step()
     training.upgrade(ENDLESS | {"backoff_limit": 20}, jupyter={"enabled": False, "port": 8443})
     training.await_step(step + 1)
-    assert {uid(pod) for pod in training.user.objects("pods")} >= pods
+    assert training.pods() == pods
+
+
+@pytest.mark.parametrize("chart", ["jupyter", "tensorboard"])
+def test_an_upgrade_of_a_server_of_its_own_leaves_a_training_that_runs_alone(
+    training: Training, chart: str
+) -> None:
+    user, pods, step = training.user, training.pods(), training.step()
+    values = [f"--set-json={name}={json.dumps(value)}" for name, value in server().items()]
+    install = [f"own-{chart}", str(CHARTS / chart), "--set=global.namespace=", *values]
+    user.helm("install", *install)
+    user.helm("upgrade", *install, "--set=port=8443", "--wait", "--timeout=280s")
+    training.await_step(step + 1)
+    assert training.pods() == pods
+    user.helm("uninstall", f"own-{chart}", "--wait")
 
 
 def test_changed_settings_of_a_training_that_runs_are_refused(training: Training) -> None:
@@ -123,41 +125,3 @@ def test_changed_settings_of_a_training_that_runs_are_refused(training: Training
     with pytest.raises(CommandFailed, match=r"set maskrcnn\.run for a new run"):
         training.upgrade(ENDLESS | {"backoff_limit": 20, "base_lr": 0.001})
     training.await_step(step + 1)
-
-
-def test_a_worker_without_its_image_waits_with_that_reason(brief: Training) -> None:
-    brief.install({"image": "localhost/no-such-image:1"})
-    reasons = {"ErrImagePull", "ImagePullBackOff"}
-    worker = "brief-worker-0"
-    until(lambda: waiting_reason(brief.user.get("pod", worker)) in reasons, "the reason", PATIENCE)
-    assert "localhost/no-such-image:1" in events(brief.user, worker)
-    assert brief.launchers() == [], "the launcher waits for the workers"
-
-
-def test_a_worker_without_its_claim_waits_with_that_reason(brief: Training) -> None:
-    brief.install({"data_fs": "fsx", "data_pvc": "no-such-claim"})
-    expected = 'persistentvolumeclaim "no-such-claim" not found'
-    until(lambda: expected in events(brief.user, "brief-worker-0"), "the scheduler's reason", PATIENCE)
-    assert brief.launchers() == [], "the launcher waits for the workers"
-
-
-def test_an_empty_data_folder_fails_the_job_with_a_line_that_names_it(brief: Training) -> None:
-    empty = brief.folder.parent / "empty"
-    empty.mkdir(parents=True)
-    brief.install({"data_dir": f"{brief.user.namespace}/empty", "backoff_limit": 0})
-    until(lambda: "Failed" in brief.conditions(), "the end of the job", PATIENCE)
-    lines = [line for line in brief.log().splitlines() if "error:" in line]
-    assert lines, brief.log()
-    assert f"/efs/{brief.user.namespace}/empty" in lines[0]
-
-
-def test_a_job_waits_for_a_cordoned_node_and_runs_when_it_is_back(brief: Training) -> None:
-    brief.user.kubectl("cordon", NAME)
-    try:
-        brief.install()
-        until(lambda: "unschedulable" in events(brief.user, "brief-worker-0"), "the reason", PATIENCE)
-        assert brief.user.get("pod", "brief-worker-0")["status"]["phase"] == "Pending"
-    finally:
-        brief.user.kubectl("uncordon", NAME)
-    until(lambda: "Running" in brief.conditions(), "the job", PATIENCE)
-    brief.user.running(brief.name)

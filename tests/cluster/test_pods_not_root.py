@@ -1,11 +1,11 @@
-"""A training whose pods do not run as root, in a namespace that enforces Pod Security's baseline."""
+"""Trainings whose pods do not run as root, in a namespace that enforces Pod Security's baseline."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
-from testcluster.client import Client, until
-from trainings import PATIENCE, Training
+from testcluster.client import Client, CommandFailed, until
+from trainings import ENDLESS, OPTIMIZED, PATIENCE, Training
 
 OWNER = {"run_as_user": 1000, "run_as_group": 1000}
 
@@ -15,6 +15,18 @@ def user(new_node_user: Callable[[], Client]) -> Client:
     user = new_node_user()
     user.kubectl("label", "namespace", user.namespace, "pod-security.kubernetes.io/enforce=baseline")
     return user
+
+
+@pytest.fixture(scope="module")
+def optimized(user: Client) -> Iterator[Training]:
+    """A training of the chart maskrcnn-optimized that runs, in a folder of user 1000."""
+    training = Training(user, "owned", "maskrcnn-optimized")
+    training.folder.mkdir(parents=True)
+    os.chown(training.folder, 1000, 1000)
+    training.install(OWNER | OPTIMIZED | ENDLESS)
+    training.await_checkpoint()
+    yield training
+    training.delete()
 
 
 def test_a_folder_of_root_fails_the_job_with_the_command_that_mends_it(user: Client) -> None:
@@ -28,13 +40,16 @@ def test_a_folder_of_root_fails_the_job_with_the_command_that_mends_it(user: Cli
     training.delete()
 
 
-def test_a_training_that_is_not_root_runs_to_its_end_in_its_own_folder(user: Client) -> None:
-    training = Training(user, "owned")
-    training.folder.mkdir(parents=True)
-    os.chown(training.folder, 1000, 1000)
-    training.install(OWNER | {"lr_schedule": "[6]"})
-    training.await_success()
-    assert training.checkpoints() == [6]
-    owners = {(file.stat().st_uid, file.stat().st_gid) for file in training.folder.rglob("*")}
+def test_a_training_that_is_not_root_writes_into_its_own_folder(optimized: Training) -> None:
+    owners = {(file.stat().st_uid, file.stat().st_gid) for file in optimized.folder.rglob("*")}
     assert owners == {(1000, 1000)}
-    training.delete()
+
+
+def test_an_upgrade_of_maskrcnn_optimized_leaves_a_training_alone_or_is_refused(optimized: Training) -> None:
+    pods, step = optimized.pods(), optimized.step()
+    settings = OWNER | OPTIMIZED | ENDLESS
+    with pytest.raises(CommandFailed, match=r"set maskrcnn\.run for a new run"):
+        optimized.upgrade(settings | {"base_lr": 0.001})
+    optimized.upgrade(settings, jupyter={"enabled": False, "port": 8443})
+    optimized.await_step(step + 1)
+    assert optimized.pods() == pods

@@ -27,22 +27,27 @@ FEW_STEPS: dict[str, Any] = {
     "steps_per_epoch": 6,
     "lr_schedule": "[12]",
     "eval_period_in_epochs": 1000,
+    # Slower where the CPU has no AMX.
+    "fp16": False,
     "cpu": "100m",
     "launcher": {"resources": {"requests": {"cpu": "50m"}}},
 }
 """What differs from the example: two epochs with a checkpoint each, and room for it on a small machine."""
 
-ENDLESS = {"lr_schedule": "[60000]"}
+ENDLESS: dict[str, Any] = {"lr_schedule": "[60000]"}
+OPTIMIZED: dict[str, Any] = {"lr_epoch_schedule": None, "images_per_epoch": None, "xla": False}
+"""Sets back what the chart maskrcnn-optimized has other defaults for."""
 
 Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Training:
-    """A release of the chart maskrcnn and its run, both of one name."""
+    """A release of the chart maskrcnn, or of another with its values, and the run; both have one name."""
 
     user: Client
     name: str = "demo"
+    chart: str = "maskrcnn"
 
     @property
     def folder(self) -> Path:
@@ -62,6 +67,11 @@ class Training:
         self.user.helm("delete", self.name, "--wait")
         release = f"--selector=app.kubernetes.io/instance={self.name}"
         self.user.kubectl("wait", "pods", release, "--for=delete", "--timeout=120s")
+
+    def pods(self) -> set[str]:
+        """What tells the run's pods from others that take their place."""
+        roles = ("worker", "launcher")
+        return {str(pod["metadata"]["uid"]) for role in roles for pod in self.user.pods(self.name, role)}
 
     def launchers(self) -> list[Object]:
         """Pods of the launcher, the newest last; failed ones stay."""
@@ -139,7 +149,7 @@ class Training:
         values: Values = {"global": {"namespace": ""}, "tensorboard": {"enabled": False}}
         values |= {"maskrcnn": training} | charts
         flags = [f"--set-json={name}={json.dumps(each)}" for name, each in values.items()]
-        return self.user.helm(command, self.name, str(CHARTS / "maskrcnn"), *flags)
+        return self.user.helm(command, self.name, str(CHARTS / self.chart), *flags)
 
 
 def server(**values: Any) -> Values:

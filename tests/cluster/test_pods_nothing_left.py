@@ -1,0 +1,43 @@
+"""A cluster with a real node goes with its pods, and leaves the machine as it was."""
+
+from pathlib import Path
+
+from testcluster.client import Client
+from testcluster.cluster import Cluster
+from testcluster.images import TRAIN
+from traces import Host, traces
+
+STAYS = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "stays"},
+    "spec": {
+        "containers": [
+            {
+                "name": "stays",
+                "image": TRAIN,
+                "command": ["sleep", "600"],
+                "ports": [{"containerPort": 8080, "hostPort": 8080}],
+            }
+        ]
+    },
+}
+
+
+def test_down_ends_the_pods_and_leaves_nothing_but_logs(tmp_path: Path) -> None:
+    folder = tmp_path / "cluster"
+    before = Host.now()
+    cluster = Cluster(folder)
+    try:
+        cluster.up({}, with_caller=True)
+        user = Client(cluster, "default")
+        user.apply(STAYS)
+        user.wait("pod/stays", "condition=Ready", 120)
+        found = traces(cluster, before)
+        running = found.left()
+        assert any("sleep 600" in each for each in running), "else the test would look for nothing"
+        assert any(each.startswith("/sys/fs/cgroup") for each in running)
+    finally:
+        cluster.down()
+    assert found.left() == set()
+    assert {path.name for path in folder.iterdir()} == {"lock", "logs"}

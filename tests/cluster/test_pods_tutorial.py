@@ -1,0 +1,117 @@
+"""The tutorial, word for word: a shell runs its commands in their order, from data to detections."""
+
+import re
+import shutil
+import signal
+import ssl
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from testcluster.client import Client
+from testcluster.cluster import Cluster
+from trainings import PATIENCE
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "tutorial.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+SHORTER = " --set 'maskrcnn.lr_schedule=[600]'"
+"""What the page says makes a training of a minute of it."""
+
+INSTEAD = {
+    # The tests have a cluster, in another folder.
+    "make cluster-up LEVEL=node\n": "",
+    "make cluster-down\n": "",
+    "-f values.yaml\nhelm test": f"-f values.yaml{SHORTER}\nhelm test",
+}
+"""All that is not run as it stands on the page."""
+
+OPEN = "mrc-values open "
+"""Commands that print an address and stay."""
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A user's shell in a checkout: what a block of commands exports is there in the next."""
+
+    folder: Path
+
+    def run(self, commands: str) -> str:
+        """What they print. Fails with the first that does."""
+        exports = self.folder / "exports"
+        script = f"set -euo pipefail\nsource {exports}\n{commands}\nexport -p > {exports}"
+        done = self._bash(script)
+        output, _ = done.communicate(timeout=PATIENCE)
+        assert done.returncode == 0, f"{commands}\n{output}"
+        return output
+
+    def answer_of(self, command: str) -> str:
+        """What the server says whose address a command prints, which Ctrl-C then ends."""
+        opened = self._bash(f"source {self.folder / 'exports'}\nexec {command}")
+        assert opened.stdout
+        try:
+            lines: list[str] = []
+            while not (lines and lines[-1].startswith("http")):
+                lines.append(opened.stdout.readline())
+                assert lines[-1], "".join(lines)
+            # The certificate is the release's own, which nobody has signed.
+            nobody = ssl._create_unverified_context()
+            with urllib.request.urlopen(lines[-1].strip(), context=nobody, timeout=30) as answer:
+                return str(answer.read().decode())
+        finally:
+            opened.send_signal(signal.SIGINT)
+            opened.wait(30)
+            opened.stdout.close()
+
+    def _bash(self, script: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture
+def shell(node_cluster: Cluster, tmp_path: Path) -> Iterator[Shell]:
+    """In a checkout whose cluster is the tests'."""
+    for name in ("charts", ".venv"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / ".cluster").symlink_to(node_cluster.folder)
+    (tmp_path / "exports").touch()
+    yield Shell(tmp_path)
+    Client(node_cluster, "default").helm("uninstall", "maskrcnn", "--ignore-not-found", "--wait")
+    Client(node_cluster, "kubeflow").kubectl("delete", "job/draw-scenes", "--ignore-not-found")
+    for data in ("scenes", "kubeflow/maskrcnn"):
+        shutil.rmtree(node_cluster.volumes / "efs" / data, ignore_errors=True)
+
+
+def test_the_commands_of_the_tutorial_end_in_detections_of_a_model_trained_in_pods(shell: Shell) -> None:
+    printed = ""
+    for block in BLOCKS:
+        for words, others in INSTEAD.items():
+            block = block.replace(words, others)
+        if block.startswith(OPEN):
+            tensorboard, jupyter = (shell.answer_of(command) for command in block.splitlines())
+            assert "<title>TensorBoard</title>" in tensorboard
+            assert "<title>JupyterLab</title>" in jupyter
+        else:
+            printed += shell.run(block)
+    assert "Succeeded" in printed
+    pictures = list((shell.folder / "detections").glob("*-detections.png"))
+    found = re.findall(r"-detections\.png: (.*) with a score of", printed)
+    assert len(found) == len(pictures) > 1
+    assert set(found) != {"nothing"}
+    (run,) = (shell.folder / ".cluster" / "volumes" / "efs" / "kubeflow").glob("maskrcnn/model-600.index")
+    assert run.exists(), "the checkpoints stay when the release is gone"
+
+
+def test_the_page_says_all_that_is_done_otherwise_here() -> None:
+    assert SHORTER.strip() in PAGE
+    assert all(any(words in block for block in BLOCKS) for words in INSTEAD)

@@ -1,0 +1,128 @@
+"""What a cluster could leave on the machine that it ran on."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from testcluster.cluster import Cluster
+
+NAMESPACES = ("pid", "net", "mnt", "uts")
+KERNEL = ("vm", "kernel/panic", "kernel/panic_on_oops", "kernel/keys", "net/ipv4/ip_forward", "net/netfilter")
+"""Settings that parts of Kubernetes write, below /proc/sys."""
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What a running cluster could leave behind; ``left`` is what of it is there."""
+
+    folder: Path
+    link: str
+    namespaces: set[str]
+    before: "Host"
+
+    def left(self) -> set[str]:
+        """The processes, namespaces, links, mounts, rules and settings that are still there."""
+        found = {f"process {process.command}" for process in processes() if process.has(self.folder)}
+        found |= {f"namespace of {each.command}" for each in processes() if each.namespaces & self.namespaces}
+        network = output("ip", "link") + output("ip", "addr") + output("ip", "route")
+        found |= {self.link} if self.link in network else set()
+        found |= {str(group) for group in Path("/sys/fs/cgroup").glob(f"**/{self.link}")}
+        now = Host.now()
+        found |= {f"mount: {mount}" for mount in now.mounts - self.before.mounts if self._may_be_mine(mount)}
+        found |= {f"firewall: {rule}" for rule in now.firewall - self.before.firewall}
+        kernel = self.before.kernel
+        return found | {name for name, value in now.kernel.items() if kernel.get(name, value) != value}
+
+    def _may_be_mine(self, mount: str) -> bool:
+        """Whether it is one of those that parts of a cluster make; others may mount things meanwhile."""
+        return any(part in mount for part in (str(self.folder), " /run", " /proc/", "containerd", "kubelet"))
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a cluster could change: mounts, rules of the firewall, settings of the kernel by file."""
+
+    mounts: frozenset[str]
+    firewall: frozenset[str]
+    kernel: dict[str, str]
+
+    @staticmethod
+    def now() -> "Host":
+        """As it is."""
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        return Host(frozenset(mounts), frozenset(firewall()), kernel())
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of whatever namespace."""
+
+    pid: int
+    command: str
+    environment: str
+    files: frozenset[str]
+    namespaces: frozenset[str]
+
+    def has(self, folder: Path) -> bool:
+        """Whether it was started for the folder, or has a file of it open."""
+        known = [self.command, self.environment]
+        return any(str(folder) in text for text in known) or any(str(folder) in file for file in self.files)
+
+
+def processes() -> Iterator[Process]:
+    """All but this one."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                yield Process(
+                    int(entry.name),
+                    (entry / "cmdline").read_text().replace("\0", " "),
+                    (entry / "environ").read_text(errors="replace"),
+                    frozenset(str(file.readlink()) for file in (entry / "fd").iterdir()),
+                    frozenset(str((entry / "ns" / kind).readlink()) for kind in NAMESPACES),
+                )
+            except OSError:
+                continue
+
+
+def kernel() -> dict[str, str]:
+    """The kernel's settings that parts of Kubernetes write."""
+    found = {}
+    for name in KERNEL:
+        top = Path("/proc/sys", name)
+        for path in [top, *top.rglob("*")]:
+            if path.is_file() and path.stat().st_mode & 0o222 and path.stat().st_mode & 0o444:
+                found[str(path)] = path.read_text()
+    return found
+
+
+def firewall() -> list[str]:
+    """Chains and rules, without what they have counted."""
+    said = output("iptables-save") if shutil.which("iptables-save") else ""
+    return [line.partition(" [")[0] for line in said.splitlines() if not line.startswith("#")]
+
+
+def output(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def traces(cluster: Cluster, before: Host) -> Traces:
+    """What a cluster that runs has; ``before`` is the machine of before."""
+    mine = frozenset(str(Path("/proc/self/ns", kind).readlink()) for kind in NAMESPACES)
+    state = json.loads((cluster.folder / "state.json").read_text())
+    family = descendants(int(state["pid"]))
+    inside = [process for process in processes() if process.pid in family]
+    assert {"etcd", "kube-apiserver"} <= {log.stem for log in cluster.logs.iterdir()}
+    namespaces = set().union(*(process.namespaces for process in inside)) - mine
+    return Traces(cluster.folder, state["link"], namespaces, before)
+
+
+def descendants(pid: int) -> set[int]:
+    """Children of a process, their children, and so on."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    children = {int(child) for each in lists for child in each.read_text().split()}
+    return children.union(*(descendants(child) for child in children))
