@@ -51,7 +51,7 @@ test-values: setup ## run the tests of mrc-values on such a Kubernetes
 	@$(BIN)/pytest tests/cluster/test_values_*.py
 
 test-pods: setup ## run the trainings in real pods, and the faults around them (needs root; half an hour)
-	@$(BIN)/pytest tests/cluster/test_pods.py tests/cluster/test_pods_not_root.py tests/cluster/test_pod_faults.py
+	@$(BIN)/pytest tests/cluster/test_pods*.py tests/cluster/test_pod_faults.py
 
 test-browser: setup ## run the tests of the notebook and TensorBoard in Chromium (screenshots: .browser/screenshots)
 	@command -v chromium > /dev/null || { echo "test-browser: there is no chromium. Install it: apt-get install chromium" >&2; exit 1; }
