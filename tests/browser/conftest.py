@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests" / "charts"))  # for what the charts render
 
 from servers import Lab, jupyter, tensorboard
 
-NOTEBOOKS = ROOT / "container-viz" / "notebooks"
+VIZ = ROOT / "container-viz"
 ARGUMENTS = [
     "--no-sandbox",  # root has no user namespace to shut Chromium in
     "--disable-background-networking",
@@ -22,6 +22,25 @@ ARGUMENTS = [
     "--disable-dev-shm-usage",
     "--disable-sync",
 ]
+
+# bfloat16 is slower than single precision on a CPU without AMX.
+DRAWN_SCENES = Release(
+    "maskrcnn",
+    EXAMPLES / "drawn-scenes.yaml",
+    ("maskrcnn.fp16=false", "maskrcnn.steps_per_epoch=90", "maskrcnn.lr_schedule=[450]"),
+)
+OPTIMIZED = Release(
+    "optimized",
+    EXAMPLES / "drawn-scenes.yaml",
+    (
+        "maskrcnn.fp16=false",
+        "maskrcnn.images_per_epoch=80",
+        r"maskrcnn.lr_epoch_schedule=[(2\, None)]",
+        "maskrcnn.eval_period_in_epochs=2",
+    ),
+    chart="maskrcnn-optimized",
+    start=DRAWN_SCENES,
+)
 
 
 @pytest.fixture(scope="session")
@@ -32,41 +51,56 @@ def efs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def drawn_scenes(efs: Path) -> Release:
-    """A run on drawn scenes that detects most of them."""
-    release = Release(
-        "maskrcnn",
-        EXAMPLES / "drawn-scenes.yaml",
-        ("maskrcnn.lr_schedule=[600]", "maskrcnn.eval_period_in_epochs=2"),
-    )
-    release.train()
-    shutil.copytree(release.folder, efs / "kubeflow" / release.name)
-    return release
+    """A run on drawn scenes that detects many of them."""
+    return _shared(DRAWN_SCENES, efs)
+
+
+@pytest.fixture(scope="session")
+def optimized(efs: Path) -> Release:
+    """A run of the chart maskrcnn-optimized: a few steps, from the weights of the other."""
+    return _shared(OPTIMIZED, efs)
 
 
 @pytest.fixture(scope="session")
 def photos(efs: Path) -> Release:
-    """A run on the photos of MRC_TEST_PHOTOS."""
+    """A run of a few steps on the photos of MRC_TEST_PHOTOS."""
     folder = os.environ.get("MRC_TEST_PHOTOS")
     if not folder:
         pytest.skip("MRC_TEST_PHOTOS names no folder of photos in COCO layout")
     data = Path(folder)
-    sets = (f"maskrcnn.data_dir={data.name}", "maskrcnn.lr_schedule=[400]")
-    release = Release("photos", EXAMPLES / "photos.yaml", sets, data)
+    sets = (
+        f"maskrcnn.data_dir={data.name}",
+        "maskrcnn.fp16=false",
+        "maskrcnn.steps_per_epoch=40",
+        "maskrcnn.lr_schedule=[200]",
+    )
+    return _shared(Release("photos", EXAMPLES / "photos.yaml", sets, data=data), efs)
+
+
+def _shared(release: Release, efs: Path) -> Release:
+    """The run, trained, and a copy of it on the shared file system, as if it had been saved just now."""
     release.train()
-    shutil.copytree(release.folder, efs / "kubeflow" / release.name)
+    copy = efs / "kubeflow" / release.name
+    shutil.copytree(release.folder, copy)
+    for index in copy.glob("model-*.index"):
+        index.touch()
     return release
 
 
 @pytest.fixture(scope="session")
-def lab(efs: Path, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(
+    efs: Path, optimized: Release, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
     """Jupyter as the chart runs it."""
-    with jupyter(efs, tmp_path_factory.mktemp("jupyter"), NOTEBOOKS) as lab:
+    with jupyter(efs, tmp_path_factory.mktemp("jupyter"), VIZ / "notebooks", VIZ / "config") as lab:
         yield lab
 
 
 @pytest.fixture(scope="session")
-def board(efs: Path, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of TensorBoard as the chart runs it."""
+def board(
+    efs: Path, drawn_scenes: Release, optimized: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Address of TensorBoard as the chart runs it, with two runs."""
     with tensorboard(efs, tmp_path_factory.mktemp("tensorboard")) as address:
         yield address
 

@@ -2,16 +2,28 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from browser_run import KEPT, Release
+from browser_run import Release
+from lab_page import (
+    ERRORS,
+    address,
+    cell,
+    choose,
+    log_in,
+    menu,
+    open_notebook,
+    pixels,
+    run_all,
+    run_from,
+    runs,
+)
 from mrc_viz.gallery import pick
 from mrc_viz.runs import find_runs, validation_splits
-from playwright.sync_api import BrowserContext, Error, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Error, Page, expect
 from servers import Lab
 
 SHOWN = "show_detections(model, images)"
@@ -20,62 +32,12 @@ SHOWN = "show_detections(model, images)"
 Shoot = Callable[[Page, str], None]
 
 
-def address(lab: Lab, path: str = "/lab") -> str:
-    return f"https://localhost:{lab.port}{path}"
-
-
-def log_in(page: Page, lab: Lab) -> None:
-    page.goto(address(lab))
-    page.fill("input[name=password]", lab.token)
-    page.click("#login_submit")
-    page.wait_for_selector(".jp-DirListing-item")
-
-
-def menu(page: Page, *labels: str) -> None:
-    bar, *entries = labels
-    page.click(f".lm-MenuBar-itemLabel:text-is('{bar}')")
-    for entry in entries:
-        page.click(f".lm-Menu-itemLabel:text-is('{entry}')")
-
-
-def cell(page: Page, source: str) -> Locator:
-    """The code cell that has this text in it."""
-    return page.locator(".jp-CodeCell", has_text=source)
-
-
-def run_all(page: Page) -> None:
-    """Runs the notebook that was just opened; before its kernel is there Jupyter would ask for one."""
-    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
-    menu(page, "Run", "Run All Cells")
-    wait_until_run(page)
-
-
-def wait_until_run(page: Page) -> None:
-    """Until every cell has a number: the last is run last."""
-    last = page.locator(".jp-CodeCell").last
-    try:
-        expect(last.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=150_000)
-    except AssertionError:
-        page.screenshot(path=KEPT / "screenshots" / "not-run.png")
-        raise
-
-
-def pixels(element: Locator) -> np.ndarray:
-    """What the element shows, BGR (height, width, 3)."""
-    picture = cv2.imdecode(np.frombuffer(element.screenshot(), np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None
-    return picture
-
-
 @pytest.fixture(scope="module")
 def notebook(context: BrowserContext, lab: Lab) -> Iterator[Page]:
     """The notebook, opened from the user's folder and run from top to bottom."""
     page = context.new_page()
     log_in(page, lab)
-    page.get_by_role("button", name="No", exact=True).click()  # Jupyter's news
-    page.dblclick(".jp-DirListing-item:has-text('test-model.ipynb')")
-    page.wait_for_selector(".jp-CodeCell")
-    page.keyboard.press("Control+b")  # the list of files goes
+    open_notebook(page, "test-model.ipynb")
     run_all(page)
     yield page
     page.close()
@@ -109,66 +71,43 @@ def test_a_wrong_token_is_refused(context: BrowserContext, lab: Lab, shoot: Shoo
     page.close()
 
 
-def test_the_newest_run_is_chosen_and_its_checkpoints_are_listed(
-    notebook: Page, drawn_scenes: Release
+def test_jupyter_itself_asks_nothing(notebook: Page) -> None:
+    assert notebook.locator(".Toastify__toast, .jp-Dialog").all_text_contents() == []
+
+
+def test_runs_and_checkpoints_are_listed_the_newest_first(
+    notebook: Page, drawn_scenes: Release, optimized: Release
 ) -> None:
-    lists = cell(notebook, "choose_run(RUNS)").locator("select")
-    assert re.match(r"\w+,\sstep\s[\d,]+,\ssaved\s", str(lists.nth(0).locator("option").first.text_content()))
-    lists.nth(0).select_option(index=position(lists.nth(0), drawn_scenes.name))
+    names = [text.partition(",")[0] for text in runs(notebook).locator("option").all_text_contents()]
+    assert names == [drawn_scenes.name, optimized.name]
+    assert re.match(
+        r"\w+,\sstep\s[\d,]+,\ssaved\s\d", str(runs(notebook).locator("option").first.text_content())
+    )
+    checkpoints = cell(notebook, "choose_run(RUNS)").locator("select").nth(1).locator("option")
     (run,) = find_runs(drawn_scenes.folder)
     assert len(run.steps) > 1
-    expect(lists.nth(1).locator("option")).to_have_text([f"model-{step}" for step in run.steps])
-
-
-def position(select: Locator, name: str) -> int:
-    """Of the entry that begins with a run's name."""
-    (found,) = (
-        place
-        for place, text in enumerate(select.locator("option").all_text_contents())
-        if text.startswith(name)
-    )
-    return found
+    expect(checkpoints).to_have_text([f"model-{step}" for step in run.steps])
 
 
 def test_the_picture_shows_every_annotated_object_and_what_the_trainer_found(
     notebook: Page, drawn_scenes: Release, shoot: Shoot
 ) -> None:
-    choose(notebook, drawn_scenes)
     output = cell(notebook, SHOWN).locator(".jp-OutputArea")
     (split,) = validation_splits(drawn_scenes.folder)
     records = pick(split, 4)
     assert output.locator("rect.mrc-truth").count() == sum(len(record.boxes) for record in records)
-    # The trainer computes in bfloat16 where the CPU has it: scores near the threshold may fall either way.
+    # Another batch is rounded otherwise: scores near the threshold may fall either way.
     (run,) = find_runs(drawn_scenes.folder)
     results = json.loads((run.folder / "result" / f"val2017-{run.step}.json").read_text())
     scores = [
         each["score"] for each in results if each["image_id"] in {record.image_id for record in records}
     ]
-    most, least = (sum(score >= threshold for score in scores) for threshold in (0.47, 0.53))
+    most, least = (sum(score >= threshold for score in scores) for threshold in (0.49, 0.51))
     found = output.locator("rect.mrc-detection").count()
     assert least <= found <= most
     assert found > 0
-    output.locator("img").first.scroll_into_view_if_needed()
+    cell(notebook, SHOWN).evaluate("cell => cell.scrollIntoView()")
     shoot(notebook, "detections")
-
-
-def choose(page: Page, release: Release) -> None:
-    """Chooses a run in the list and runs everything below, as the notebook says."""
-    first = cell(page, "choose_run(RUNS)")
-    select = first.locator("select").nth(0)
-    place = position(select, release.name)
-    if select.evaluate("select => select.selectedIndex") == place:
-        return
-    select.select_option(index=place)
-    cell(page, "plot_curves(history)").locator(".jp-InputArea-editor").click()
-    menu(page, "Run", "Run Selected Cell and All Below")
-    wait_for_busy_and_idle(page)
-
-
-def wait_for_busy_and_idle(page: Page) -> None:
-    last = page.locator(".jp-CodeCell").last
-    expect(last.locator(".jp-InputPrompt")).to_have_text("[*]:")
-    wait_until_run(page)
 
 
 def test_no_picture_is_blank(notebook: Page) -> None:
@@ -198,12 +137,11 @@ def test_pointing_at_a_box_tells_class_and_score(notebook: Page) -> None:
     shown.locator(".noUi-handle").press("Home")
     title = shown.locator("rect.mrc-detection title").first
     title.wait_for(state="attached")
-    assert re.fullmatch(r"(circle|square|triangle|star|\w+) [01]\.\d\d", str(title.text_content()))
+    assert re.fullmatch(r"(circle|square|triangle|star) [01]\.\d\d", str(title.text_content()))
 
 
 def test_no_cell_ends_with_an_error_or_a_warning(notebook: Page) -> None:
-    assert notebook.locator("[data-mime-type='application/vnd.jupyter.error']").count() == 0
-    assert notebook.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert notebook.locator(ERRORS).all_text_contents() == []
 
 
 def test_the_plots_of_a_checkpoint_are_shown(notebook: Page, shoot: Shoot) -> None:
@@ -219,6 +157,39 @@ def test_the_plots_of_a_checkpoint_are_shown(notebook: Page, shoot: Shoot) -> No
         shoot(notebook, name)
 
 
+def test_a_run_of_the_optimized_chart_is_tested_in_the_same_way(
+    notebook: Page, optimized: Release, shoot: Shoot
+) -> None:
+    choose(notebook, optimized)
+    (run,) = find_runs(optimized.folder)
+    expect(cell(notebook, "Predictor.load")).to_contain_text(f"/optimized: model-{run.step} knows circle")
+    output = cell(notebook, SHOWN)
+    assert output.locator("rect.mrc-detection").count() > 0
+    assert pixels(output.locator("img").first).std() > 20
+    output.evaluate("cell => cell.scrollIntoView()")
+    shoot(notebook, "optimized")
+
+
+def test_a_half_written_checkpoint_is_one_sentence_in_the_page(
+    notebook: Page, efs: Path, drawn_scenes: Release, shoot: Shoot
+) -> None:
+    broken = efs / "kubeflow" / "half-written"
+    shutil.copytree(drawn_scenes.folder, broken)
+    (run,) = find_runs(broken)
+    weights = broken / f"model-{run.step}.data-00000-of-00001"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    (broken / f"model-{run.step}.index").touch()  # the newest run: the one that is chosen
+    menu(notebook, "Run", "Run All Cells")
+    error = notebook.locator(ERRORS)
+    expect(error).to_have_text(
+        f"{broken}/model-{run.step}: this checkpoint is not whole: a file of it is missing or cut off; wait "
+        "a moment if the run is saving it now, else choose another one"
+    )
+    error.evaluate("error => error.scrollIntoView({block: 'center'})")
+    shoot(notebook, "half-written")
+    shutil.rmtree(broken)
+
+
 def test_photos_are_detected_by_a_run_that_was_trained_on_photos(
     context: BrowserContext, lab: Lab, photos: Release, shoot: Shoot
 ) -> None:
@@ -226,21 +197,17 @@ def test_photos_are_detected_by_a_run_that_was_trained_on_photos(
     page.goto(address(lab, f"/lab/tree{lab.notebooks}/test-model.ipynb"))
     page.wait_for_selector(".jp-CodeCell")
     run_all(page)
-    choose(page, photos)
     splits = {split.name: split for split in validation_splits(photos.folder)}
     assert list(splits) == ["val2017", "train2017"]
     cell(page, "choose_images").get_by_role("button", name="train2017").click()
-    cell(page, "choose_images").locator(".jp-InputArea-editor").click()
+    run_from(page, SHOWN)
     output = cell(page, SHOWN)
-    output.locator(".jp-InputArea-editor").click()
-    menu(page, "Run", "Run Selected Cell and All Below")
-    wait_for_busy_and_idle(page)
     records = pick(splits["train2017"], 4)
     truth = sum(len(record.boxes) for record in records)
     assert output.locator("rect.mrc-truth").count() == truth
     assert output.locator("rect.mrc-detection").count() > truth / 2
     assert pixels(output.locator("img").first).std() > 20
-    output.locator("img").first.scroll_into_view_if_needed()
+    output.evaluate("cell => cell.scrollIntoView()")
     shoot(page, "photos")
     page.close()
 

@@ -150,13 +150,14 @@ def running(command: list[str], environment: dict[str, str], log: Path) -> Itera
 
 @dataclass
 class Lab:
-    """A Jupyter that runs: its address, its token, and the file with its output."""
+    """A Jupyter: its address, its token, the file with its output, the user's folder, the probe's page."""
 
     port: int
     token: str
     log: Path
     trusted: ssl.SSLContext
     notebooks: Path
+    probe: str
 
     def get(self, path: str, token: str = "") -> tuple[int, bytes]:
         """Status and body of an answer by https."""
@@ -175,15 +176,10 @@ def jupyter(
     ``efs`` takes the place of the shared file system, ``folder`` that of what a pod has of its own;
     ``notebooks`` and ``config`` are folders of the image.
     """
-    port = free_port()
-    found = server("jupyter", target_port=port)
-    for name in ("home", "tls"):
-        (folder / name).mkdir(parents=True)
-    for name, content in found.secrets["demo-jupyter-tls"].items():
-        (folder / "tls" / name).write_bytes(content)
-    token = found.secrets["demo-jupyter-token"]["token"].decode()
+    found = server("jupyter", target_port=free_port())
+    lab = prepared(found, folder)
     folders = {"/efs": efs, "/home/jupyter": folder / "home", "/etc/jupyter-tls": folder / "tls"}
-    command, environment = command_of(found, folders, token)
+    command, environment = command_of(found, folders, lab.token)
     command = [argument.replace("--ServerApp.ip=*", "--ServerApp.ip=127.0.0.1") for argument in command]
     if os.getuid() == 0:  # not so in the pod
         command.append("--allow-root")
@@ -191,20 +187,39 @@ def jupyter(
         environment["MRC_NOTEBOOKS"] = str(notebooks)
     if config:
         environment["JUPYTER_CONFIG_PATH"] = str(config)
-    trusted = ssl.create_default_context(cafile=str(folder / "tls" / "tls.crt"))
-    lab = Lab(port, token, folder / "log", trusted, Path(environment["NOTEBOOKS"]))
-    path = found.container["startupProbe"]["httpGet"]["path"]
+    lab.notebooks = Path(environment["NOTEBOOKS"])
     with running(command, environment, lab.log) as process:
-        deadline = time.monotonic() + 120
-        while True:
-            try:
-                assert lab.get(path)[0] == 200
-                break
-            except (ConnectionError, HTTPException):
-                assert process.poll() is None, lab.log.read_text()
-                assert time.monotonic() < deadline, lab.log.read_text()
-                time.sleep(0.1)
+        wait_until_ready(lab, process)
         yield lab
+
+
+def prepared(found: Server, folder: Path) -> Lab:
+    """The Jupyter that a chart renders before it runs: ``folder`` gets ``home`` and ``tls`` of its pod."""
+    for name in ("home", "tls"):
+        (folder / name).mkdir(parents=True)
+    for name, content in found.secrets["demo-jupyter-tls"].items():
+        (folder / "tls" / name).write_bytes(content)
+    return Lab(
+        port=found.container["ports"][0]["containerPort"],
+        token=found.secrets["demo-jupyter-token"]["token"].decode(),
+        log=folder / "log",
+        trusted=ssl.create_default_context(cafile=str(folder / "tls" / "tls.crt")),
+        notebooks=Path("/efs/kubeflow/demo-jupyter"),
+        probe=found.container["startupProbe"]["httpGet"]["path"],
+    )
+
+
+def wait_until_ready(lab: Lab, process: subprocess.Popen[bytes]) -> None:
+    """Until the page that the chart's probe asks for is there."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            assert lab.get(lab.probe)[0] == 200
+            return
+        except (ConnectionError, HTTPException):
+            assert process.poll() is None, lab.log.read_text()
+            assert time.monotonic() < deadline, lab.log.read_text()
+            time.sleep(0.1)
 
 
 @contextmanager
