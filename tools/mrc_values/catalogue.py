@@ -11,12 +11,14 @@ FILE = Path("files") / "node-groups.yaml"
 
 @dataclass(frozen=True)
 class NodeGroup:
-    """A row of the catalogue, all of it in ``row``; memory in MiB is what pods of a node can have."""
+    """A row of the catalogue, all of it in ``row``; CPU and memory (MiB) are what pods of a node can have."""
 
     name: str
     instance_type: str
     gpu: str
     gpus: int
+    gpu_memory_mib: int
+    cpu_millis: int
     memory_mib: int
     row: dict[str, Any]
 
@@ -44,6 +46,8 @@ def _node_group(name: str, row: dict[str, Any]) -> NodeGroup:
         instance_type=str(row.get("instance_type", "")),
         gpu=str(row.get("gpu", "")),
         gpus=int(row.get("gpus", 0)),
+        gpu_memory_mib=int(row.get("gpu_memory_mib", 0)),
+        cpu_millis=int((row.get("allocatable") or {}).get("cpu_millis", 0)),
         memory_mib=int((row.get("allocatable") or {}).get("memory_mib", 0)),
         row=row,
     )

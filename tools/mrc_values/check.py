@@ -43,7 +43,8 @@ def check(
     if any(finding.rule in ("MRC001", "MRC005") for finding in found):
         # Without the values of that file or section all else would be about what is not there.
         return Result(findings.sort(found), loaded)
-    by_schema, by_rules = schema.check(chart, loaded), list(_rules(chart, loaded))
+    by_schema = schema.check(chart, loaded)
+    by_rules = list(_rules(chart, loaded, _unusable(by_schema, loaded)))
     found += _merged(by_schema, by_rules)
     if findings.failing(by_schema):
         # Helm would only repeat what the schema said.
@@ -90,13 +91,29 @@ def _merged(by_schema: list[Finding], by_rules: list[Finding]) -> list[Finding]:
     ]
 
 
-def _rules(chart: Path, loaded: Values) -> Iterator[Finding]:
-    context = Context(loaded, catalogue.load(chart))
+def _unusable(by_schema: list[Finding], loaded: Values) -> frozenset[ValuePath]:
+    """What the schema refuses, and the names that misspelt ones were meant to be."""
+    found = set()
+    for finding in by_schema:
+        if finding.severity is not Severity.ERROR:
+            continue
+        found.add(finding.path)
+        section = values.lookup(loaded.merged, finding.path[:-1])
+        if finding.rule == "MRC003" and isinstance(section, dict):
+            known = [name for name in section if name != finding.path[-1]]
+            found.add((*finding.path[:-1], values.nearest(str(finding.path[-1]), known) or ""))
+    return frozenset(found)
+
+
+def _rules(chart: Path, loaded: Values, unusable: frozenset[ValuePath]) -> Iterator[Finding]:
+    context = Context(loaded, catalogue.load(chart), unusable)
     for rule in RULES.values():
         for problem in rule.check(context) if rule.check else ():
             path = parse_dotted(problem.name)
             if path[0] not in loaded.merged:
                 continue  # a chart without that section
+            if path in unusable and not loaded.sets(problem.name):
+                continue  # its name is misspelt, and it is not missing
             severity = problem.severity or rule.severity
             yield Finding(loaded.place(path), severity, rule.id, path, problem.message, problem.fix)
 

@@ -155,10 +155,15 @@ def _message(error: Any) -> str:
 
 
 def _unquoted(error: Any) -> str:
-    """The fix for a number in quotes where a number is wanted."""
-    wanted = error.validator == "type" and {"integer", "number"} & set(_listed(error.validator_value))
-    number = isinstance(error.instance, str) and re.fullmatch(r"-?\d+(\.\d+)?", error.instance)
-    return f"Write it without quotes: {error.instance}." if wanted and number else ""
+    """The fix for a number, or true or false, in quotes where one without is wanted."""
+    if error.validator != "type" or not isinstance(error.instance, str):
+        return ""
+    wanted, text = set(_listed(error.validator_value)), error.instance
+    if {"integer", "number"} & wanted and re.fullmatch(r"-?\d+(\.\d+)?", text):
+        return f"Write it without quotes: {text}."
+    if "boolean" in wanted and text.lower() in ("true", "false"):
+        return f"Write it without quotes: {text.lower()}."
+    return ""
 
 
 def _listed(kinds: str | list[str]) -> list[str]:

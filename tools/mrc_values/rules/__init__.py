@@ -1,6 +1,6 @@
 """Every rule, each with an id that never changes its meaning."""
 
-from mrc_values.rules import cluster, gpus, images, stages, storage, trainer, traps
+from mrc_values.rules import cluster, data, gpus, images, limits, stages, storage, trainer, traps
 from mrc_values.rules.registry import Context, Problem, Rule, registered
 
 RULES: dict[str, Rule] = registered()
@@ -12,8 +12,10 @@ __all__ = [
     "Problem",
     "Rule",
     "cluster",
+    "data",
     "gpus",
     "images",
+    "limits",
     "stages",
     "storage",
     "trainer",

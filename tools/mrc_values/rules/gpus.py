@@ -57,6 +57,8 @@ def nodes_agree_with_gpus(context: Context) -> Iterator[Problem]:
     values = context.values
     gpus, per_node = values.integer("maskrcnn.gpus"), values.integer("maskrcnn.gpus_per_node")
     nodes = values.integer("maskrcnn.gpu_nodes")
+    if context.refused("maskrcnn.gpus", "maskrcnn.gpus_per_node"):
+        return
     if gpus and per_node and nodes is not None and gpus % per_node == 0 and nodes * per_node != gpus:
         yield Problem(
             "maskrcnn.gpu_nodes",
@@ -95,7 +97,7 @@ def gpus_fill_whole_workers(context: Context) -> Iterator[Problem]:
     """Every worker pod has gpus_per_node slots, so the ranks can only be a multiple of that."""
     gpus = context.values.integer("maskrcnn.gpus")
     per_node = context.values.integer("maskrcnn.gpus_per_node")
-    if not gpus or not per_node or gpus < 1 or per_node < 1 or gpus % per_node == 0:
+    if not gpus or not per_node or gpus % per_node == 0 or context.refused("maskrcnn.gpus_per_node"):
         return
     group = context.node_group
     of = (
@@ -225,6 +227,78 @@ def shared_memory_leaves_room(context: Context) -> Iterator[Problem]:
             "shared memory may take all of the worker's memory, and counts against it.",
             f"Set shm to {max(1, int(memory / 4 / 2**30))}Gi, or leave it null.",
         )
+
+
+@rule(
+    "MRC090",
+    Severity.ERROR,
+    "instance type and node group agree",
+    failing="maskrcnn: {node_group: p4d, gpu_instance_type: p3.16xlarge}",
+    passing="maskrcnn: {node_group: p3}",
+)
+def instance_type_agrees(context: Context) -> Iterator[Problem]:
+    """gpu_instance_type is an old name for the row of the catalogue with that type. Beside node_group it
+    means nothing, and misleads where it is another."""
+    groups, values = context.node_groups, context.values
+    types = {group.instance_type: name for name, group in groups.items()}
+    for section in ("maskrcnn.", "jupyter.", ""):
+        text = values.text(f"{section}gpu_instance_type")
+        name = values.text(f"{section}node_group")
+        if not text or not types:
+            continue
+        if text not in types:
+            meant = nearest(text, types)
+            hint = f"Did you mean {meant}?" if meant else f"Set one of {', '.join(types)}."
+            yield Problem(f"{section}gpu_instance_type", f"{text} is not in the chart's catalogue.", hint)
+        elif name in groups and types[text] != name:
+            yield Problem(
+                f"{section}gpu_instance_type",
+                f"{text} is the node group {types[text]}, and node_group is {name}.",
+                f"Take it out, or set node_group to {types[text]}.",
+            )
+
+
+@rule(
+    "MRC091",
+    Severity.ERROR,
+    "a worker's CPUs fit a node",
+    failing="maskrcnn: {node_group: g5-xlarge, gpus: 2, gpus_per_node: 1, cpu: 4}",
+    passing="maskrcnn: {node_group: g5-xlarge, gpus: 2, gpus_per_node: 1, cpu: 3}",
+)
+def cpus_fit_node(context: Context) -> Iterator[Problem]:
+    """A node keeps a part of its CPUs for itself, so that a worker that asks for all of them fits no node."""
+    group, cpus = context.node_group, quantity(context.values.get("maskrcnn.cpu"))
+    if group and group.cpu_millis and cpus is not None and cpus * 1000 > group.cpu_millis:
+        yield Problem(
+            "maskrcnn.cpu",
+            f"a worker of {cpus:g} CPUs does not fit {_a(group.short_name)} node, which has "
+            f"{group.cpu_millis / 1000:g} for pods.",
+            f"Set cpu to {int(group.cpu_millis * 0.9 / 1000)} or less, or leave it null.",
+        )
+
+
+@rule(
+    "MRC092",
+    Severity.WARNING,
+    "workers on EFA nodes use EFA",
+    failing="maskrcnn: {node_group: p4d, gpus: 16, gpus_per_node: 8, efa: 0}",
+    passing="maskrcnn: {node_group: p4d, gpus: 16, gpus_per_node: 8}",
+)
+def efa_is_used(context: Context) -> Iterator[Problem]:
+    """Without EFA the gradients of several nodes go over TCP, several times slower. EFA needs the device
+    plugin on the nodes, a security group that lets all traffic from and to itself pass, and all nodes in one
+    availability zone, best in one cluster placement group. `mrc-values status` shows whether NCCL uses it."""
+    group, values = context.node_group, context.values
+    gpus, per_node = values.integer("maskrcnn.gpus"), values.integer("maskrcnn.gpus_per_node")
+    if not group or not group.row.get("efa") or not _on_gpus(context) or not gpus or gpus == per_node:
+        return
+    provider = values.text("maskrcnn.fi_provider")
+    if values.integer("maskrcnn.efa") == 0:
+        yield Problem(
+            "maskrcnn.efa", "is 0, so the workers talk over TCP.", "Leave it null to have what the node has."
+        )
+    elif provider and "efa" not in provider:
+        yield Problem("maskrcnn.fi_provider", f"{provider} is not EFA.", "Leave fi_provider null.")
 
 
 def _on_gpus(context: Context) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from inspect import getdoc
 
 from mrc_values.catalogue import NodeGroup
-from mrc_values.findings import Severity
+from mrc_values.findings import Severity, ValuePath, parse_dotted
 from mrc_values.values import Values
 
 
@@ -21,10 +21,18 @@ class Problem:
 
 @dataclass(frozen=True)
 class Context:
-    """What rules look at: the merged values and the chart's node groups by name."""
+    """What rules look at: the merged values and the chart's node groups by name.
+
+    ``unusable`` are values that the schema refuses: of what follows from them a rule had better be silent.
+    """
 
     values: Values
     node_groups: dict[str, NodeGroup]
+    unusable: frozenset[ValuePath] = frozenset()
+
+    def refused(self, *names: str) -> bool:
+        """Whether the schema refuses one of the values."""
+        return any(parse_dotted(name) in self.unusable for name in names)
 
     @property
     def node_group(self) -> NodeGroup | None:

@@ -9,6 +9,8 @@ from mrc_values.rules.registry import Context, Problem, rule
 DEFAULT_CLAIMS = {"efs": "tensorpack-efs-gp-bursting", "fsx": "tensorpack-fsx"}
 """Claims that the charts take where none is named."""
 
+_FILE_SYSTEMS = ("global.shared_fs", "maskrcnn.data_fs")
+
 _USUAL_CLAIMS = {"efs": ("tensorpack-efs-gp-bursting", "pv-efs"), "fsx": ("tensorpack-fsx", "pv-fsx")}
 
 
@@ -23,6 +25,8 @@ def one_claim_a_file_system(context: Context) -> Iterator[Problem]:
     """Both file systems are mounted by their names, /efs and /fsx. Two claims of one would need the same
     mount point, and the second would hide the first."""
     values = context.values
+    if context.refused(*_FILE_SYSTEMS):
+        return
     shared_fs, shared = _shared(context)
     data_fs, data = values.text("maskrcnn.data_fs") or shared_fs, values.text("maskrcnn.data_pvc")
     if data_fs == shared_fs:
@@ -48,9 +52,10 @@ def one_claim_a_file_system(context: Context) -> Iterator[Problem]:
     passing="maskrcnn: {data_dir: data}",
 )
 def paths_stay_inside(context: Context) -> Iterator[Problem]:
-    """data_dir and backbone_weights are counted from the root of the data file system, /efs or /fsx. A path
-    from / or with .. leads out of it, to a folder that the pods do not have."""
-    for name in ("maskrcnn.data_dir", "maskrcnn.backbone_weights"):
+    """data_dir and backbone_weights are counted from the root of the data file system, /efs or /fsx, and
+    TensorBoard's log_dir from that of the shared one. A path from / or with .. leads out of it, to a folder
+    that the pods do not have."""
+    for name in ("maskrcnn.data_dir", "maskrcnn.backbone_weights", "tensorboard.log_dir", "log_dir"):
         text = context.values.text(name)
         path = PurePosixPath(text)
         if not text or not (path.is_absolute() or ".." in path.parts):
@@ -58,10 +63,10 @@ def paths_stay_inside(context: Context) -> Iterator[Problem]:
         mounts = tuple(f"/{fs}" for fs in DEFAULT_CLAIMS)
         inside = [path.relative_to(mount) for mount in mounts if path.is_relative_to(mount)]
         if inside and ".." not in path.parts:
-            fix = f"Set {name.split('.')[1]} to {inside[0]}."
+            fix = f"Set {name.split('.')[-1]} to {inside[0]}."
         else:
             fix = "Give the path from the file system's root, without a leading slash or two dots."
-        yield Problem(name, f"{text} leads out of the data file system.", fix)
+        yield Problem(name, f"{text} leads out of the file system.", fix)
 
 
 @rule(
@@ -75,6 +80,8 @@ def claim_belongs_to_file_system(context: Context) -> Iterator[Problem]:
     """The tutorial's claims carry the name of their file system. With the other's, logs and checkpoints go
     to EFS under the path /fsx, or the other way round."""
     values = context.values
+    if context.refused(*_FILE_SYSTEMS):
+        return
     shared_fs, _ = _shared(context)
     data_fs = values.text("maskrcnn.data_fs") or shared_fs
     for name, fs in (("global.shared_pvc", shared_fs), ("maskrcnn.data_pvc", data_fs)):
