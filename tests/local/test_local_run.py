@@ -198,8 +198,7 @@ def test_warnings_are_shown_and_do_not_stop_the_run(run: LocalRun) -> None:
     assert re.findall(r"warning (MRC\d+)", up.stderr) == ["MRC050"]
 
 
-def test_jupyter_is_not_run_here_and_the_command_for_it_is_shown(run: LocalRun) -> None:
+def test_a_release_with_jupyter_names_the_command_for_it(run: LocalRun) -> None:
     up = run.call("up", "--set", "jupyter.enabled=true", "--set", "jupyter.image=lab:1", steps=2)
     assert up.returncode == 0, up.stderr
-    runs = run.run_folder.parent
-    assert f"no Jupyter: it does not run locally. By hand: MRC_RUNS={runs} jupyter lab\n" in up.stderr
+    assert f"Jupyter: mrc-values local open trial jupyter --dir {run.folder}\n" in up.stderr

@@ -70,8 +70,7 @@ def up(
         release, plan = prepare(store, name, chart_folder(chart), rendered, count, mounts, tensorboard, _say)
         _say(f"run folder: {release.run_folder}")
         if loaded.get("jupyter.enabled") is True:
-            runs = shlex.quote(str(Path(release.run_folder).parent))
-            _say(f"no Jupyter: it does not run locally. By hand: MRC_RUNS={runs} jupyter lab")
+            _say(f"Jupyter: mrc-values local open {name} jupyter{_dir(dir)}")
         if detach:
             supervise.detach(store, release, plan, lock)
             _say(f"running. Watch: mrc-values local logs {name} -f. Stop: mrc-values local down {name}.")
@@ -135,6 +134,47 @@ def logs(
         typer.echo(line)
 
 
+@app.command("open")
+def open_(
+    name: Name,
+    what: Annotated[str, typer.Argument(metavar="SERVER", help="jupyter or tensorboard.")],
+    dir: Dir = STATE,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port for Jupyter. [default: from 8888 on, a free one]")
+    ] = 0,
+) -> None:
+    """Show where TensorBoard is, or run Jupyter with the test notebook until Ctrl-C.
+
+    Both listen on 127.0.0.1 only. Jupyter's token is shown on a terminal only; it asks for it.
+
+    Example: mrc-values local open trial jupyter
+    """
+    from mrc_values.local import board, lab
+    from mrc_values.local.up import programs_folder
+
+    if what not in ("jupyter", "tensorboard"):
+        raise UsageError(f"{what}: there is no such server. Give jupyter or tensorboard.")
+    store = _store(dir, name)
+    release = store.get(name)
+    if what == "tensorboard":
+        if not board.start(release, programs_folder(), store.file(name, ".tensorboard.log")):
+            raise ToolError("no TensorBoard: the program is not in this environment (extra viz).")
+        store.save(release)
+        typer.echo(release.tensorboard_address)
+        return
+    log = store.file(name, ".jupyter.log")
+    with lab.sigterm_as_ctrl_c():
+        try:
+            with lab.running(release, programs_folder(), port or board.free_port(8888), log) as jupyter:
+                secret = f"?token={jupyter.token}" if sys.stdout.isatty() else ""
+                typer.echo(f"{jupyter.address}{secret}")
+                _say(f"notebooks: {lab.notebooks_folder(release)}. Ctrl-C ends Jupyter.")
+                jupyter.process.wait()
+                raise ToolError(f"Jupyter ended. What it says: {log}")
+        except KeyboardInterrupt:
+            _say("closed.")
+
+
 @app.command()
 def down(name: Name, dir: Dir = STATE) -> None:
     """Stop every process of a release; its folder stays.
@@ -147,6 +187,10 @@ def down(name: Name, dir: Dir = STATE) -> None:
     release = store.get(name)
     _say("stopped." if stop(store, release) else "nothing was running.")
     _say(f"stays: {release.run_folder}. `mrc-values local up {name}` resumes from it.")
+
+
+def _dir(folder: Path) -> str:
+    return "" if folder == STATE else f" --dir {shlex.quote(str(folder))}"
 
 
 def _store(dir: Path, name: str | None) -> "Store":

@@ -26,7 +26,7 @@ def start(release: Release, programs: Path, log: Path) -> bool:
         return False
     logdir = Path(release.run_folder).parent
     logdir.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = free_port(FIRST_PORT)
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603
             [program, "--logdir", str(logdir), "--host", "127.0.0.1", "--port", str(port)],
@@ -40,9 +40,9 @@ def start(release: Release, programs: Path, log: Path) -> bool:
     return True
 
 
-def _free_port() -> int:
-    """The first free port from 6006 on, else any."""
-    for port in (*range(FIRST_PORT, FIRST_PORT + _PORTS), 0):
+def free_port(first: int) -> int:
+    """The first free port of the loopback address from ``first`` on, else any."""
+    for port in (*range(first, first + _PORTS), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

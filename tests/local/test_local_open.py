@@ -1,0 +1,96 @@
+"""`mrc-values local open`: Jupyter and TensorBoard of a release of this machine."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import pytest
+from local_run import LocalRun
+
+NOTEBOOK = "test-model.ipynb"
+
+
+@contextmanager
+def on_a_terminal(run: LocalRun, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
+    """`mrc-values local open trial ...` as a person sees it, from when it has shown an address.
+
+    Gives the process, the address without the token, and the token.
+    """
+    ours, its = pty.openpty()
+    process = subprocess.Popen(run.argv("open", *arguments), stdout=its, stderr=subprocess.DEVNULL)
+    os.close(its)
+    try:
+        with os.fdopen(ours) as screen:
+            address, _, token = screen.readline().strip().partition("?token=")
+            yield process, address, token
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def status(url: str, token: str = "") -> int:
+    request = Request(url, headers={"Authorization": f"token {token}"} if token else {})
+    try:
+        with urlopen(request, timeout=30) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+@pytest.fixture
+def trained(run: LocalRun) -> LocalRun:
+    """A release that has run."""
+    up = run.call("up", steps=1)
+    assert up.returncode == 0, up.stderr
+    return run
+
+
+def test_jupyter_opens_on_the_test_notebook_and_only_to_its_token(trained: LocalRun) -> None:
+    notebooks = trained.run_folder.with_name("trial-jupyter")
+    notebooks.mkdir()
+    (notebooks / NOTEBOOK).write_text("mine")
+    with on_a_terminal(trained, "jupyter") as (process, address, token):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/lab", address)
+        contents = address.removesuffix("lab") + f"api/contents{notebooks}"
+        assert (status(contents), status(contents, "wrong"), status(contents, token)) == (403, 403, 200)
+        assert (notebooks / NOTEBOOK).read_text() == "mine"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+        with pytest.raises(URLError):
+            status(contents)
+    assert token not in (trained.folder / "releases" / "trial.jupyter.log").read_text()
+
+
+def test_the_notebook_is_copied_for_the_first_time(trained: LocalRun) -> None:
+    notebooks = trained.run_folder.with_name("trial-jupyter")
+    with on_a_terminal(trained, "jupyter"):
+        cells = json.loads((notebooks / NOTEBOOK).read_text())["cells"]
+        assert "".join(cells[0]["source"]).startswith("# Test a trained Mask R-CNN")
+
+
+def test_tensorboard_is_started_once(trained: LocalRun) -> None:
+    first, second = (trained.call("open", "tensorboard") for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.stderr
+    assert first.stdout == second.stdout
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\n", first.stdout)
+    trained.call("down")
+
+
+def test_another_server_is_refused(trained: LocalRun) -> None:
+    done = trained.call("open", "grafana")
+    assert done.returncode == 2
+    assert "grafana: there is no such server. Give jupyter or tensorboard." in done.stderr
+
+
+def test_a_release_that_was_never_started_is_named(run: LocalRun, tmp_path: Path) -> None:
+    done = run.call("open", "jupyter")
+    assert done.returncode == 1
+    assert f"no local release trial in {tmp_path}" in done.stderr
