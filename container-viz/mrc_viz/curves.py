@@ -100,4 +100,4 @@ def _title(axis: Axes, text: str) -> None:
 
 def _legend(axis: Axes, columns: int) -> None:
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(ncols=columns, frameon=False, fontsize=9, labelcolor=INK)
+        axis.legend(ncols=columns, frameon=False, fontsize=9, labelcolor=INK, handlelength=3)

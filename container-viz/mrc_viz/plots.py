@@ -33,7 +33,7 @@ def plot_precision_recall(quality: Quality) -> Figure:
         if counted:
             mean = precision[:, counted].mean(axis=1)
             axis.plot(curves.recall, mean, color=INK, linewidth=2.4, label=f"mean {mean.mean():.3f}")
-            axis.legend(title="AP50", frameon=False, fontsize=9, labelcolor=INK, loc="lower left")
+            axis.legend(title="AP50", edgecolor="none", fontsize=9, labelcolor=INK, loc="lower left")
         axis.set_title(
             f"{kind.capitalize()}es" if kind == "box" else "Masks", loc="left", fontsize=11, color=INK
         )

@@ -22,7 +22,7 @@ class Release:
     """A small training on one CPU rank: chart, values file, more values.
 
     ``data`` are pictures in COCO layout in place of drawn scenes; ``start`` is a run whose last weights the
-    training starts from.
+    training starts from. ``trained`` is the folder of a run that is there already.
     """
 
     name: str
@@ -31,14 +31,17 @@ class Release:
     chart: str = "maskrcnn"
     data: Path | None = None
     start: "Release | None" = None
+    trained: Path | None = None
 
     @property
     def folder(self) -> Path:
         """Of the run, as it was trained."""
-        return KEPT / "efs" / "kubeflow" / self.name
+        return self.trained or KEPT / "efs" / "kubeflow" / self.name
 
     def train(self) -> None:
         """About a minute on two idle cores; nothing when the run is there and nothing has changed."""
+        if self.trained:
+            return
         if self.start:
             self.start.train()
         mark = self.folder / "trained-by"
@@ -48,9 +51,9 @@ class Release:
         if self.data is None:
             _run("mrc-scenes", KEPT / "efs" / "scenes", *SCENES)
         sets = [word for text in (*self.sets, *self._weights()) for word in ("--set", text)]
-        data_fs = ["--data-fs", self.data.parent] if self.data else []
-        up = ["mrc-values", "local", "up", self.name, CHARTS / self.chart, "-f", self.values, *sets, *data_fs]
-        _run(*up, "--ranks", "1", "--dir", KEPT, "--no-tensorboard")
+        data_fs = ["--data-fs", str(self.data.parent)] if self.data else []
+        up = ["local", "up", self.name, str(CHARTS / self.chart), "-f", str(self.values), *sets, *data_fs]
+        _run("mrc-values", *up, "--ranks", "1", "--dir", KEPT, "--no-tensorboard")
         mark.write_text(self.fingerprint())
 
     def _weights(self) -> Iterator[str]:

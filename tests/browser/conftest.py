@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ ARGUMENTS = [
     "--disable-dev-shm-usage",
     "--disable-sync",
 ]
+
+GUIDE = {
+    "detections": "notebook-detections",
+    "classes": "notebook-classes",
+    "tensorboard-layout": "tensorboard-layout",
+    "tensorboard-hparams": "tensorboard-hparams",
+}
+"""Screenshots that docs/notebook.md shows, and their names there."""
 
 # bfloat16 is slower than single precision on a CPU without AMX.
 DRAWN_SCENES = Release(
@@ -51,7 +60,11 @@ def efs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def drawn_scenes(efs: Path) -> Release:
-    """A run on drawn scenes that detects many of them."""
+    """A run on drawn scenes that detects many of them; that in MRC_TEST_RUN, the demo's say, if it is set."""
+    folder = os.environ.get("MRC_TEST_RUN")
+    if folder:
+        trained = Path(folder).absolute()
+        return _shared(replace(DRAWN_SCENES, name=trained.name, trained=trained), efs)
     return _shared(DRAWN_SCENES, efs)
 
 
@@ -71,8 +84,8 @@ def photos(efs: Path) -> Release:
     sets = (
         f"maskrcnn.data_dir={data.name}",
         "maskrcnn.fp16=false",
-        "maskrcnn.steps_per_epoch=40",
-        "maskrcnn.lr_schedule=[200]",
+        "maskrcnn.steps_per_epoch=20",
+        "maskrcnn.lr_schedule=[75]",
     )
     return _shared(Release("photos", EXAMPLES / "photos.yaml", sets, data=data), efs)
 
@@ -134,12 +147,18 @@ def _refuse(route: object) -> None:
 
 @pytest.fixture
 def shoot() -> Callable[[Page, str], None]:
-    """``shoot(page, name)`` keeps a picture of what the page shows."""
+    """``shoot(page, name)`` keeps a picture of what the page shows.
+
+    In the folder MRC_TEST_PICTURES, if that is set, the pictures of the guide page are written anew.
+    """
     folder = KEPT / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
+    guide = os.environ.get("MRC_TEST_PICTURES")
 
     def shoot(page: Page, name: str) -> None:
         page.wait_for_timeout(1000)  # a page paints what was scrolled to a little later
         page.screenshot(path=folder / f"{name}.png")
+        if guide and name in GUIDE:
+            page.screenshot(path=Path(guide) / f"{GUIDE[name]}.jpg", type="jpeg", quality=85)
 
     return shoot
