@@ -211,14 +211,12 @@ def demo(folder: Path, data: Path | None, clean: bool) -> None:
         raise
     seconds = time.monotonic() - began
     board = release.status()["tensorboard"]
-    as_root = " --allow-root" if os.geteuid() == 0 else ""
-    lab = f"MRC_RUNS={run_folder.resolve().parent} {BIN}/jupyter lab {NOTEBOOK}{as_root}"
     print("\n== Look at it")
     for name, where in (
         *(("Picture", path) for path in sorted(report.glob("*.png"))),
         ("Notebook", report / f"{NOTEBOOK.stem}.html"),
         ("TensorBoard", board),
-        ("JupyterLab", lab),
+        ("JupyterLab", f"{BIN}/{shlex.join(release.local('open', 'jupyter'))}"),
         ("Stop", f"{BIN}/{shlex.join(release.local('down'))}"),
     ):
         print(f"{name:<12} {where}")
