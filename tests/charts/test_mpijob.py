@@ -10,6 +10,7 @@ from servers import restricted_violations
 
 CHART = CHARTS / "mpijob"
 KEEP = {"helm.sh/resource-policy": "keep"}
+OPERATOR_FLAGS = ["--lock-namespace=kubeflow", "--kube-api-qps=50", "--kube-api-burst=100"]
 NAMESPACE_SCOPE = {"operator": {"scope": "namespace"}}
 
 # What the operator 0.8 does with the API, by its source (github.com/kubeflow/mpi-operator, tag v0.8.0).
@@ -112,17 +113,17 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[list[Object]], Any], Any]] =
     "the operator sees the whole cluster": (
         {},
         lambda found: container(found)["args"],
-        ["--lock-namespace=kubeflow"],
+        OPERATOR_FLAGS,
     ),
     "or one namespace": (
         NAMESPACE_SCOPE,
         lambda found: container(found)["args"],
-        ["--lock-namespace=kubeflow", "--namespace=kubeflow"],
+        [*OPERATOR_FLAGS, "--namespace=kubeflow"],
     ),
     "with a gang scheduler": (
         {"operator": {"gang_scheduling": "volcano"}},
         lambda found: container(found)["args"],
-        ["--lock-namespace=kubeflow", "--gang-scheduling=volcano"],
+        [*OPERATOR_FLAGS, "--gang-scheduling=volcano"],
     ),
     "image and policy": (
         {"operator": {"image": "example.org/operator:1", "image_pull_policy": "Always"}},
