@@ -23,9 +23,9 @@ _CUDA = re.compile(
 
 _CUDA_OF_GPU = {
     "V100": ((9, 0), (13, 0)),
-    "T4": ((10, 0), None),
-    "A100": ((11, 0), None),
-    "A10G": ((11, 0), None),
+    "T4": ((10, 0), (99, 0)),
+    "A100": ((11, 0), (99, 0)),
+    "A10G": ((11, 0), (99, 0)),
 }
 """CUDA's first release with code for a GPU, and the first that no longer has it (NVIDIA's release notes)."""
 
@@ -162,11 +162,11 @@ def cuda_knows_the_gpu(context: Context) -> Iterator[Problem]:
     digits = match["digits"] or match["major"] + match["minor"]
     release = (int(digits[:-1]), int(digits[-1]))
     first, gone = _CUDA_OF_GPU[group.gpu]
-    if release < first or (gone and release >= gone):
+    if not first <= release < gone:
         bound = f"{first[0]}.{first[1]} or newer" if release < first else f"older than {gone[0]}.{gone[1]}"
         yield Problem(
             "maskrcnn.image",
-            f"CUDA {release[0]}.{release[1]} has no code for {context.node_group.name}'s {group.gpu}.",
+            f"CUDA {release[0]}.{release[1]} has no code for {group.name}'s {group.gpu}.",
             f"Take an image with CUDA {bound}.",
         )
 
