@@ -111,10 +111,13 @@ def lab(
 
 @pytest.fixture(scope="session")
 def board(
-    efs: Path, drawn_scenes: Release, optimized: Release, tmp_path_factory: pytest.TempPathFactory
+    drawn_scenes: Release, optimized: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Address of TensorBoard as the chart runs it, with two runs."""
-    with tensorboard(efs, tmp_path_factory.mktemp("tensorboard")) as address:
+    """Address of TensorBoard as the chart runs it, with these two runs."""
+    folder = tmp_path_factory.mktemp("tensorboard")
+    for release in (drawn_scenes, optimized):
+        shutil.copytree(release.folder, folder / "efs" / "kubeflow" / release.name)
+    with tensorboard(folder / "efs", folder) as address:
         yield address
 
 

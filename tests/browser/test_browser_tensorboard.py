@@ -22,7 +22,7 @@ def page(context: BrowserContext, board: str) -> Iterator[Page]:
     ("name", "tags"), [("loss", ["loss/mask", "loss/total"]), ("ap", ["bbox/AP50", "segm/AP50"])]
 )
 def test_loss_and_ap_have_a_curve(name: str, tags: list[str], page: Page, board: str, shoot: Shoot) -> None:
-    page.goto(f"{board}/?tagFilter={'|'.join(f'{tag}$' for tag in tags)}#timeseries")
+    page.goto(f"{board}/?tagFilter={'|'.join(f'^{tag}$' for tag in tags)}#timeseries")
     cards = page.locator("scalar-card")
     expect(cards).to_have_count(len(tags))
     for card, tag in zip(cards.all(), tags, strict=True):
