@@ -75,7 +75,8 @@ def test_an_upgrade_of_the_chart_mpijob_leaves_the_training_alone(training: Trai
 def test_a_training_goes_on_after_a_worker_pod_was_deleted(training: Training) -> None:
     checkpoint = training.checkpoints()[-1]
     launcher = training.launchers()[-1]
-    training.user.kubectl("delete", "pod", f"{training.name}-worker-1", "--wait=false")
+    # In the midst of a step: with its grace period a worker goes on training for a minute.
+    training.user.kubectl("delete", "pod", f"{training.name}-worker-1", "--grace-period=1", "--wait=false")
     went_on_from = training.await_resumption(uid(launcher))
     assert_nothing_lost(training, checkpoint, went_on_from)
 

@@ -117,8 +117,8 @@ class Training:
         """Waits until another launcher than this one goes on; from which step."""
 
         def resumed() -> bool:
-            newest = self.launchers()[-1]["metadata"]["uid"]
-            return newest != launcher and self.went_on_from() is not None
+            newest = [pod["metadata"]["uid"] for pod in self.launchers()[-1:]]
+            return newest not in ([], [launcher]) and self.went_on_from() is not None
 
         self._until(resumed, "another launcher that goes on from a checkpoint")
         return self.went_on_from() or 0
