@@ -261,6 +261,7 @@ class Cluster:
         if status == 404:
             return NotFound(f"{self.server}: cannot {doing} (404): {said}")
         if status in (429, 500, 502, 503, 504):
+            said = said.removesuffix(", please try again")
             return Unreachable(f"{self.server}: cannot {doing} now ({status}): {said}. Try again.")
         return ClusterError(f"{self.server}: cannot {doing} ({status}): {said}")
 

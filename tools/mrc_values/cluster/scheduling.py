@@ -81,6 +81,9 @@ def _nodes(
             "Set maskrcnn.node_group or node_selector to nodes that are there "
             "(kubectl get nodes -L node.kubernetes.io/instance-type), or add such a node group.",
         )
+    if any("ReadWriteOncePod" in text for text in counts):
+        # The scheduler looks at room first: these nodes have it, and no other node would do.
+        return Cause(_ONE_POD.id, f"{_ONE_POD.text}: {among}", _ONE_POD.fix)
     if lacking:
         return _room(pod, fitting, lacking, among)
     for pattern, cause in _VOLUMES.items():
@@ -226,16 +229,17 @@ def _has_labels(node: Object, pod: Object) -> bool:
     return at(node, "metadata", "labels").items() >= at(pod, "spec", "nodeSelector").items()
 
 
+_ONE_POD = Cause(
+    "claim-one-pod",
+    "another pod has the claim, whose access mode is ReadWriteOncePod",
+    "Use a claim with the access mode ReadWriteMany.",
+)
+
 _VOLUMES = {
     r"volume node affinity conflict|PersistentVolume's node affinity": Cause(
         "volume-zone",
         "the volume can be used on other nodes only, mostly those of its zone",
         "Use nodes in the volume's zone, or a file system that all zones reach (EFS).",
-    ),
-    r"ReadWriteOncePod": Cause(
-        "claim-one-pod",
-        "another pod has the claim, whose access mode is ReadWriteOncePod",
-        "Use a claim with the access mode ReadWriteMany.",
     ),
     r"didn't find available persistent volumes|no available volume": Cause(
         "claim-unbound",
