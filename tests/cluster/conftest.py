@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from testcluster.charts import CHARTS, install_mpijob, make_claims
-from testcluster.client import Client
+from testcluster.client import Client, Object
 from testcluster.cluster import Cluster, check_host
 from testcluster.errors import ClusterError
 from testcluster.nodes import DEFAULT
@@ -17,7 +17,8 @@ from trainings import draw_scenes
 HELMS = {"helm4": "helm", "helm3": "helm3"}
 """How a test is called, and the program in the cluster's bin folder."""
 
-_numbers = count(1)
+AT_ONCE = 10
+"""So many namespaces are made at a time."""
 
 
 def pytest_sessionstart() -> None:
@@ -84,21 +85,43 @@ def new_node_user(node_cluster: Cluster) -> Iterator[Callable[[], Client]]:
         shutil.rmtree(node_cluster.volumes / "efs" / user.namespace, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def namespaces(cluster: Cluster) -> Iterator[str]:
+    """Empty namespaces with the charts' claims, made several at a time, which takes as long as one."""
+
+    def make() -> Iterator[str]:
+        for first in count(step=AT_ONCE):
+            names = [f"test-{number}" for number in range(first, first + AT_ONCE)]
+            metas: list[Object] = [{"name": name} for name in names]
+            Client(cluster, "default").apply(
+                *({"apiVersion": "v1", "kind": "Namespace", "metadata": meta} for meta in metas)
+            )
+            make_claims(cluster, *names)
+            yield from names
+
+    return make()
+
+
 @pytest.fixture
-def new_client(cluster: Cluster) -> Iterator[Callable[[], Client]]:
+def new_client(cluster: Cluster, namespaces: Iterator[str]) -> Iterator[Callable[[], Client]]:
     """Makes users, each with an empty namespace that has the charts' claims."""
     made: list[Client] = []
 
     def make() -> Client:
-        client = Client(cluster, f"test-{next(_numbers)}")
-        client.kubectl("create", "namespace", client.namespace)
-        make_claims(cluster, client.namespace)
-        made.append(client)
-        return client
+        made.append(Client(cluster, next(namespaces)))
+        return made[-1]
 
     yield make
     for client in made:
-        client.kubectl("delete", "namespace", client.namespace, "--wait=false")
+        client.end_all()
+
+
+@pytest.fixture(scope="module")
+def team(cluster: Cluster, namespaces: Iterator[str]) -> Iterator[Client]:
+    """A user whose namespace, which has the charts' claims, is shared by the tests of a module."""
+    client = Client(cluster, next(namespaces))
+    yield client
+    client.end_all()
 
 
 @pytest.fixture

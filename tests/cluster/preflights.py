@@ -1,7 +1,6 @@
 """The preflight of mrc-values as the tests call it: on the test cluster, and as part of the program."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 from mrc_values.check import check
@@ -11,8 +10,8 @@ from mrc_values.cluster.preflight.planned import planned
 from mrc_values.findings import Finding, Severity, dotted, failing
 from testcluster.charts import CHARTS
 from testcluster.client import Client, Object
+from values_tool import PROGRAM
 
-PROGRAM = Path(sys.executable).with_name("mrc-values")
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 P4D = "maskrcnn.node_group=p4d"
 
@@ -47,8 +46,8 @@ def said(findings: list[Finding], rule: str, severity: Severity) -> list[str]:
     ]
 
 
-def mrc_values(user: Client, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the program to its end."""
+def program(user: Client, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the program to its end, as a process: with Helm's words, and another environment."""
     return subprocess.run(
         [PROGRAM, *arguments],
         env=user.cluster.environment | environment,

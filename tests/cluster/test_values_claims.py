@@ -1,8 +1,7 @@
 """Why a job waits for its claims: provoked from the real volume controller and scheduler."""
 
-from releases import install
 from testcluster.client import Client, Object
-from values_tool import reason_named
+from values_tool import reason_named, submit
 
 
 def claim(user: Client, **spec: object) -> Object:
@@ -33,25 +32,25 @@ def volume(user: Client, **spec: object) -> Object:
     }
 
 
-def install_with_own_claim(user: Client) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "global.shared_pvc=own")
+def submit_with_own_claim(user: Client) -> None:
+    submit(user, "demo", "maskrcnn.node_group=p4d", "global.shared_pvc=own")
 
 
 def test_a_claim_without_volume_and_class_is_named(user: Client) -> None:
     user.apply(claim(user))
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert "there is no volume for the claim own" in reason_named(user, "demo", "claim-no-volume").text
 
 
 def test_a_claim_of_a_volume_that_does_not_exist_is_named(user: Client) -> None:
     user.apply(claim(user, volumeName="nothing"))
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert "waits for its volume nothing" in reason_named(user, "demo", "claim-no-volume").text
 
 
 def test_a_missing_storage_class_is_named(user: Client) -> None:
     user.apply(claim(user, storageClassName="fast"))
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert "the storage class fast" in reason_named(user, "demo", "storage-class-missing").text
 
 
@@ -59,13 +58,13 @@ def test_a_driver_that_makes_no_volume_is_named(user: Client) -> None:
     name = f"efs-{user.namespace}"
     kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}}
     user.apply(kind | {"provisioner": "efs.csi.aws.com"}, claim(user, storageClassName=name))
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert "the storage driver efs.csi.aws.com" in reason_named(user, "demo", "claim-provisioner").text
 
 
 def test_another_access_mode_of_the_volume_is_named(user: Client) -> None:
     user.apply(volume(user, accessModes=["ReadWriteOnce"]), claim(user, volumeName=f"own-{user.namespace}"))
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert "another access mode" in reason_named(user, "demo", "claim-access-mode").text
 
 
@@ -75,7 +74,7 @@ def test_a_claim_whose_volume_was_deleted_is_named(user: Client) -> None:
     user.kubectl("delete", "pv", f"own-{user.namespace}", "--wait=false")
     user.kubectl("patch", "pv", f"own-{user.namespace}", '--patch={"metadata":{"finalizers":null}}')
     user.wait("pvc/own", "jsonpath={.status.phase}=Lost")
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert f"lost its volume own-{user.namespace}" in reason_named(user, "demo", "claim-lost").text
 
 
@@ -84,7 +83,7 @@ def test_a_claim_that_is_being_deleted_is_named(user: Client) -> None:
     user.wait("pvc/own", "jsonpath={.status.phase}=Bound")
     user.kubectl("patch", "pvc", "own", '--patch={"metadata":{"finalizers":["test/keep"]}}')
     user.kubectl("delete", "pvc", "own", "--wait=false")
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert "own is being deleted" in reason_named(user, "demo", "claim-deleted").text
     user.kubectl("patch", "pvc", "own", '--patch={"metadata":{"finalizers":null}}')
 
@@ -93,7 +92,7 @@ def test_a_volume_of_another_zone_is_named(user: Client) -> None:
     zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["mars-1a"]}
     affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}}
     user.apply(volume(user, nodeAffinity=affinity), claim(user, volumeName=f"own-{user.namespace}"))
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert "on other nodes only" in reason_named(user, "demo", "volume-zone").text
 
 
@@ -102,5 +101,5 @@ def test_a_claim_for_one_pod_is_named(user: Client) -> None:
     user.apply(
         volume(user, accessModes=mode), claim(user, accessModes=mode, volumeName=f"own-{user.namespace}")
     )
-    install_with_own_claim(user)
+    submit_with_own_claim(user)
     assert "ReadWriteOncePod" in reason_named(user, "demo", "claim-one-pod").text

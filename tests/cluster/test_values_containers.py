@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from releases import end_launcher, install
-from testcluster.charts import make_claims
+from releases import end_launcher
 from testcluster.client import Client, Object, until
-from testcluster.cluster import Cluster
 from values_tool import (
     TOLERATION,
     TYPE,
@@ -16,6 +14,7 @@ from values_tool import (
     reason_named,
     reasons_of,
     rendered_job,
+    submit,
 )
 
 IMAGE = "registry.example/trainer:1"
@@ -23,18 +22,13 @@ WORKER = {"name": "worker", "image": IMAGE, "imageID": "", "ready": False, "rest
 
 
 @pytest.fixture(scope="module")
-def placed(cluster: Cluster) -> Iterator[Client]:
+def placed(team: Client) -> Iterator[Client]:
     """A user with the job demo, whose worker is on a node that has no kubelet but this test."""
-    user = Client(cluster, "containers")
-    user.kubectl("create", "namespace", user.namespace)
-    make_claims(cluster, user.namespace)
+    user = team
     node = add_node(user, "kubeletless", ready=True)
-    install(
-        user, "demo", "maskrcnn", f"{TYPE}={node}", TOLERATION, "maskrcnn.gpus=8", "tensorboard.enabled=false"
-    )
+    submit(user, "demo", f"{TYPE}={node}", TOLERATION, "maskrcnn.gpus=8")
     until(lambda: "nodeName" in user.get("pod", "demo-worker-0")["spec"], "a placed worker")
     yield user
-    user.kubectl("delete", "namespace", user.namespace, "--wait=false")
     user.kubectl("delete", "node", node)
 
 
@@ -166,7 +160,7 @@ def test_a_node_that_refuses_a_pod_is_named(placed: Client) -> None:
 
 
 def test_an_evicted_worker_fails_the_job_and_is_named(user: Client) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    submit(user, "demo", "maskrcnn.node_group=p4d")
     user.running("demo")
     said = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 20Mi"
     patch_status(user, "pod", "demo-worker-1", {"phase": "Failed", "reason": "Evicted", "message": said})
@@ -176,7 +170,7 @@ def test_an_evicted_worker_fails_the_job_and_is_named(user: Client) -> None:
 
 
 def test_a_launcher_that_failed_too_often_is_named_with_its_exit_code(user: Client) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=0")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=0")
     user.running("demo")
     end_launcher(user, "demo", 1)
     user.wait("mpijob/demo", "condition=Failed")
@@ -194,6 +188,6 @@ def test_a_job_that_ran_too_long_is_named(user: Client) -> None:
 
 
 def test_a_job_that_runs_has_no_reason_to_wait(user: Client) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    submit(user, "demo", "maskrcnn.node_group=p4d")
     user.running("demo")
     until(lambda: reasons_of(user, "demo") == [], "nothing to wait for")

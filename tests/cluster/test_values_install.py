@@ -8,12 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from preflights import P4D, PROGRAM, given, mrc_values
+from preflights import P4D, PROGRAM, given, program
 from releases import install
 from testcluster.charts import CHARTS
 from testcluster.client import Client
 
 CHART = CHARTS / "maskrcnn"
+P3DN = "maskrcnn.node_group=p3dn"
+
+
+@pytest.fixture(scope="module")
+def live(team: Client) -> Client:
+    """A user whose release demo is on nodes that no other test here wants. For what changes nothing."""
+    install(team, "demo", "maskrcnn", P3DN)
+    return team
 
 
 def release_names(user: Client) -> list[str]:
@@ -31,7 +39,7 @@ def test_an_install_is_an_ordinary_release_whose_job_runs(
 ) -> None:
     (tmp_path / "helm").symlink_to(user.cluster.bin / helm)
     path = f"{tmp_path}:{user.cluster.environment['PATH']}"
-    done = mrc_values(user, "install", "demo", CHART, *given(user, f"maskrcnn.node_group={group}"), PATH=path)
+    done = program(user, "install", "demo", CHART, *given(user, f"maskrcnn.node_group={group}"), PATH=path)
     assert done.returncode == 0, done.stderr
     assert "STATUS: deployed" in done.stdout
     assert done.stderr == "", "no notices about linked sub-charts"
@@ -41,7 +49,7 @@ def test_an_install_is_an_ordinary_release_whose_job_runs(
 
 def test_a_dry_run_says_what_would_come_and_changes_nothing(user: Client) -> None:
     before = user.names("all,secret,configmap,mpijob")
-    done = mrc_values(user, "install", "demo", CHART, "--dry-run", *given(user, P4D))
+    done = program(user, "install", "demo", CHART, "--dry-run", *given(user, P4D))
     assert done.stdout.splitlines() == [
         f"+ Deployment {user.namespace}/demo-tensorboard is new",
         f"+ MPIJob {user.namespace}/demo is new",
@@ -52,7 +60,7 @@ def test_a_dry_run_says_what_would_come_and_changes_nothing(user: Client) -> Non
 
 
 def test_an_error_in_the_values_stops_before_anything_is_asked_of_the_cluster(user: Client) -> None:
-    done = mrc_values(user, "install", "demo", CHART, *given(user, P4D, "maskrcnn.gpus=20"))
+    done = program(user, "install", "demo", CHART, *given(user, P4D, "maskrcnn.gpus=20"))
     assert done.returncode == 1
     assert done.stdout.startswith(
         "--set maskrcnn.gpus=20: error MRC014 maskrcnn.gpus: 20 is not a multiple of 8"
@@ -61,7 +69,7 @@ def test_an_error_in_the_values_stops_before_anything_is_asked_of_the_cluster(us
 
 
 def test_an_error_of_the_preflight_stops_before_helm(user: Client) -> None:
-    done = mrc_values(user, "install", "demo", CHART, *given(user, P4D, "global.shared_pvc=mine"))
+    done = program(user, "install", "demo", CHART, *given(user, P4D, "global.shared_pvc=mine"))
     assert done.returncode == 1
     assert done.stdout.startswith(
         "--set global.shared_pvc=mine: error MRC110 global.shared_pvc: there is no claim"
@@ -72,14 +80,14 @@ def test_an_error_of_the_preflight_stops_before_helm(user: Client) -> None:
 def test_a_warning_is_shown_and_does_not_stop(user: Client) -> None:
     install(user, "other", "maskrcnn", P4D, "maskrcnn.gpus=32", "tensorboard.enabled=false")
     user.running("other")
-    done = mrc_values(user, "install", "demo", CHART, *given(user, P4D))
+    done = program(user, "install", "demo", CHART, *given(user, P4D))
     assert done.returncode == 0
     assert "warning MRC123 maskrcnn.node_group: there is room for 0 of 2 workers now" in done.stderr
     assert release_names(user) == ["demo", "other"]
 
 
 def test_wait_ends_when_the_job_runs(user: Client) -> None:
-    done = mrc_values(user, "install", "demo", CHART, "--wait", *given(user, P4D))
+    done = program(user, "install", "demo", CHART, "--wait", *given(user, P4D))
     assert done.returncode == 0, done.stderr
     conditions = user.get("mpijob", "demo")["status"]["conditions"]
     assert {"Running"} <= {each["type"] for each in conditions if each["status"] == "True"}
@@ -103,39 +111,36 @@ def test_ctrl_c_ends_a_wait_with_130_and_leaves_the_release(user: Client) -> Non
     assert release_names(user) == ["demo", "other"]
 
 
-def test_a_name_that_is_taken_is_told_with_what_to_do(user: Client) -> None:
-    install(user, "demo", "maskrcnn", P4D)
-    done = mrc_values(user, "install", "demo", CHART, *given(user, P4D))
+def test_a_name_that_is_taken_is_told_with_what_to_do(live: Client) -> None:
+    done = program(live, "install", "demo", CHART, *given(live, P3DN))
     assert (done.returncode, done.stderr) == (
         1,
-        f"mrc-values: demo: the release is there already in the namespace {user.namespace} (deployed, "
+        f"mrc-values: demo: the release is there already in the namespace {live.namespace} (deployed, "
         "revision 1). Use mrc-values upgrade, or mrc-values delete demo first.\n",
     )
 
 
-def test_an_upgrade_needs_a_release(user: Client) -> None:
-    install(user, "demo", "maskrcnn", P4D)
-    done = mrc_values(user, "upgrade", "dem", CHART, *given(user, P4D))
+def test_an_upgrade_needs_a_release(live: Client) -> None:
+    done = program(live, "upgrade", "dem", CHART, *given(live, P3DN))
     assert (done.returncode, done.stderr) == (
         1,
-        f"mrc-values: dem: no such release in the namespace {user.namespace} (there: demo). "
+        f"mrc-values: dem: no such release in the namespace {live.namespace} (there: demo). "
         "Use mrc-values install.\n",
     )
 
 
-def test_changed_settings_of_a_live_run_are_refused_and_change_nothing(user: Client) -> None:
-    install(user, "demo", "maskrcnn", P4D)
-    done = mrc_values(user, "upgrade", "demo", CHART, *given(user, P4D, "maskrcnn.steps_per_epoch=100"))
+def test_changed_settings_of_a_live_run_are_refused_and_change_nothing(live: Client) -> None:
+    done = program(live, "upgrade", "demo", CHART, *given(live, P3DN, "maskrcnn.steps_per_epoch=100"))
     assert done.returncode == 1
     assert "error MRC106 maskrcnn.run: the run" in done.stdout
-    assert steps(user, "demo") == ["TRAIN.STEPS_PER_EPOCH=7500"]
-    assert json.loads(user.helm("list", "--output=json"))[0]["revision"] == "1"
+    assert steps(live, "demo") == ["TRAIN.STEPS_PER_EPOCH=7500"]
+    assert json.loads(live.helm("list", "--output=json"))[0]["revision"] == "1"
 
 
 def test_a_new_run_goes_through_after_a_diff_of_the_two_runs(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D)
     values = (P4D, "maskrcnn.steps_per_epoch=100", "maskrcnn.run=b")
-    done = mrc_values(user, "upgrade", "demo", CHART, *given(user, *values))
+    done = program(user, "upgrade", "demo", CHART, *given(user, *values))
     assert done.returncode == 0, done.stderr
     assert f"--- live: MPIJob {user.namespace}/demo\n+++ new: MPIJob {user.namespace}/demo-b\n" in done.stderr
     assert (
@@ -144,15 +149,14 @@ def test_a_new_run_goes_through_after_a_diff_of_the_two_runs(user: Client) -> No
     assert steps(user, "demo-b") == ["TRAIN.STEPS_PER_EPOCH=100"]
 
 
-def test_an_upgrade_to_the_same_values_says_that_nothing_changes(user: Client) -> None:
-    install(user, "demo", "maskrcnn", P4D)
-    done = mrc_values(user, "upgrade", "demo", CHART, "--dry-run", *given(user, P4D))
+def test_an_upgrade_to_the_same_values_says_that_nothing_changes(live: Client) -> None:
+    done = program(live, "upgrade", "demo", CHART, "--dry-run", *given(live, P3DN))
     assert (done.returncode, done.stdout) == (0, "nothing changes.\n")
 
 
 def test_an_upgrade_takes_the_values_given_and_none_of_those_before(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D, "tensorboard.port=8080")
-    done = mrc_values(user, "upgrade", "demo", CHART, *given(user, P4D))
+    done = program(user, "upgrade", "demo", CHART, *given(user, P4D))
     assert done.returncode == 0, done.stderr
     assert user.get("service", "demo-tensorboard")["spec"]["ports"][0]["port"] == 80
 
@@ -164,7 +168,7 @@ def test_what_a_secret_holds_is_never_shown(user: Client) -> None:
         each for each in user.objects("secrets") if each["metadata"]["name"].startswith("demo-jupyter")
     ]
     assert secrets
-    done = mrc_values(user, "upgrade", "demo", CHART, *given(user, P4D, *server, "jupyter.port=8443"))
+    done = program(user, "upgrade", "demo", CHART, *given(user, P4D, *server, "jupyter.port=8443"))
     assert done.returncode == 0, done.stderr
     for secret in secrets:
         for content in secret["data"].values():
@@ -174,7 +178,7 @@ def test_what_a_secret_holds_is_never_shown(user: Client) -> None:
 def test_delete_says_what_stays_and_the_same_install_takes_the_folder_again(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D)
     claims = user.names("pvc")
-    done = mrc_values(user, "delete", "demo", f"--namespace={user.namespace}")
+    done = program(user, "delete", "demo", f"--namespace={user.namespace}")
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
         f"stays: the run of demo: logs and checkpoints in /efs/{user.namespace}/demo, "
@@ -185,12 +189,12 @@ def test_delete_says_what_stays_and_the_same_install_takes_the_folder_again(user
     ]
     assert user.names("pvc") == claims
     assert release_names(user) == []
-    again = mrc_values(user, "install", "demo", CHART, *given(user, P4D))
+    again = program(user, "install", "demo", CHART, *given(user, P4D))
     assert again.returncode == 0, again.stderr
 
 
 def test_a_release_that_is_not_there_cannot_be_deleted(user: Client) -> None:
-    done = mrc_values(user, "delete", "demo", f"--namespace={user.namespace}")
+    done = program(user, "delete", "demo", f"--namespace={user.namespace}")
     assert (done.returncode, done.stderr) == (
         1,
         f"mrc-values: demo: no such release in the namespace {user.namespace} (there: none).\n",
@@ -202,12 +206,12 @@ def test_list_shows_the_releases_of_all_namespaces_with_their_jobs(new_client: C
     install(one, "demo", "maskrcnn", P4D)
     install(two, "board", "tensorboard")
     one.running("demo")
-    rows = json.loads(mrc_values(one, "list", "--format=json").stdout)
+    rows = json.loads(program(one, "list", "--format=json").stdout)
     shown = [(row["release"], row["namespace"], row["job"], row["state"]) for row in rows]
     assert ("demo", one.namespace, f"{one.namespace}/demo", "running") in shown
     assert ("board", two.namespace, "", "") in shown
     assert ("mpijob", "default", "", "") in shown
-    of_one = json.loads(mrc_values(one, "list", "--format=json", f"--namespace={one.namespace}").stdout)
+    of_one = json.loads(program(one, "list", "--format=json", f"--namespace={one.namespace}").stdout)
     assert [row["release"] for row in of_one] == ["demo"]
 
 
@@ -220,7 +224,7 @@ def test_credentials_that_are_not_taken_are_one_line_and_exit_code_3(user: Clien
         each["user"] = {"token": "wrong"}
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(config))
-    done = mrc_values(user, "install", "demo", CHART, *given(user, P4D), f"--kubeconfig={file}")
+    done = program(user, "install", "demo", CHART, *given(user, P4D), f"--kubeconfig={file}")
     assert (done.returncode, done.stdout) == (3, "")
     assert "does not take the credentials of context" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -231,7 +235,7 @@ def test_a_cluster_that_is_not_there_is_one_line_and_exit_code_3(user: Client, t
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     file = tmp_path / "kubeconfig"
     file.write_text(json.dumps(config))
-    done = mrc_values(user, "list", KUBECONFIG=str(file))
+    done = program(user, "list", KUBECONFIG=str(file))
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == (
         "mrc-values: https://127.0.0.1:1: cannot be reached (Connection refused). Check the network or "
@@ -240,14 +244,14 @@ def test_a_cluster_that_is_not_there_is_one_line_and_exit_code_3(user: Client, t
 
 
 def test_a_missing_or_old_helm_is_named(user: Client, tmp_path: Path) -> None:
-    alone = mrc_values(user, "list", PATH=str(tmp_path))
+    alone = program(user, "list", PATH=str(tmp_path))
     assert (alone.returncode, alone.stderr) == (
         1,
         "mrc-values: helm: not found in PATH. Install Helm 3.18 or newer: https://helm.sh/docs/intro/install/\n",
     )
     (tmp_path / "helm").write_text("#!/bin/sh\necho v3.12.3\n")
     (tmp_path / "helm").chmod(0o755)
-    old = mrc_values(user, "list", PATH=str(tmp_path))
+    old = program(user, "list", PATH=str(tmp_path))
     assert (old.returncode, old.stderr.split(" Install")[0]) == (
         1,
         f"mrc-values: {tmp_path}/helm: Helm v3.12.3 is too old.",

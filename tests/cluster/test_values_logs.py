@@ -14,14 +14,14 @@ from proxy import Proxy, proxied
 from releases import end_launcher, install
 from testcluster.client import Client, until
 from testcluster.network import Link
-from values_tool import eventually, mrc_values
+from values_tool import eventually, mrc_values, submit
 from watched_job import TRAINING, PodLog, dashboard, fetched, launcher_log, running_launchers, started
 
 
 @pytest.fixture
 def running(user: Client) -> Client:
     """A user whose job demo runs."""
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
     user.running("demo")
     return user
 
@@ -70,7 +70,7 @@ def test_logs_of_one_rank_are_its_lines_without_the_tag(running: Client, tmp_pat
 
 
 def test_logs_before_there_are_any_say_why(user: Client) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi")
     done = mrc_values(user, "logs", "demo")
     assert done.returncode == 1
     assert done.stderr.startswith("mrc-values: demo: no launcher has started; -f waits for it.")
@@ -106,31 +106,25 @@ def page(user: Client, text: str, pod: str) -> Iterator[None]:
     server.server_close()
 
 
-def test_open_leads_to_the_pod_and_to_the_one_that_replaces_it(running: Client) -> None:
-    first = dashboard(running)
-    with page(running, "first", first):
-        opened = started(running, "open", "demo", "tensorboard")
+def test_open_leads_to_the_pod_and_to_the_one_that_replaces_it(user: Client) -> None:
+    install(user, "demo", "tensorboard")
+    first = dashboard(user)
+    with page(user, "first", first):
+        opened = started(user, "open", "demo", "tensorboard")
         url = (opened.stdout.readline() if opened.stdout else "").strip()
         assert url.startswith("http://127.0.0.1:")
         eventually(lambda: fetched(url) == "first", "the page of the first pod")
-    running.kubectl("delete", "pod", first)
-    second = dashboard(running)
+    user.kubectl("delete", "pod", first)
+    second = dashboard(user)
     assert second != first
-    with page(running, "second", second):
+    with page(user, "second", second):
         eventually(lambda: fetched(url) == "second", "the page of the second pod")
     opened.send_signal(2)
     assert opened.wait(20) == 0
 
 
 def test_open_prints_no_token_where_nobody_looks(user: Client) -> None:
-    install(
-        user,
-        "demo",
-        "maskrcnn",
-        "maskrcnn.node_group=p4d",
-        "jupyter.enabled=true",
-        "jupyter.image=notebook:1",
-    )
+    install(user, "demo", "jupyter")
     user.kubectl("rollout", "status", "deployment/demo-jupyter", "--timeout=60s")
     opened = started(user, "open", "demo", "jupyter")
     url = (opened.stdout.readline() if opened.stdout else "").strip()
@@ -148,8 +142,7 @@ def test_open_of_what_a_release_does_not_have_says_what_to_set(running: Client) 
 
 
 def test_open_of_a_server_that_is_not_ready_says_why(user: Client) -> None:
-    values = ("maskrcnn.node_group=p4d", "tensorboard.resources.requests.cpu=100")
-    install(user, "demo", "maskrcnn", *values)
+    install(user, "demo", "tensorboard", "resources.requests.cpu=100")
     until(lambda: "Insufficient cpu" in user.kubectl("get", "pods", "--output=json"), "a waiting pod")
     done = mrc_values(user, "open", "demo", "tensorboard")
     assert done.returncode == 1

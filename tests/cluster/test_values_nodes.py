@@ -6,6 +6,7 @@ import pytest
 from preflights import ERROR, P4D, WARNING, definition, look, said
 from releases import install
 from testcluster.client import Client
+from values_tool import submit
 
 TYPE = r"maskrcnn.node_selector.node\.kubernetes\.io/instance-type"
 TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
@@ -55,7 +56,7 @@ def test_nodes_that_can_never_hold_the_job_stop_the_install(
 
 
 def test_gpus_that_others_have_now_are_a_warning(user: Client) -> None:
-    install(user, "other", "maskrcnn", P4D, "maskrcnn.gpus=24", "tensorboard.enabled=false")
+    submit(user, "other", P4D, "maskrcnn.gpus=24")
     user.running("other")
     assert look(user, P4D, "maskrcnn.gpus=8") == []
     assert said(look(user, P4D, "maskrcnn.gpus=16"), "MRC123", WARNING) == [

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import yaml
-from preflights import mrc_values
 from testcluster.charts import CHARTS
 from testcluster.client import Client
+from values_tool import command
 
 
 def plan(user: Client, folder: Path) -> tuple[dict[str, str], str]:
@@ -13,7 +13,7 @@ def plan(user: Client, folder: Path) -> tuple[dict[str, str], str]:
     file = folder / "values.yaml"
     file.write_text(f"global: {{namespace: {user.namespace}}}\n")
     flags = ("--node-group", "p4d", "--nodes", "2", "--fs", "auto", "-f", str(file), "--write")
-    done = mrc_values(user, "plan", CHARTS / "maskrcnn", *flags)
+    done = command(user, "plan", str(CHARTS / "maskrcnn"), *flags)
     assert done.returncode == 0, done.stderr
     values = yaml.safe_load(file.read_text())
     chosen = {

@@ -1,11 +1,11 @@
 """What mrc-values finds in the cluster before an install: each provoked on the real API server."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from preflights import ERROR, P4D, WARNING, claim, definition, given, look, mrc_values, said, volume
+from accounts import account
+from preflights import ERROR, P4D, WARNING, claim, definition, given, look, program, said, volume
 from releases import install
 from testcluster.charts import CHARTS
 from testcluster.client import Client, Object, until
@@ -249,7 +249,7 @@ def test_a_cluster_without_mpijobs_and_then_without_an_operator_is_told_how_to_h
         "the cluster knows no MPIJobs. Install both: helm install mpijob charts/mpijob."
     ]
     chart = str(CHARTS / "mpijob")
-    installed = mrc_values(
+    installed = program(
         bare, "install", "mpijob", chart, "--namespace=default", "--set=operator.enabled=false"
     )
     assert installed.returncode == 0, installed.stderr
@@ -292,35 +292,10 @@ def test_a_run_of_another_release_keeps_its_name(user: Client) -> None:
 # Rights
 
 
-def kubeconfig_of(user: Client, folder: Path, account: str, *rights: str) -> Path:
-    """A kubeconfig of a service account that may do this in its namespace, as ``get,list:pods``."""
-    user.kubectl("create", "serviceaccount", account)
-    rules = []
-    for right in rights:
-        verbs, _, resources = right.partition(":")
-        for resource in resources.split(","):
-            name, _, group = resource.partition(".")
-            rules.append({"apiGroups": [group], "resources": [name], "verbs": verbs.split(",")})
-    named = {"metadata": {"name": account}}
-    subject = {"kind": "ServiceAccount", "name": account, "namespace": user.namespace}
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account}
-    api = {"apiVersion": "rbac.authorization.k8s.io/v1"}
-    user.apply(
-        {**api, "kind": "Role", **named, "rules": rules},
-        {**api, "kind": "RoleBinding", **named, "subjects": [subject], "roleRef": reference},
-    )
-    token = user.kubectl("create", "token", account).strip()
-    config = json.loads(user.kubectl("config", "view", "--raw", "--output=json"))
-    config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
-    file = folder / f"{account}.kubeconfig"
-    file.write_text(json.dumps(config))
-    return file
-
-
 def test_what_the_user_may_not_read_is_a_warning_and_what_may_not_be_created_an_error(
     user: Client, tmp_path: Path
 ) -> None:
-    reader = kubeconfig_of(
+    reader = account(
         user, tmp_path, "reader", "get,list:persistentvolumeclaims,secrets,resourcequotas,limitranges"
     )
     found = look(user, P4D, kubeconfig=reader)
@@ -338,12 +313,9 @@ def test_what_the_user_may_not_read_is_a_warning_and_what_may_not_be_created_an_
 
 
 def test_a_user_with_the_rights_of_one_namespace_can_install(user: Client, tmp_path: Path) -> None:
-    member = kubeconfig_of(user, tmp_path, "member", "*:*", "*:*.apps", "*:*.kubeflow.org", "get:jobs.batch")
+    member = account(user, tmp_path, "member", "*:*", "*:*.apps", "*:*.kubeflow.org", "get:jobs.batch")
     found = look(user, P4D, kubeconfig=member)
     assert {(each.rule, each.severity) for each in found} == {("MRC199", WARNING)}
-    done = mrc_values(
-        user, "install", "demo", CHARTS / "maskrcnn", f"--kubeconfig={member}", *given(user, P4D)
-    )
+    done = program(user, "install", "demo", CHARTS / "maskrcnn", f"--kubeconfig={member}", *given(user, P4D))
     assert done.returncode == 0, done.stderr
-    print(done.stderr)
     user.running("demo")

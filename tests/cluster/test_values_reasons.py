@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from mrc_values.cluster import refusals
-from releases import install
-from testcluster.client import Client, CommandFailed
+from preflights import definition
+from testcluster.client import Client, CommandFailed, until
 from values_tool import (
     TOLERATION,
     TYPE,
@@ -15,6 +15,7 @@ from values_tool import (
     reason_named,
     reasons_of,
     rendered_job,
+    submit,
 )
 
 ONE_GPU_EACH = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn.gpus=8")
@@ -63,14 +64,14 @@ ONE_GPU_EACH = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn
     ],
 )
 def test_what_no_node_can_give_is_named(user: Client, reason: str, values: list[str], words: str) -> None:
-    install(user, "demo", "maskrcnn", *values, "tensorboard.enabled=false")
+    submit(user, "demo", *values)
     found = reason_named(user, "demo", reason)
     assert words in found.text
-    user.helm("delete", "demo", "--wait")
 
 
 def test_pods_that_wait_for_one_thing_share_a_line(user: Client) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi", "maskrcnn.gpus=48")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi", "maskrcnn.gpus=48")
+    until(lambda: len(reason_named(user, "demo", "node-too-small").pods) == 6, "six waiting workers")
     found = reason_named(user, "demo", "node-too-small")
     assert found.pods == tuple(f"demo-worker-{number}" for number in range(6))
     assert str(found).startswith("demo-worker-0, demo-worker-1, demo-worker-2 and 3 more: the pod asks for ")
@@ -80,7 +81,7 @@ def test_cordoned_nodes_are_named(user: Client) -> None:
     nodes = [f"p3dn-{number}" for number in range(4)]
     user.kubectl("cordon", *nodes)
     try:
-        install(user, "demo", "maskrcnn", "maskrcnn.node_group=p3dn")
+        submit(user, "demo", "maskrcnn.node_group=p3dn")
         assert "of 18 nodes 4 are cordoned" in reason_named(user, "demo", "cordoned").text
     finally:
         user.kubectl("uncordon", *nodes)
@@ -95,7 +96,7 @@ def lone(user: Client) -> Iterator[str]:
 
 
 def test_a_node_that_is_not_ready_is_named(user: Client, lone: str) -> None:
-    install(user, "demo", "maskrcnn", f"{TYPE}={lone}", TOLERATION, "maskrcnn.gpus=8")
+    submit(user, "demo", f"{TYPE}={lone}", TOLERATION, "maskrcnn.gpus=8")
     found = reason_named(user, "demo", "nodes-not-ready")
     assert found.text.startswith("1 of the 1 nodes that it may run on is not ready: of 19 nodes ")
 
@@ -109,7 +110,7 @@ def set_quota(user: Client, name: str, amount: str) -> None:
 
 def test_a_quota_is_named_with_what_it_allows(user: Client) -> None:
     set_quota(user, "requests.nvidia.com/gpu", "8")
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    submit(user, "demo", "maskrcnn.node_group=p4d")
     found = reason_named(user, "demo", "quota")
     assert "the quota team allows requests.nvidia.com/gpu=8" in found.text
     assert "requests.nvidia.com/gpu=8 is in use" in found.text
@@ -117,7 +118,7 @@ def test_a_quota_is_named_with_what_it_allows(user: Client) -> None:
 
 def test_a_quota_that_wants_limits_is_named(user: Client) -> None:
     set_quota(user, "limits.cpu", "100")
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    submit(user, "demo", "maskrcnn.node_group=p4d")
     found = reason_named(user, "demo", "quota-needs-limits")
     assert "only pods that specify limits.cpu for: worker" in found.text
 
@@ -126,18 +127,18 @@ def test_a_limit_range_is_named(user: Client) -> None:
     limits = [{"type": "Container", "max": {"memory": "4Gi"}}]
     meta = {"name": "small", "namespace": user.namespace}
     user.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": {"limits": limits}})
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    submit(user, "demo", "maskrcnn.node_group=p4d")
     assert "maximum memory usage per Container is 4Gi" in reason_named(user, "demo", "limit-range").text
 
 
 def test_pod_security_is_named_with_its_level(user: Client) -> None:
     user.kubectl("label", "namespace", user.namespace, "pod-security.kubernetes.io/enforce=restricted")
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.run_as_user=0")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.run_as_user=0")
     assert "Pod Security level restricted:latest" in reason_named(user, "demo", "pod-security").text
 
 
 def test_a_missing_priority_class_is_named(user: Client) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.priority_class=urgent")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.priority_class=urgent")
     assert reason_named(user, "demo", "priority-class-missing").text.endswith(
         "there is no PriorityClass urgent"
     )
@@ -187,7 +188,7 @@ def test_a_policy_of_the_cluster_is_named(user: Client) -> None:
                 user.kubectl("run", "probe", "--image=x", "--dry-run=server")
             except CommandFailed as error:
                 refused = str(error)
-        install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+        submit(user, "demo", "maskrcnn.node_group=p4d")
         found = reason_named(user, "demo", "admission-policy")
         assert f"policy {name} refuses the pod: images come from our registry only" in found.text
     finally:
@@ -207,7 +208,7 @@ def test_a_namespace_that_is_being_deleted_is_named(user: Client) -> None:
 
 def test_an_object_in_the_way_is_named(user: Client) -> None:
     user.kubectl("create", "service", "clusterip", "demo", "--tcp=80")
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
+    submit(user, "demo", "maskrcnn.node_group=p4d")
     assert "an object called demo" in reason_named(user, "demo", "name-taken").text
 
 
@@ -275,31 +276,19 @@ def test_a_job_that_is_being_deleted_is_named(user: Client) -> None:
     user.kubectl("patch", "mpijob", "demo", "--type=merge", '--patch={"metadata":{"finalizers":null}}')
 
 
-def define_kueue(user: Client) -> None:
+@pytest.fixture
+def kueue(user: Client) -> Iterator[None]:
     """Kueue's two resources, with whatever fields; what fills them here is written as Kueue writes it."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    group = "kueue.x-k8s.io"
-    for kind, plural in (("LocalQueue", "localqueues"), ("Workload", "workloads")):
-        version = {
-            "name": "v1beta1",
-            "served": True,
-            "storage": True,
-            "schema": {"openAPIV3Schema": anything},
-        }
-        names = {"kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower()}
-        user.apply(
-            {
-                "apiVersion": "apiextensions.k8s.io/v1",
-                "kind": "CustomResourceDefinition",
-                "metadata": {"name": f"{plural}.{group}"},
-                "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [version]},
-            }
-        )
-        user.kubectl("wait", f"crd/{plural}.{group}", "--for=condition=Established", "--timeout=30s")
+    kinds = {"LocalQueue": "localqueues", "Workload": "workloads"}
+    user.apply(*(definition("kueue.x-k8s.io", "v1beta1", kind, plural) for kind, plural in kinds.items()))
+    names = [f"crd/{plural}.kueue.x-k8s.io" for plural in kinds.values()]
+    user.kubectl("wait", *names, "--for=condition=Established", "--timeout=30s")
+    yield
+    user.kubectl("delete", *names)
 
 
+@pytest.mark.usefixtures("kueue")
 def test_a_queue_is_named_whether_it_is_missing_or_full(user: Client) -> None:
-    define_kueue(user)
     job = rendered_job(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.queue=team")
     job["spec"]["runPolicy"]["suspend"] = True
     user.apply(job)
@@ -334,8 +323,8 @@ def test_a_queue_is_named_whether_it_is_missing_or_full(user: Client) -> None:
     ],
 )
 def test_what_an_autoscaler_does_about_it_is_told(user: Client, event: str, message: str, words: str) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.gpus=40")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.gpus=40")
+    until(lambda: len(reason_named(user, "demo", "no-gpus").pods) == 1, "one waiting worker")
     (waiting,) = reason_named(user, "demo", "no-gpus").pods
     add_event(user, user.get("pod", waiting), event, message, "Normal")
     assert words in reason_named(user, "demo", "no-gpus").text
-    user.helm("delete", "demo", "--wait")

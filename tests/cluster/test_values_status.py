@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 from proxy import proxied
-from releases import end_launcher, install
+from releases import end_launcher
 from testcluster.client import Client, until
-from values_tool import TOLERATION, TYPE, add_node, mrc_values
+from values_tool import TOLERATION, TYPE, add_node, mrc_values, submit
 from watched_job import TRAINING, launcher_log, running_launchers, started
 
 
 @pytest.fixture
 def running(user: Client) -> Client:
     """A user whose job demo runs."""
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
     user.running("demo")
     return user
 
@@ -83,7 +83,7 @@ def test_a_job_that_is_not_there_is_said_in_one_line(user: Client) -> None:
 
 def test_wait_tells_reasons_as_they_change_and_ends_when_the_job_runs(user: Client) -> None:
     name = f"late-{user.namespace}"
-    install(user, "demo", "maskrcnn", "maskrcnn.gpus=8", f"{TYPE}={name}", TOLERATION)
+    submit(user, "demo", "maskrcnn.gpus=8", f"{TYPE}={name}", TOLERATION)
     waiting = started(user, "wait", "demo", "--for=running", "--timeout=60")
     lines = iter(waiting.stdout or ())
     assert next(lines) == "waiting, 0 of 1 workers ready\n"
@@ -107,7 +107,7 @@ def test_wait_ends_with_1_when_the_job_fails(running: Client) -> None:
 
 
 def test_a_failed_job_is_told_with_the_error_of_its_log(user: Client, tmp_path: Path) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=0")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=0")
     user.running("demo")
     launcher_log(user, tmp_path).write("[1,3]<stderr>:KeyError: 'category_id'\nmpirun: a rank has ended")
     end_launcher(user, "demo", 1)
@@ -118,7 +118,7 @@ def test_a_failed_job_is_told_with_the_error_of_its_log(user: Client, tmp_path: 
 
 
 def test_wait_ends_with_1_when_its_time_is_over(user: Client) -> None:
-    install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi")
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi")
     done = mrc_values(user, "wait", "demo", "--timeout=3")
     assert done.returncode == 1
     assert "demo: not finished after 3 s: waiting, 0 of 2 workers ready." in done.stderr

@@ -1,6 +1,9 @@
-"""mrc-values as the tests call it: its functions on the test cluster, and the program itself."""
+"""mrc-values as the tests call it: its functions on the test cluster, its command line, and the program."""
 
+import contextlib
+import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -8,13 +11,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import patch
 
-import yaml
+from mrc_values import cli, helm
 from mrc_values.cluster import client as api
 from mrc_values.cluster import reading, reasons
 from mrc_values.cluster.job import Snapshot
 from mrc_values.cluster.reasons import Reason
-from releases import settings
+from mrc_values.manifests import objects
+from releases import GIVEN
 from testcluster.charts import CHARTS
 from testcluster.client import Client, Object
 from testcluster.nodes import KWOK_NODE
@@ -61,11 +66,17 @@ def reason_named(user: Client, job: str, name: str, *, later: bool = False, seco
         time.sleep(0.3)
 
 
-def rendered_job(user: Client, release: str, *values: str) -> Object:
-    """The MPIJob that the chart makes, to be changed by a test before it is applied."""
-    text = user.helm("template", release, str(CHARTS / "maskrcnn"), *settings("maskrcnn", *values))
-    job: Object = next(each for each in yaml.safe_load_all(text) if each and each["kind"] == "MPIJob")
+def rendered_job(user: Client, name: str, *values: str) -> Object:
+    """The MPIJob that the chart makes."""
+    given = helm.parse_set(",".join([*GIVEN["maskrcnn"], "global.namespace=", *values]))
+    rendered = helm.render(CHARTS / "maskrcnn", given, name, user.namespace)
+    job: Object = next(each for each in objects(rendered) if each["kind"] == "MPIJob")
     return job
+
+
+def submit(user: Client, name: str, *values: str) -> None:
+    """Starts the job that the chart makes, without a release around it: that spares half of the time."""
+    user.apply(rendered_job(user, name, *values))
 
 
 def patch_status(user: Client, kind: str, name: str, status: Object) -> None:
@@ -118,15 +129,26 @@ def add_node(user: Client, name: str, *, ready: bool, simulated: bool = False) -
     return name
 
 
-def mrc_values(user: Client, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Runs the program to its end, in the user's namespace."""
-    return subprocess.run(
-        [str(PROGRAM), *arguments, f"--namespace={user.namespace}"],
-        env=user.cluster.environment | more,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def mrc_values(user: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end, in the user's namespace."""
+    return command(user, *arguments, f"--namespace={user.namespace}")
+
+
+def command(user: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end in this process, which spares Python's start. Helm's own words are lost."""
+    argv = ["mrc-values", *arguments]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with (
+        patch.dict(os.environ, user.cluster.environment),
+        patch.object(sys, "argv", argv),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
 
 
 def eventually(found: Callable[[], bool], what: str, seconds: float = 40) -> None:

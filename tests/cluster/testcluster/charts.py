@@ -13,6 +13,8 @@ from testcluster.errors import ClusterError
 CHARTS = Path(__file__).parents[3] / "charts"
 CLAIMS = CHARTS / "maskrcnn" / "examples" / "claims"
 
+Object = dict[str, Any]
+
 
 def install_mpijob(cluster: Cluster) -> None:
     """Installs or upgrades the chart mpijob as it is and waits for the operator. Raises ClusterError."""
@@ -20,39 +22,44 @@ def install_mpijob(cluster: Cluster) -> None:
     _run(cluster, "helm", *install, "--wait", "--timeout=120s")
 
 
-def make_claims(cluster: Cluster, namespace: str) -> None:
-    """The charts' documented claims on EFS and FSx, in a namespace that exists.
+def make_claims(cluster: Cluster, *namespaces: str) -> None:
+    """The charts' documented claims on EFS and FSx, in namespaces that exist.
 
     Nothing is mounted on a simulated node. On a real one a folder takes the place of each file system, the
     same for all namespaces.
     """
-    items = [item for file in sorted(CLAIMS.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text())]
-    volumes = {item["metadata"]["name"]: item for item in items if item["kind"] == "PersistentVolume"}
-    for item in items:
-        if item["kind"] == "PersistentVolumeClaim":
-            volume = volumes[item["spec"]["volumeName"]]
-            item["metadata"]["namespace"] = volume["spec"]["claimRef"]["namespace"] = namespace
-            item["spec"]["volumeName"] = volume["metadata"]["name"] = (
-                f"{namespace}-{item['metadata']['name']}"
-            )
-    drivers = [_driver(volume["spec"]["csi"]["driver"]) for volume in volumes.values()]
+    volumes = [each for namespace in namespaces for each in _for("PersistentVolume", namespace)]
+    claims = [each for namespace in namespaces for each in _for("PersistentVolumeClaim", namespace)]
+    drivers = [_driver(name) for name in sorted({volume["spec"]["csi"]["driver"] for volume in volumes})]
     if cluster.has_real_node:
-        for volume in volumes.values():
+        for volume in volumes:
             _use_folder(volume["spec"], cluster.volumes)
-    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*drivers, *items]})
-    _run(cluster, "kubectl", "apply", "--filename=-", stdin=body)
-    bound = ["pvc", "--all", f"--namespace={namespace}", "--for=jsonpath={.status.phase}=Bound"]
-    _run(cluster, "kubectl", "wait", *bound, "--timeout=60s")
+    _kubectl(cluster, [*drivers, *volumes, *claims], "apply")
+    _kubectl(cluster, claims, "wait", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s")
 
 
-def _use_folder(volume: dict[str, Any], folders: Path) -> None:
+def _for(kind: str, namespace: str) -> list[Object]:
+    """The documented objects of a kind, for another namespace; a volume is called after it and the claim."""
+    items = (item for file in sorted(CLAIMS.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text()))
+    found = [item for item in items if item["kind"] == kind]
+    for item in found:
+        if kind == "PersistentVolumeClaim":
+            item["metadata"]["namespace"] = namespace
+            item["spec"]["volumeName"] = f"{namespace}-{item['metadata']['name']}"
+        else:
+            item["spec"]["claimRef"]["namespace"] = namespace
+            item["metadata"]["name"] = f"{namespace}-{item['spec']['claimRef']['name']}"
+    return found
+
+
+def _use_folder(volume: Object, folders: Path) -> None:
     """Makes the spec of a volume on ``efs.csi.aws.com`` one of the folder ``efs``."""
     file_system = volume.pop("csi")["driver"].partition(".")[0]
     volume.pop("mountOptions", None)
     volume["hostPath"] = {"path": str(folders / file_system), "type": "DirectoryOrCreate"}
 
 
-def _driver(name: str) -> dict[str, Any]:
+def _driver(name: str) -> Object:
     """What the driver's own installation says of it: its volumes are not attached to nodes."""
     return {
         "apiVersion": "storage.k8s.io/v1",
@@ -60,6 +67,11 @@ def _driver(name: str) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"attachRequired": False},
     }
+
+
+def _kubectl(cluster: Cluster, items: list[Object], *arguments: str) -> None:
+    body = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    _run(cluster, "kubectl", *arguments, "--filename=-", stdin=body)
 
 
 def _run(cluster: Cluster, program: str, *arguments: str, stdin: str | None = None) -> None:

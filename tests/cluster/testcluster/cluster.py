@@ -16,7 +16,7 @@ from pathlib import Path
 from testcluster import images, network, node
 from testcluster.errors import ClusterError
 from testcluster.programs import build
-from testcluster.supervisor import Settings
+from testcluster.supervisor import STOPPED, Settings
 
 SIMULATED = ["kube", "kwok", "mpi-operator"]
 REAL = ["kube", "coredns", "mpi-operator"]
@@ -110,6 +110,16 @@ class Cluster:
             with self._lock():
                 self._remove()
 
+    @contextlib.contextmanager
+    def without(self, process: str) -> Iterator[None]:
+        """Kills one of its processes, such as ``kube-apiserver``; starts it again when the block ends."""
+        file = self.folder / STOPPED
+        file.write_text(process)
+        try:
+            yield
+        finally:
+            file.unlink()
+
     def _start(self, programs: Mapping[str, Path], nodes: Mapping[str, int], with_caller: bool) -> None:
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
@@ -186,7 +196,7 @@ class Cluster:
         if state:
             network.disconnect(state["link"])
             node.remove_groups(state["link"])
-        for path in (self.kubeconfig, self._state_file):
+        for path in (self.kubeconfig, self._state_file, self.folder / STOPPED):
             path.unlink(missing_ok=True)
         for folder in (self.bin, self.folder / "node"):
             shutil.rmtree(folder, ignore_errors=True)

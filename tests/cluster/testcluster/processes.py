@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from testcluster.errors import ClusterError
@@ -14,11 +14,23 @@ class Processes:
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
+        self._commands: dict[str, tuple[Sequence[object], dict[str, str]]] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, argv: Sequence[object], **environment: str) -> None:
         """Starts a process; what it prints goes to ``<name>.log``."""
+        self._commands[name] = (argv, environment)
         self._running[name] = popen(argv, self.logs / f"{name}.log", **environment)
+
+    def stop_only(self, names: Collection[str]) -> None:
+        """Kills these, which then need not run, and starts again what was stopped before."""
+        for name in self._running.keys() & names:
+            process = self._running.pop(name)
+            process.kill()
+            process.wait()
+        for name in self._commands.keys() - self._running.keys() - set(names):
+            argv, environment = self._commands[name]
+            self.start(name, argv, **environment)
 
     def check(self) -> None:
         """Raises ClusterError when one has ended."""

@@ -1,5 +1,6 @@
 """The first process inside the cluster's namespaces: when it ends, for whatever reason, all of it is gone."""
 
+import http.client
 import json
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from testcluster.processes import Processes
 
 STATE = Path("/run/cluster")
 """On a file system of the cluster's own, which goes with it."""
+STOPPED = "stopped"
+"""File in a cluster's folder: names of processes that are not to run for now."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,21 @@ def _run(settings: Settings, folder: Path) -> None:
     operator = OperatorPods(plane, Path(settings.programs["mpi-operator"]), processes.logs)
     while kubeconfig.exists():
         processes.check()
+        processes.stop_only(_stopped(folder))
         if settings.nodes:
             try:
                 operator.sync()
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 print(f"operator's pods: {error}", flush=True)
         time.sleep(0.3)
+
+
+def _stopped(folder: Path) -> list[str]:
+    """Names of the processes that a user of the cluster wants stopped for now."""
+    try:
+        return (folder / STOPPED).read_text().split()
+    except FileNotFoundError:
+        return []
 
 
 def _mount_state() -> None:

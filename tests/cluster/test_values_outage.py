@@ -1,0 +1,167 @@
+"""The API server is killed and started again while mrc-values waits, as when a control plane is upgraded."""
+
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+from preflights import P4D, given, program
+from releases import end_launcher, install
+from testcluster.charts import CHARTS, install_mpijob, make_claims
+from testcluster.client import Client, until
+from testcluster.cluster import Cluster
+from testcluster.supervisor import STOPPED
+from values_tool import command, eventually
+from watched_job import launcher_log, started
+
+CHART = str(CHARTS / "maskrcnn")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A user of a cluster that no other module suffers with."""
+    cluster = Cluster(tmp_path_factory.mktemp("outage"))
+    cluster.up({"cpu": 1, "p4d": 2}, with_caller=True)
+    try:
+        install_mpijob(cluster)
+        make_claims(cluster, "kubeflow")
+        yield Client(cluster, "kubeflow")
+    finally:
+        cluster.down()
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a program that went on over the outage printed, and how it ended."""
+
+    code: int
+    out: list[str]
+    err: str
+
+
+@dataclass(frozen=True)
+class Outage:
+    """One outage: the programs that went on by their first word, and the commands that were tried in it."""
+
+    went_on: dict[str, Watched]
+    tried: dict[str, "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def outage(alone: Client, tmp_path_factory: pytest.TempPathFactory) -> Outage:
+    """A job runs and another one waits for its room; the API server goes and comes; the first job ends."""
+    install(alone, "demo", "maskrcnn", P4D)
+    alone.running("demo")
+    log = launcher_log(alone, tmp_path_factory.mktemp("logs"))
+    log.write("one")
+    programs = {
+        "wait": started(alone, "wait", "demo"),
+        "logs": started(alone, "logs", "demo", "-f"),
+        "install": started(alone, "install", "next", CHART, "--wait", *sets(alone)),
+    }
+    heard = {name: [next(iter(each.stdout or ()))] for name, each in programs.items()}
+    heard["install"] += read_to(programs["install"], "waiting, ")
+    with alone.cluster.without("kube-apiserver"):
+        heard["wait"] += read_to(programs["wait"], "Waiting for it.")
+        heard["install"] += read_to(programs["install"], "Waiting for it.")
+        tried = {" ".join(words[:3]): command(alone, *words) for words in commands(alone)}
+    eventually(lambda: answers(alone), "the API server")
+    heard["wait"] += read_to(programs["wait"], "running, ")
+    log.write("two")
+    until(lambda: end_launcher(alone, "demo", 0) is None, "the launcher's end")
+    went_on = {}
+    for name, each in programs.items():
+        out, err = each.communicate(timeout=120)
+        went_on[name] = Watched(each.returncode, [*heard[name], *out.splitlines(keepends=True)], err)
+    return Outage(went_on, tried)
+
+
+def read_to(process: "subprocess.Popen[str]", words: str) -> list[str]:
+    """Lines that a program prints, to the first with these words."""
+    lines = []
+    for line in process.stdout or ():
+        lines.append(line)
+        if words in line:
+            return lines
+    raise AssertionError(f"no {words!r} in {lines}")
+
+
+def sets(user: Client) -> list[str]:
+    return given(user, P4D, "tensorboard.enabled=false")
+
+
+def commands(user: Client) -> list[list[str]]:
+    """Every command that asks the cluster."""
+    watching = [["status"], ["wait"], ["logs"], ["logs", "-f"], ["open", "tensorboard"], ["delete"]]
+    return [
+        *([verb, "demo", *more, f"--namespace={user.namespace}"] for verb, *more in watching),
+        ["list"],
+        ["install", "another", CHART, *sets(user)],
+        ["upgrade", "demo", CHART, *sets(user)],
+        ["plan", CHART, "--fs=auto", "--node-group=p4d", "--nodes=2"],
+    ]
+
+
+def answers(user: Client) -> bool:
+    """Whether the API server takes connections."""
+    config = yaml.safe_load(user.cluster.kubeconfig.read_text())
+    server = urlsplit(config["clusters"][0]["cluster"]["server"])
+    try:
+        socket.create_connection((server.hostname, server.port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_wait_says_so_and_goes_on(outage: Outage) -> None:
+    waited = outage.went_on["wait"]
+    assert (waited.code, waited.err) == (0, "")
+    away = [number for number, line in enumerate(waited.out) if line.endswith("Waiting for it.\n")]
+    assert "cannot be reached (Connection refused)" in waited.out[away[0]]
+    assert waited.out[away[-1] + 1] == waited.out[0] == "running, 2 of 2 workers ready\n"
+    assert waited.out[-1] == "finished\n"
+
+
+def test_logs_go_on_and_lose_nothing(outage: Outage) -> None:
+    followed = outage.went_on["logs"]
+    assert (followed.code, followed.out) == (0, ["one\n", "two\n"])
+    assert "Waiting for it." in followed.err
+
+
+def test_an_install_that_waits_goes_on(outage: Outage) -> None:
+    installed = outage.went_on["install"]
+    assert installed.code == 0
+    assert installed.out[-1].startswith("running, ")
+    assert "Traceback" not in installed.err
+
+
+def test_every_command_says_that_the_cluster_cannot_be_reached(outage: Outage) -> None:
+    assert len(outage.tried) == 10
+    for words, done in outage.tried.items():
+        assert (done.returncode, done.stdout) == (3, ""), words
+        assert "cannot be reached (Connection refused). Check the network or VPN" in done.stderr, words
+        assert len(done.stderr.splitlines()) == 1, words
+
+
+def test_an_api_server_that_goes_while_helm_installs_is_told_and_a_second_try_succeeds(
+    alone: Client, tmp_path: Path
+) -> None:
+    stopped = alone.cluster.folder / STOPPED
+    helm = tmp_path / "helm"
+    away = f"echo kube-apiserver > {stopped}; sleep 2"
+    helm.write_text(f'#!/bin/sh\n[ "$1" != install ] || {{ {away}; }}\nexec {alone.cluster.bin}/helm "$@"\n')
+    helm.chmod(0o755)
+    install = ["install", "late", CHART, *sets(alone)]
+    done = program(alone, *install, PATH=f"{tmp_path}:{alone.cluster.environment['PATH']}")
+    stopped.unlink()
+    assert done.returncode == 3
+    assert "connection refused" in done.stderr
+    assert "mrc-values: helm install late failed; it says why above." in done.stderr
+    assert "Traceback" not in done.stderr
+    until(lambda: bool(alone.names("namespace")), "the API server")
+    again = program(alone, *install)
+    assert again.returncode == 0, again.stderr
