@@ -81,6 +81,9 @@ class Shell:
 @pytest.fixture
 def shell(node_cluster: Cluster, tmp_path: Path) -> Iterator[Shell]:
     """In a checkout whose cluster is the tests'."""
+    made = [node_cluster.volumes / "efs" / name for name in ("scenes", "kubeflow/maskrcnn")]
+    for folder in made:
+        assert not folder.exists(), f"{folder} is there already, perhaps somebody's: remove it"
     for name in ("charts", ".venv"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / ".cluster").symlink_to(node_cluster.folder)
@@ -88,8 +91,8 @@ def shell(node_cluster: Cluster, tmp_path: Path) -> Iterator[Shell]:
     yield Shell(tmp_path)
     Client(node_cluster, "default").helm("uninstall", "maskrcnn", "--ignore-not-found", "--wait")
     Client(node_cluster, "kubeflow").kubectl("delete", "job/draw-scenes", "--ignore-not-found")
-    for data in ("scenes", "kubeflow/maskrcnn"):
-        shutil.rmtree(node_cluster.volumes / "efs" / data, ignore_errors=True)
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_the_commands_of_the_tutorial_end_in_detections_of_a_model_trained_in_pods(shell: Shell) -> None:
