@@ -1,6 +1,5 @@
-"""Files that are no values files: one clear line each, in bounded time."""
+"""Files that are no values files: one clear line each. Their cost is bounded in test_values_fuzz.py."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ from values_files import checked, lines
 
 LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 MERGES = "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40))
-TOO_MANY = "its aliases stand for more than 100,000 values or nest more than 50 deep. Write the values out."
+TOO_MANY = "its aliases stand for more than 10,000 values or nest more than 50 deep. Write the values out."
 CHECK = "Check indentation, quotes and brackets here and in the line above."
 
 UNREADABLE = {
@@ -42,19 +41,23 @@ UNREADABLE = {
         "2:1",
         "a second YAML document starts here, and Helm would ignore it. Put it into a file of its own.",
     ),
-    "infinity": ("a: .inf\n", "1:1", "unsupported value: +Inf. Write it as plain YAML."),
+    "infinity": ("a: .inf\n", "1:4", ".inf is no number for Helm. Write a number."),
     "Latin-1": (b"a: 1\nb: caf\xe9\n", "2:7", "byte 0xe9 is not UTF-8. Save the file as UTF-8."),
     "binary": (bytes(range(256)), "2:118", "byte 0x80 is not UTF-8. Save the file as UTF-8."),
-    "NUL": (b"a: \0\n", "1:1", "not YAML: control characters are not allowed. Save the file as plain text."),
+    "NUL": (
+        b"a: \0\n",
+        "1:4",
+        "the control character 0x00 is not allowed in YAML. Save the file as plain text.",
+    ),
     "a large file": (
         "a: 1\n" * 200_001,
         "1:1",
-        "the file has 1,000,005 bytes, more than 1,000,000. Is it a values file?",
+        "the file has more than 1,000,000 bytes. Is it a values file?",
     ),
     "many values": (
         "a: [" + "1," * 200_000 + "]",
         "1:1",
-        "the file has more than 100,000 values. Is it a values file?",
+        "the file has more than 10,000 values. Is it a values file?",
     ),
     "deep nesting": (
         "a: " + "[" * 400_000,
@@ -68,6 +71,33 @@ UNREADABLE = {
     ),
     "a billion laughs": (f"a0: &a0 [1, 1, 1]\n{LAUGHS}", "1:1", TOO_MANY),
     "a billion merges": (f"a0: &a0 {{}}\n{MERGES}", "1:1", TOO_MANY),
+    "an alias to much text": (
+        f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 100)}]\n",
+        "1:1",
+        "its aliases stand for more than 2,000,000 bytes. Write the values out.",
+    ),
+    "UTF-16": ("maskrcnn:\n".encode("utf-16"), "1:1", "the file is UTF-16. Save it as UTF-8."),
+    "a merge conflict": (
+        "a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> theirs\n",
+        "2:1",
+        "a merge conflict is left here. Keep one of its sides.",
+    ),
+    "a template": (
+        "a: {{ .Values.a }}\n",
+        "1:5",
+        "the name of a value is names with values. "
+        "Helm expands no {{ }} in a values file: write the value itself.",
+    ),
+    "a list for a name": (
+        "[a]: 1\n",
+        "1:1",
+        "the name of a value is a list. Write a word before the colon.",
+    ),
+    "a word to merge": (
+        "a:\n  <<: b\n",
+        "2:7",
+        "<< merges names with values, and this is a single value. Name an anchor: <<: *name.",
+    ),
     "an alias of itself": ("a: &a [*a]\n", "1:1", TOO_MANY),
 }
 
@@ -75,9 +105,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("name", UNREADABLE)
 def test_an_unreadable_file_gives_one_line(name: str, tmp_path: Path) -> None:
     text, place, message = UNREADABLE[name]
-    started = time.process_time()
     assert lines(checked(tmp_path, text)) == [f"values.yaml:{place}: error MRC001: {message}"]
-    assert time.process_time() - started < 5, "a file of at most 1 MB must not cost more"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mrc_values import catalogue, findings, helm, kubeschema, schema, values
-from mrc_values.findings import Finding, Position, Severity, ValuePath, parse_dotted
+from mrc_values.findings import Finding, Position, Severity, ValuePath, parse_dotted, shortened
 from mrc_values.rules import RULES, Context
 from mrc_values.rules.images import STAND_IN, missing_images
 from mrc_values.values import Values
@@ -73,12 +73,14 @@ def _sections_taken_away(loaded: Values) -> Iterator[Finding]:
 
 def _ignored_by_helm(loaded: Values) -> Iterator[Finding]:
     """A plain value where the chart has a section: Helm keeps the section and says so in a warning only."""
-    for path in values.paths(loaded.user):
-        value, kept = values.lookup(loaded.user, path), values.lookup(loaded.merged, path)
-        if isinstance(kept, dict) and value is not None and not isinstance(value, dict):
-            message = f"{schema.shown(value)} is not names with values, and Helm ignores it."
-            fix = "Write it as `name: value` lines, or take it out."
-            yield Finding(loaded.place(path), Severity.ERROR, "MRC004", path, message, fix)
+    for document in loaded.given:
+        for path in values.paths(document.values):
+            value, kept = values.lookup(document.values, path), values.lookup(loaded.merged, path)
+            if isinstance(kept, dict) and value is not None and not isinstance(value, dict):
+                message = f"{schema.shown(value)} is not names with values, and Helm ignores it."
+                fix = "Write it as `name: value` lines, or take it out."
+                place = document.places.get(path, document.nearest(path))
+                yield Finding(place, Severity.ERROR, "MRC004", path, message, fix)
 
 
 def _merged(by_schema: list[Finding], by_rules: list[Finding]) -> list[Finding]:
@@ -98,10 +100,9 @@ def _unusable(by_schema: list[Finding], loaded: Values) -> frozenset[ValuePath]:
         if finding.severity is not Severity.ERROR:
             continue
         found.add(finding.path)
-        section = values.lookup(loaded.merged, finding.path[:-1])
-        if finding.rule == "MRC003" and isinstance(section, dict):
-            known = [name for name in section if name != finding.path[-1]]
-            found.add((*finding.path[:-1], values.nearest(str(finding.path[-1]), known) or ""))
+        if finding.rule == "MRC003" and finding.fix.startswith(schema.MEANT):
+            meant = finding.fix.removeprefix(schema.MEANT).rstrip("?")
+            found.add((*finding.path[:-1], meant))
     return frozenset(found)
 
 
@@ -115,7 +116,8 @@ def _rules(chart: Path, loaded: Values, unusable: frozenset[ValuePath]) -> Itera
             if path in unusable and not loaded.sets(problem.name):
                 continue  # its name is misspelt, and it is not missing
             severity = problem.severity or rule.severity
-            yield Finding(loaded.place(path), severity, rule.id, path, problem.message, problem.fix)
+            message, fix = shortened(problem.message), shortened(problem.fix)
+            yield Finding(loaded.place(path), severity, rule.id, path, message, fix)
 
 
 def _complete(loaded: Values) -> dict[str, object]:

@@ -4,6 +4,8 @@ Helm's own YAML parser decides the values, PyYAML's nodes give the places. Files
 long or much memory are refused before either expands them.
 """
 
+import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +19,17 @@ from mrc_values.findings import Finding, Position, Severity, ValuePath
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
-MAX_NODES = 100_000
-"""Values in a file, every alias counted as what it stands for."""
+MAX_NODES = 10_000
+"""Names and values in a file, every alias counted as what it stands for."""
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
+_NULL = "tag:yaml.org,2002:null"
 _BOOL = "tag:yaml.org,2002:bool"
 _PLAIN = (None, "")  # a node's style without quotes, of PyYAML's Python and C parsers
 _TRUE = ("y", "yes", "true", "on")
+_NO_NUMBER = (".nan", ".inf", "+.inf", "-.inf")
+_NOT_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass
@@ -63,16 +68,13 @@ def read_file(path: Path) -> Document:
     Raises UsageError when there is no such file or it cannot be opened.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise _Unreadable(
-                f"the file has {path.stat().st_size:,} bytes, more than {MAX_BYTES:,}.",
-                "Is it a values file?",
-            )
-        data = path.read_bytes()
-    except _Unreadable as problem:
-        return Document(str(path), findings=[_finding(str(path), problem)])
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    if len(data) > MAX_BYTES:
+        problem = _Unreadable(f"the file has more than {MAX_BYTES:,} bytes.", "Is it a values file?")
+        return Document(str(path), findings=[_finding(str(path), problem)])
     return read_text(data, str(path))
 
 
@@ -85,7 +87,7 @@ def read_text(data: bytes, source: str) -> Document:
         if root is None:
             return document
         if not isinstance(root, yaml.MappingNode):
-            if isinstance(root, yaml.ScalarNode) and root.tag.endswith(":null"):
+            if root.tag == _NULL:
                 return document
             raise _Unreadable(
                 f"the file holds {_kind(root)}, not names with values.",
@@ -107,6 +109,8 @@ def _finding(source: str, problem: _Unreadable) -> Finding:
 
 
 def _decoded(data: bytes) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _Unreadable("the file is UTF-16.", "Save it as UTF-8.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -116,7 +120,16 @@ def _decoded(data: bytes) -> str:
         raise _Unreadable(
             f"byte 0x{data[error.start]:02x} is not UTF-8.", "Save the file as UTF-8.", (line, column)
         ) from None
-    return text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n")
+    if odd := _NOT_YAML.search(text):
+        line = text.count("\n", 0, odd.start()) + 1
+        column = odd.start() - text.rfind("\n", 0, odd.start())
+        raise _Unreadable(
+            f"the control character 0x{ord(odd[0]):02x} is not allowed in YAML.",
+            "Save the file as plain text.",
+            (line, column),
+        )
+    return text
 
 
 def _composed(text: str) -> yaml.Node | None:
@@ -145,24 +158,26 @@ def _composed(text: str) -> yaml.Node | None:
         node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
         return node
     except yaml.MarkedYAMLError as error:
+        if conflict := re.search(r"^<{7} ", text, re.MULTILINE):
+            line = text.count("\n", 0, conflict.start()) + 1
+            raise _Unreadable("a merge conflict is left here.", "Keep one of its sides.", (line, 1)) from None
         mark = error.problem_mark or error.context_mark
         if mark and error.context_mark and mark.line >= len(text.rstrip().splitlines()):
             mark = error.context_mark  # what is open, rather than the end of the file
         message = " ".join(part for part in (error.problem, error.context) if part)
         at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _Unreadable(f"not YAML: {message}.", _yaml_hint(error, text), at) from None
-    except yaml.YAMLError as error:
-        reason = str(getattr(error, "reason", error))
-        position = int(getattr(error, "position", 0))
-        raise _Unreadable(
-            f"not YAML: {reason}.", "Save the file as plain text.", (text.count("\n", 0, position) + 1, 1)
-        ) from None
+
+
+_NO_TEMPLATE = "Helm expands no {{ }} in a values file: write the value itself."
 
 
 def _yaml_hint(error: yaml.MarkedYAMLError, text: str) -> str:
     mark = error.problem_mark
     lines = text.splitlines()
     line = lines[mark.line] if mark and mark.line < len(lines) else ""
+    if "{{" in line or "{%" in line:
+        return _NO_TEMPLATE
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "Indent with spaces, not with tabs."
     if "alias" in (error.problem or ""):
@@ -177,7 +192,9 @@ def _spot(part: yaml.Node | yaml.Event) -> tuple[int, int]:
 
 
 def _kind(node: yaml.Node) -> str:
-    return "a list" if isinstance(node, yaml.SequenceNode) else "a single value"
+    if isinstance(node, yaml.ScalarNode):
+        return "nothing" if node.tag == _NULL else "a single value"
+    return "a list" if isinstance(node, yaml.SequenceNode) else "names with values"
 
 
 class _Surveyor:
@@ -187,6 +204,7 @@ class _Surveyor:
         self.document = document
         self.nodes = 0
         self.depth = 0
+        self.bytes = 0
 
     def survey(self, root: yaml.Node) -> None:
         self._value((), root)
@@ -205,9 +223,20 @@ class _Surveyor:
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self._value((*path, index), item)
-        elif isinstance(node, yaml.ScalarNode) and node.style in _PLAIN:
-            self.document.texts[path] = node.value
+        elif isinstance(node, yaml.ScalarNode):
+            self._scalar(path, node)
         self.depth -= 1
+
+    def _scalar(self, path: ValuePath, node: yaml.ScalarNode) -> None:
+        self.bytes += len(node.value)
+        if self.bytes > 2 * MAX_BYTES:
+            raise _Unreadable(
+                f"its aliases stand for more than {2 * MAX_BYTES:,} bytes.", "Write the values out."
+            )
+        if node.style in _PLAIN:
+            self.document.texts[path] = node.value
+            if node.value.lower() in _NO_NUMBER:
+                raise _Unreadable(f"{node.value} is no number for Helm.", "Write a number.", _spot(node))
 
     def _entries(self, node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
         """Names, keys and values; those of merge keys (<<) first, so that own ones replace them."""
@@ -217,10 +246,19 @@ class _Surveyor:
                 # Of several merged mappings the first counts.
                 merged = reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]
                 for mapping in merged:
-                    if isinstance(mapping, yaml.MappingNode):
-                        yield from self._entries(mapping)
+                    if not isinstance(mapping, yaml.MappingNode):
+                        raise _Unreadable(
+                            f"<< merges names with values, and this is {_kind(mapping)}.",
+                            "Name an anchor: <<: *name.",
+                            _spot(mapping),
+                        )
+                    yield from self._entries(mapping)
         self.depth -= 1
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _NULL:
+                # {{ .Values.name }} is read as names with values.
+                fix = _NO_TEMPLATE if isinstance(key, yaml.MappingNode) else "Write a word before the colon."
+                raise _Unreadable(f"the name of a value is {_kind(key)}.", fix, _spot(key))
             if key.tag != _MERGE:
                 yield _name(key), key, value
 
@@ -236,6 +274,8 @@ class _Surveyor:
     def _duplicates(self, path: ValuePath, node: yaml.MappingNode) -> None:
         first: dict[str, yaml.Node] = {}
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
             name = _name(key)
             if name in first and key.tag != _MERGE:
                 line = first[name].start_mark.line + 1
@@ -252,10 +292,8 @@ class _Surveyor:
             first.setdefault(name, key)
 
 
-def _name(key: yaml.Node) -> str:
+def _name(key: yaml.ScalarNode) -> str:
     """A key as Helm's parser names it."""
-    if not isinstance(key, yaml.ScalarNode):
-        return "?"
     if key.tag == _BOOL or (key.style in _PLAIN and key.value in ("y", "n")):
         return "true" if key.value.lower() in _TRUE else "false"
     return str(key.value)

@@ -57,6 +57,11 @@ def parse_dotted(text: str) -> ValuePath:
     return tuple(int(index) if index else name for index, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", text))
 
 
+def shortened(text: str) -> str:
+    """A sentence with its middle left out where a value makes it far too long for a line."""
+    return text if len(text) <= 400 else f"{text[:200]} ... {text[-190:]}"
+
+
 def sort(findings: Iterable[Finding]) -> list[Finding]:
     """In reading order: by file, line and column, then by rule; each text once."""
     unique = {str(finding): finding for finding in findings}

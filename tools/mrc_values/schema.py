@@ -13,6 +13,9 @@ from mrc_values.values import Values, nearest
 
 FILE = "values.schema.json"
 
+MEANT = "Did you mean "
+"""How the fix of a misspelt name starts."""
+
 Schema = dict[str, Any]
 
 _TYPES = {
@@ -87,9 +90,10 @@ def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> 
     path = (*prefix, *inner)
     if error.validator == "additionalProperties" and error.validator_value is False:
         known = error.schema.get("properties", {})
+        homes = {other[-1]: other[:-1] for other in reversed(list(leaf_paths(schema)))}
         for name in error.instance:
             if name not in known:
-                yield _unknown(name, known, path, schema, values)
+                yield _unknown(name, known, path, homes, values)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -102,12 +106,16 @@ def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> 
         yield Finding(values.place(path), Severity.ERROR, rule, path, _message(error), fix)
 
 
-def _unknown(name: str, known: Any, path: ValuePath, schema: Schema, values: Values) -> Finding:
-    elsewhere = [other for other in leaf_paths(schema) if other[-1] == name]
-    if meant := nearest(name, known):
-        fix = f"Did you mean {meant}?"
-    elif elsewhere:
-        fix = f"It belongs under {dotted(elsewhere[0][:-1])}."
+def _unknown(
+    name: str, known: Any, path: ValuePath, homes: dict[str | int, ValuePath], values: Values
+) -> Finding:
+    """``homes`` has the section of every name in the schema."""
+    if name != name.strip() or "\xa0" in name:
+        fix = "A no-break space is in front of it: indent with plain spaces."
+    elif meant := nearest(name, known):
+        fix = f"{MEANT}{meant}?"
+    elif name in homes:
+        fix = f"It belongs under {dotted(homes[name])}."
     elif known:
         fix = f"Known here: {', '.join(known)}." if len(known) < 12 else f"{FILE} lists what there is."
     else:
@@ -159,6 +167,8 @@ def _unquoted(error: Any) -> str:
     if error.validator != "type" or not isinstance(error.instance, str):
         return ""
     wanted, text = set(_listed(error.validator_value)), error.instance
+    if len(text) > 15:
+        return ""  # Helm makes text of a number that it cannot hold
     if {"integer", "number"} & wanted and re.fullmatch(r"-?\d+(\.\d+)?", text):
         return f"Write it without quotes: {text}."
     if "boolean" in wanted and text.lower() in ("true", "false"):

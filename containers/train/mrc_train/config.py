@@ -370,7 +370,7 @@ def parse_literal(text: str) -> Any:
         pass
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # 2026-99-99, 5,000 digits, 1,000 brackets
         return text
 
 

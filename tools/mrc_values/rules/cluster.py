@@ -143,5 +143,6 @@ def cidr_is_a_network(context: Context) -> Iterator[Problem]:
 
 
 def _networks(context: Context) -> list[str]:
-    parts = context.values.text("global.source_cidr").split(",")
+    text = "" if context.refused("global.source_cidr") else context.values.text("global.source_cidr")
+    parts = text.split(",")
     return [part.strip() for part in parts if part.strip()]

@@ -58,6 +58,8 @@ def _splits(context: Context, name: str) -> list[str]:
     from mrc_train.config import parse_literal
 
     value = context.values.get(f"maskrcnn.{name}")
+    if context.refused(f"maskrcnn.{name}"):
+        return []
     if isinstance(value, str) and value:
         value = parse_literal(value)
     names = [value] if isinstance(value, str) else value if isinstance(value, list | tuple) else []

@@ -42,7 +42,7 @@ def trainer_knows_settings(context: Context) -> Iterator[Problem]:
     settings decides here."""
     if not _ours(context):
         return
-    for setting in extra(context.values):
+    for setting in _extra(context):
         if "=" not in setting.text:
             yield Problem(dotted(setting.path), f"{setting.text} has no value.", "Write KEY=VALUE.")
         elif setting.key not in _known_keys():
@@ -203,7 +203,7 @@ def setting_is_given_once(context: Context) -> Iterator[Problem]:
     seen: dict[str, str] = {
         key: f"maskrcnn.{name}" for key, name in names.items() if context.values.sets(f"maskrcnn.{name}")
     }
-    for setting in extra(context.values):
+    for setting in _extra(context):
         if setting.key in seen:
             yield Problem(
                 dotted(setting.path),
@@ -350,9 +350,18 @@ def _name_of(context: Context, *keys: str) -> str:
     return dotted(found[-1].path) if found else "maskrcnn.lr_schedule"
 
 
+def _extra(context: Context) -> Iterator[Setting]:
+    """The settings of extra_config, unless the schema refuses it."""
+    return iter(()) if context.refused("maskrcnn.extra_config") else extra(context.values)
+
+
 def _effective(context: Context) -> list[Setting]:
     """Settings with a known key; for another trainer those that mean the same to both."""
-    found = [setting for setting in settings(context.values) if "=" in setting.text]
+    found = [
+        setting
+        for setting in settings(context.values)
+        if "=" in setting.text and setting.path[:2] not in context.unusable
+    ]
     if _ours(context):
         return [setting for setting in found if setting.key in _known_keys()]
     return [setting for setting in found if setting.path[1] in KEYS and setting.key != "MODE_FPN"]
