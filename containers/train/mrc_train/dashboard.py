@@ -50,6 +50,7 @@ def about(
         name: the run's; runs of one name would be shown as one.
     """
     values: dict[str, Any] = {key: reduce(getattr, key.split("."), cfg) for key in SETTINGS}
+    values["DATA.TRAIN"] = ", ".join(cfg.DATA.TRAIN)
     values |= {"ranks": ranks, "total batch": total_batch, "steps": steps}
     kinds = {bool: api_pb2.DATA_TYPE_BOOL, int: api_pb2.DATA_TYPE_FLOAT64, float: api_pb2.DATA_TYPE_FLOAT64}
     infos = [
