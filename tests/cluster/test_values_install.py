@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from preflights import P4D, PROGRAM, given, program
+from preflights import P4D, given, program
 from releases import install
 from testcluster.charts import CHARTS
 from testcluster.client import Client
+from values_tool import PROGRAM
 
 CHART = CHARTS / "maskrcnn"
 P3DN = "maskrcnn.node_group=p3dn"
