@@ -174,7 +174,8 @@ class Cluster:
 
     def json(self, url: str, query: Mapping[str, str] | None = None, doing: str = "") -> Object:
         """What GET answers at a path. ``doing`` says it in an error, as in "list pods"."""
-        with self.stream(url, query or {}, doing or f"get {url}") as answer:
+        # The pods of a thousand nodes are 19 MB, and 1 MB compressed.
+        with self.stream(url, query or {}, doing or f"get {url}", encoding="gzip") as answer:
             try:
                 body: Object = json.loads(answer.data)
             except ValueError:
@@ -192,6 +193,7 @@ class Cluster:
         doing: str,
         timeout: tuple[float, float | None] = TIMEOUT,
         accept: str = "application/json, */*",
+        encoding: str = "identity",
         body: Object | None = None,
     ) -> Iterator[Any]:
         """The answer before it is read (urllib3's), as a log is followed or a list watched.
@@ -203,7 +205,11 @@ class Cluster:
                 "POST" if body else "GET",
                 url,
                 query_params=[(name, value) for name, value in query.items() if value],
-                header_params={"Accept": accept, "Content-Type": "application/json"},
+                header_params={
+                    "Accept": accept,
+                    "Accept-Encoding": encoding,
+                    "Content-Type": "application/json",
+                },
                 auth_settings=["BearerToken"],
             )
             answer = self.api.rest_client.request(
