@@ -76,9 +76,10 @@ format: setup ## let ruff format and mend what it can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-reference: setup ## write docs/values.md from the charts' schemas
+reference: setup ## write docs/values.md from the charts' schemas, docs/rules.md from the rules
 	@if [ -f packaging/subchart_schemas.py ]; then $(BIN)/python packaging/subchart_schemas.py; fi
 	@$(BIN)/python packaging/values_page.py
+	@$(BIN)/python packaging/rules_page.py
 
 lock: setup ## renew the version pins in pyproject.toml
 	@$(BIN)/python packaging/pin.py $(UV)

@@ -1,0 +1,45 @@
+"""docs/rules.md, the reference of all rules, against the rules."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mrc_values.rules import RULES, Rule
+from mrc_values.rules.preflight import PREFLIGHT
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "rules.md").read_text()
+SECTIONS = dict(re.findall(r"^### (MRC\d+)\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL))
+
+
+def test_the_page_is_up_to_date() -> None:
+    command = [sys.executable, ROOT / "packaging" / "rules_page.py", "--check"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_every_rule_has_a_section_and_a_place_in_the_table() -> None:
+    assert set(SECTIONS) == set(RULES | PREFLIGHT)
+    table = PAGE.partition("\n## ")[0]
+    assert sorted(re.findall(r"\[(MRC\d+)\]", table)) == sorted(RULES | PREFLIGHT)
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.id) for rule in (RULES | PREFLIGHT).values()])
+def test_a_section_has_severity_title_reason_and_examples(rule: Rule) -> None:
+    words = " ".join(SECTIONS[rule.id].split())
+    for part in (f"{rule.severity}: {rule.title}", rule.why, rule.failing, rule.passing):
+        assert " ".join(part.split()) in words
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.id) for rule in RULES.values()])
+def test_a_section_says_what_to_do(rule: Rule) -> None:
+    """The rule's own sentences about its failing example: what is wrong, then what to do."""
+    said = re.findall(r"^> (.*)$", SECTIONS[rule.id], re.MULTILINE)
+    assert said
+    assert all(len(re.findall(r"[.?](?: |$)", sentence)) >= 2 for sentence in said), said
+
+
+def test_there_are_more_than_forty_rules_about_values() -> None:
+    assert len(RULES) > 40
