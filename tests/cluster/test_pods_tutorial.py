@@ -1,5 +1,7 @@
 """The tutorial, word for word: a shell runs its commands in their order, from data to detections."""
 
+import os
+import pty
 import re
 import shutil
 import signal
@@ -50,32 +52,45 @@ class Shell:
         return output
 
     def answer_of(self, command: str) -> str:
-        """What the server says whose address a command prints, which Ctrl-C then ends."""
-        opened = self._bash(f"source {self.folder / 'exports'}\nexec {command}")
-        assert opened.stdout
+        """What the server says whose address a command prints on a terminal; Ctrl-C then ends the command."""
+        terminal, its_end = pty.openpty()
+        opened = self._bash(f"source {self.folder / 'exports'}\nexec {command}", its_end)
+        os.close(its_end)
         try:
-            lines: list[str] = []
-            while not (lines and lines[-1].startswith("http")):
-                lines.append(opened.stdout.readline())
-                assert lines[-1], "".join(lines)
-            # The certificate is the release's own, which nobody has signed.
-            nobody = ssl._create_unverified_context()
-            with urllib.request.urlopen(lines[-1].strip(), context=nobody, timeout=30) as answer:
-                return str(answer.read().decode())
+            return get(address_in(terminal))
         finally:
             opened.send_signal(signal.SIGINT)
             opened.wait(30)
-            opened.stdout.close()
+            os.close(terminal)
 
-    def _bash(self, script: str) -> subprocess.Popen[str]:
+    def _bash(self, script: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["bash", "-c", script],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+
+def address_in(terminal: int) -> str:
+    """The first address that is printed."""
+    printed = ""
+    while not (found := re.search(r"^https?://\S+(?=\r?\n)", printed, re.MULTILINE)):
+        try:
+            printed += os.read(terminal, 4096).decode()
+        except OSError:
+            raise AssertionError(f"no address in:\n{printed}") from None
+    return found[0]
+
+
+def get(address: str) -> str:
+    """The page, as a browser gets it that keeps cookies and trusts the release's own certificate."""
+    trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+    browser = urllib.request.build_opener(trusting, urllib.request.HTTPCookieProcessor())
+    with browser.open(address, timeout=60) as answer:
+        return str(answer.read().decode())
 
 
 @pytest.fixture
