@@ -5,8 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 from mrc_values import report
+from mrc_values.check import check
 from mrc_values.findings import Finding, Position, Severity
 from values_files import CHART
 
@@ -54,6 +56,63 @@ def test_sarif_names_the_flag_of_a_finding_that_no_file_has() -> None:
     (result,) = json.loads(report.as_sarif([IN_A_FLAG]))["runs"][0]["results"]
     assert result["message"]["text"] == "--set maskrcnn.env.A=1: 100% odd."
     assert "physicalLocation" not in result["locations"][0]
+
+
+OFFICIAL = json.loads(Path(__file__).with_name("sarif").joinpath("sarif-schema-2.1.0.json").read_text())
+BROKEN = sorted(Path(__file__).with_name("broken").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
+def test_sarif_is_legal_by_the_official_schema(file: Path) -> None:
+    log = json.loads(report.as_sarif(check(CHART, [file]).findings))
+    jsonschema.Draft4Validator(OFFICIAL).validate(log)
+    assert log["$schema"] == OFFICIAL["id"]
+    assert log["runs"][0]["results"]
+
+
+@pytest.mark.parametrize("findings", [[], [IN_A_FLAG], [IN_A_FILE, IN_A_FLAG]], ids=len)
+def test_sarif_is_legal_without_findings_and_without_places(findings: list[Finding]) -> None:
+    jsonschema.Draft4Validator(OFFICIAL).validate(json.loads(report.as_sarif(findings)))
+
+
+def test_the_official_schema_refuses_another_level() -> None:
+    log = json.loads(report.as_sarif([IN_A_FILE]))
+    log["runs"][0]["results"][0]["level"] = "bad"
+    assert not jsonschema.Draft4Validator(OFFICIAL).is_valid(log)
+
+
+JSON_SHAPE = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["file", "line", "column", "severity", "rule", "value", "message", "fix"],
+        "properties": {
+            "file": {"type": "string", "minLength": 1},
+            "line": {"type": ["integer", "null"], "minimum": 1},
+            "column": {"type": ["integer", "null"], "minimum": 1},
+            "severity": {"enum": ["error", "warning", "info"]},
+            "rule": {"pattern": r"^MRC\d{3}$"},
+            "value": {"type": ["string", "null"], "minLength": 1},
+            "message": {"type": "string", "minLength": 1},
+            "fix": {"type": ["string", "null"], "minLength": 1},
+        },
+    },
+}
+"""What docs/mrc-values.md promises of --format json."""
+
+
+@pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
+def test_json_has_the_documented_shape(file: Path) -> None:
+    found = json.loads(report.as_json(check(CHART, [file], ["maskrcnn.gpus=20"]).findings))
+    jsonschema.Draft202012Validator(JSON_SHAPE).validate(found)
+    assert found
+
+
+def test_every_key_of_json_is_documented() -> None:
+    page = (CHART.parents[1] / "docs" / "mrc-values.md").read_text()
+    keys = JSON_SHAPE["items"]["properties"]  # type: ignore[index]
+    assert all(f"`{key}`" in page for key in keys)
 
 
 def test_sarif_of_nothing_is_a_run_without_results() -> None:
