@@ -59,8 +59,11 @@ def efs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def drawn_scenes(efs: Path) -> Release:
-    """A run on drawn scenes that detects many of them; that in MRC_TEST_RUN, the demo's say, if it is set."""
+def drawn_scenes(efs: Path, optimized: Release) -> Release:
+    """A run on drawn scenes that detects many of them; that in MRC_TEST_RUN, the demo's say, if it is set.
+
+    It was saved after ``optimized``, so that the notebook chooses it.
+    """
     folder = os.environ.get("MRC_TEST_RUN")
     if folder:
         trained = Path(folder).absolute()
@@ -101,9 +104,7 @@ def _shared(release: Release, efs: Path) -> Release:
 
 
 @pytest.fixture(scope="session")
-def lab(
-    efs: Path, optimized: Release, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Lab]:
+def lab(efs: Path, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Jupyter as the chart runs it."""
     with jupyter(efs, tmp_path_factory.mktemp("jupyter"), VIZ / "notebooks", VIZ / "config") as lab:
         yield lab
