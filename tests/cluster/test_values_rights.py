@@ -108,7 +108,7 @@ def test_open_names_the_right_to_forward_ports(running: Client, lacking: Callabl
     path = lacking("pods/portforward")
     opened = started(running, "open", "demo", "tensorboard", f"--kubeconfig={path}")
     url = (opened.stdout.readline() if opened.stdout else "").strip()
-    fetched(url)
+    fetched(url, seconds=60)  # ends when the server has refused
     opened.send_signal(2)
     opened.wait(20)
     said = opened.stderr.read() if opened.stderr else ""

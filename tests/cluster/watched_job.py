@@ -59,9 +59,10 @@ def dashboard(user: Client) -> str:
     return str(pod["metadata"]["name"])
 
 
-def fetched(url: str) -> str:
+def fetched(url: str, seconds: float = 10) -> str:
+    """A page, or why there is none."""
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=seconds) as answer:
             text: str = answer.read().decode()
             return text
     except OSError as error:
