@@ -155,10 +155,11 @@ def _misfit(
 ) -> str:
     """Why weights do not fit the model, whose variable ``name`` has this shape."""
     if name in weights and _CLASSES.search(name):
-        few = ", ".join([*categories.names[:4], *(["…"] if categories.num_classes > 4 else [])])
+        names = categories.names
+        few = ", ".join([*names[:4], *(["…"] if len(names) > 4 else [])])
         return (
-            f"weights for {weights[name].shape[-1] - 1} classes, where {categories.num_classes} are named "
-            f"({few}); give the classes that it was trained with"
+            f"weights for {weights[name].shape[-1] - 1} classes, where {len(names)} are named ({few}); give the "
+            "classes that it was trained with"
         )
     return (
         f"not the weights of the model that the settings describe, which has {name} {list(shape)}; "
