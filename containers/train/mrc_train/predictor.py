@@ -158,8 +158,8 @@ def _misfit(
         names = categories.names
         few = ", ".join([*names[:4], *(["…"] if len(names) > 4 else [])])
         return (
-            f"weights for {weights[name].shape[-1] - 1} classes, where {len(names)} are named ({few}); give the "
-            "classes that it was trained with"
+            f"weights for {weights[name].shape[-1] - 1} classes, where {len(names)} are named ({few}); "
+            "give the classes that it was trained with"
         )
     return (
         f"not the weights of the model that the settings describe, which has {name} {list(shape)}; "
