@@ -59,7 +59,7 @@ test-browser: setup ## run the tests of the notebook and TensorBoard in Chromium
 
 pictures: setup ## take the pictures of docs/notebook.md anew, of the demo's run (after make demo)
 	@MRC_TEST_RUN=$(DEMO)/efs/kubeflow/demo MRC_TEST_PICTURES=docs/pictures $(BIN)/pytest tests/browser \
-		-k "picture_shows or plots_of or compared or laid_out"
+		-k "picture_shows or plots_of"
 
 cluster-up: setup ## start such a Kubernetes to try the charts on (NODES="p4d=1000": other numbers of nodes)
 	@PYTHONPATH=tests/cluster $(BIN)/python -m testcluster up $(LEVEL) --nodes "$(NODES)"

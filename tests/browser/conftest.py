@@ -24,12 +24,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 
-GUIDE = {
-    "detections": "notebook-detections",
-    "classes": "notebook-classes",
-    "tensorboard-layout": "tensorboard-layout",
-    "tensorboard-hparams": "tensorboard-hparams",
-}
+GUIDE = {"detections": "notebook-detections", "classes": "notebook-classes"}
 """Screenshots that docs/notebook.md shows, and their names there."""
 
 # bfloat16 is slower than single precision on a CPU without AMX.
