@@ -117,7 +117,7 @@ def job_starts(cluster: Cluster) -> Times:
     run(cluster, "helm", "install", "demo", CHART, *given)
     times = {"`helm install` of 512 GPUs returns": time.monotonic() - began}
     labels = f"{job.JOB_LABEL}=demo"
-    until = {
+    until: dict[str, Callable[[list[client.Object]], bool]] = {
         "all 64 workers are made": lambda pods: len(pods) >= WORKERS,
         "all 64 workers are ready": lambda pods: sum(map(job.ready, pods)) >= WORKERS,
     }
