@@ -12,7 +12,7 @@ LEVEL ?= control-plane
 NODES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oracle test-cluster test-values test-pods test-browser pictures cluster-up cluster-down lint format reference lock clean
+.PHONY: help setup demo test test-oracle test-cluster test-values test-pods test-browser bench pictures cluster-up cluster-down lint format reference lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ test-browser: setup ## run the tests of the notebook and TensorBoard in Chromium
 pictures: setup ## take the pictures of docs/notebook.md anew, of the demo's run (after make demo)
 	@MRC_TEST_RUN=$(DEMO)/efs/kubeflow/demo MRC_TEST_PICTURES=docs/pictures $(BIN)/pytest tests/browser \
 		-k "picture_shows or plots_of"
+
+bench: setup ## measure mrc-values validate against helm and kubeconform (needs Go)
+	@$(BIN)/python bench/validate.py
 
 cluster-up: setup ## start such a Kubernetes to try the charts on (NODES="p4d=1000": other numbers of nodes)
 	@PYTHONPATH=tests/cluster $(BIN)/python -m testcluster up $(LEVEL) --nodes "$(NODES)"

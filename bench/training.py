@@ -1,0 +1,180 @@
+"""The trainer's speed and memory: plain and optimized settings, other trainers, and the scaling over ranks.
+
+    .venv/bin/python bench/training.py DATA [--rival NAME=FOLDER ...] [--steps N] [--config KEY=VALUE ...]
+
+DATA is a data set in COCO's layout with the splits train2017 and val2017. A rival's folder holds a train.py
+that takes tensorpack's `--logdir` and `--config KEY=VALUE`, as tensorpack's FasterRCNN example does; it has
+to know the classes of DATA, and to run without a GPU where there is none. All contenders train R50-FPN with
+masks from random weights, on the same pictures, in turn: the first round A B C, the second C B A. Times are
+medians over epochs of a few steps, as tensorpack's own loop logs them, without the first two of each run,
+in which the graph is optimized and the input starts.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from mrc_train.train import add_config_argument
+
+BIN = Path(sys.executable).parent
+STEPS_PER_EPOCH = 10
+UNCOUNTED = 2
+BATCH = 4
+"""Pictures a step of the optimized settings."""
+
+EPOCH = re.compile(r"Epoch \d+ \(global_step \d+\) finished, time:(?:(\d+) minutes? )?([\d.]+) seconds?")
+
+COMMON = (
+    "MODE_MASK=True",
+    "BACKBONE.NORM=FreezeBN",
+    "PREPROC.TRAIN_SHORT_EDGE_SIZE=[256,256]",
+    "PREPROC.MAX_SIZE=427",
+    "TRAIN.BASE_LR=1e-5",
+    "TRAIN.WARMUP=0",
+    f"TRAIN.STEPS_PER_EPOCH={STEPS_PER_EPOCH}",
+    "TRAIN.EVAL_PERIOD=0",
+    "TRAIN.CHECKPOINT_PERIOD=1000",
+)
+"""A learning rate that leaves random weights where they are: all contenders go on doing the same work."""
+
+
+@dataclass
+class Contender:
+    """A trainer with its settings.
+
+    Attributes:
+        pictures: of one step, over all ranks.
+        cores: that it may use.
+        seconds: of a step, one number an epoch.
+        memory: bytes of all its processes together, at most.
+    """
+
+    name: str
+    command: Sequence[str]
+    settings: Sequence[str]
+    pictures: int
+    cores: Sequence[int]
+    seconds: list[float] = field(default_factory=list)
+    memory: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Pictures a second."""
+        return self.pictures / statistics.median(self.seconds)
+
+
+def contenders(rivals: Sequence[tuple[str, Path]], config: Sequence[str]) -> list[Contender]:
+    """All that are measured; a rival is given the settings of ours that every one of them knows."""
+    cores = sorted(os.sched_getaffinity(0))
+    ours = [str(BIN / "mrc-train")]
+    optimized = [*config, f"TRAIN.BATCH_SIZE_PER_GPU={BATCH}", "TRAIN.MIXED_PRECISION=True"]
+    found = [
+        Contender(name, [sys.executable, str(folder / "train.py")], config, 1, cores)
+        for name, folder in rivals
+    ]
+    found += [
+        Contender("plain", ours, config, 1, cores),
+        Contender("optimized", ours, optimized, BATCH, cores),
+        Contender("plain, 1 rank on 1 core", ours, config, 1, cores[:1]),
+    ]
+    if len(cores) > 1:
+        pinned = f"--allow-run-as-root -np 2 --bind-to core --report-bindings {BIN / 'mrc-train'}"
+        mpirun = [str(BIN / "mpirun"), *pinned.split()]
+        horovod = [*config, "TRAINER=horovod"]
+        found.append(Contender("plain, 2 ranks on 1 core each", mpirun, horovod, 2, cores[:2]))
+    return found
+
+
+def run(contender: Contender, data: Path, steps: int) -> None:
+    """Trains, and adds what it took to the contender. Exits with the output of one that fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        logdir, output = Path(folder) / "run", Path(folder) / "output"
+        settings = [f"DATA.BASEDIR={data}", *COMMON, *contender.settings]
+        ranks = 2 if "TRAINER=horovod" in settings else 1
+        # LR_SCHEDULE counts steps of 8 pictures in all of these trainers.
+        schedule = f"TRAIN.LR_SCHEDULE=[{steps * contender.pictures // 8}]"
+        with output.open("w") as log:
+            process = psutil.Popen(
+                [*contender.command, "--logdir", str(logdir), "--config", *settings, schedule],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"OMP_NUM_THREADS": str(len(contender.cores) // ranks)},
+                preexec_fn=lambda: os.sched_setaffinity(0, contender.cores),
+            )
+            try:
+                while process.poll() is None:
+                    contender.memory = max(contender.memory, memory_of(process))
+                    try:
+                        process.wait(0.5)
+                    except psutil.TimeoutExpired:
+                        continue
+            finally:
+                for child in [*process.children(recursive=True), process] if process.is_running() else []:
+                    child.terminate()
+        text = output.read_text()
+        if process.returncode:
+            sys.exit(f"{contender.name}: exit code {process.returncode}\n{text[-3000:]}")
+        epochs = [(60 * int(m or 0) + float(s)) / STEPS_PER_EPOCH for m, s in EPOCH.findall(text)]
+        contender.seconds += epochs[UNCOUNTED:]
+
+
+def memory_of(process: psutil.Process) -> int:
+    """Resident bytes of a process and what it started."""
+    total = 0
+    for each in [process, *process.children(recursive=True)]:
+        try:
+            total += each.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+def rival(word: str) -> tuple[str, Path]:
+    """``NAME=FOLDER``."""
+    name, _, folder = word.partition("=")
+    path = Path(folder).expanduser().resolve()
+    if not (name and (path / "train.py").is_file()):
+        raise argparse.ArgumentTypeError(f"{word}: expected NAME=FOLDER with a train.py in the folder")
+    return name, path
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("data", type=Path, metavar="DATA")
+    parser.add_argument("--rival", type=rival, action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--steps", type=int, default=120, help="of each in a round (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="(%(default)s)")
+    add_config_argument(parser, "settings for all, after those of this benchmark")
+    arguments = parser.parse_args()
+    if not (arguments.data / "annotations").is_dir():
+        parser.error(f"{arguments.data}: no annotations/ here; give a data set in COCO's layout")
+    field_ = contenders(arguments.rival, arguments.config or [])
+    for number in range(arguments.rounds):
+        for contender in field_[:: -1 if number % 2 else 1]:
+            print(f"round {number + 1}: {contender.name}", file=sys.stderr, flush=True)
+            run(contender, arguments.data.resolve(), arguments.steps)
+    first = field_[0]
+    print(f"| trainer | seconds a step | images/s | against {first.name} | memory, GiB | epochs |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for each in field_:
+        low, step, high = statistics.quantiles(each.seconds, n=4)
+        print(
+            f"| {each.name} | {step:.3f} ({low:.3f} to {high:.3f}) "
+            f"| {each.rate:.2f} | {each.rate / first.rate:.2f} | {each.memory / 2**30:.1f} "
+            f"| {len(each.seconds)} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
