@@ -21,6 +21,43 @@ def test_a_value_of_a_flag_names_the_flag(tmp_path: Path) -> None:
     ]
 
 
+def test_an_item_that_a_flag_changes_in_a_list_of_a_file_names_the_flag(tmp_path: Path) -> None:
+    text = "maskrcnn:\n  extra_config: [TRAIN.WARMUP=500, TRAIN.CHECKPOINT_PERIOD=2]\n"
+    result = checked(tmp_path, text, "maskrcnn.extra_config[1]=TRAIN.WARMUB=1")
+    assert [line.split(": ")[:2] for line in lines(result)] == [
+        ["--set maskrcnn.extra_config[1]=TRAIN.WARMUB=1", "error MRC060 maskrcnn.extra_config[1]"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "only"),
+    [
+        ("maskrcnn: {gpus_per_node: 1000000, gpus: 16}", "MRC004 maskrcnn.gpus_per_node"),
+        ("maskrcnn: {gpus: -16, gpu_nodes: 2}", "MRC004 maskrcnn.gpus"),
+        ("maskrcnn: {data_fs: 7, data_pvc: team-fsx}", "MRC004 maskrcnn.data_fs"),
+        ("maskrcnn: {data_fss: fsx, data_pvc: team-fsx}", "MRC003 maskrcnn.data_fss"),
+        ("jupyter: {enabled: true, imag: 'a/b:1'}", "MRC003 jupyter.imag"),
+    ],
+)
+def test_what_follows_from_a_refused_or_misspelt_value_is_not_said(
+    text: str, only: str, tmp_path: Path
+) -> None:
+    errors = [f for f in checked(tmp_path, text).findings if f.severity == "error"]
+    assert [f"{f.rule} {'.'.join(map(str, f.path))}" for f in errors] == [only]
+
+
+def test_a_text_for_a_section_is_found_although_a_flag_replaces_it(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("maskrcnn:\n  gpus:16\n")
+    result = check(CHART, [file], ["maskrcnn.gpus=16", "maskrcnn.image=a/b:1", "maskrcnn.node_group=p4d"])
+    assert [line[:36] for line in lines(result)] == ["values.yaml:2:3: error MRC004 maskrc"]
+
+
+def test_true_in_quotes_says_to_take_them_away(tmp_path: Path) -> None:
+    (finding,) = checked(tmp_path, "maskrcnn: {gang: 'True'}").findings
+    assert finding.fix == "Write it without quotes: true."
+
+
 def test_of_two_files_the_later_counts_and_is_named(tmp_path: Path) -> None:
     result = checked(
         tmp_path, "maskrcnn:\n  gpus: 20\n", base="maskrcnn: {image: 'a/b:1', node_group: p4d, gpus: 16}"
@@ -95,6 +132,39 @@ def test_with_a_script_of_the_image_the_charts_values_are_checked_and_extra_conf
 )
 def test_a_learning_rate_of_one_image_is_noticed(values: str, noticed: bool, tmp_path: Path) -> None:
     assert ("MRC080" in rule_ids(checked(tmp_path, f"maskrcnn: {{{values}}}"))) is noticed
+
+
+ECR = "123456789012.dkr.ecr"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("maskrcnn: {data_train: [val2017], data_val: [train2017]}", "error MRC035"),
+        ("maskrcnn: {data_train: coco_train2017, data_val: [train2017]}", "warning MRC035"),
+        ("maskrcnn: {data_train: '(\"train2017\",)', data_val: '[\"val2017\"]'}", ""),
+        ("maskrcnn: {node_group: p3, image: 'a/b:2.0-cuda13.0-ubuntu'}", "warning MRC025"),
+        ("maskrcnn: {node_group: p3, image: 'a/b:2.0-cu129'}", ""),
+        ("maskrcnn: {node_group: p4d, image: 'a/b:2.0-cu130'}", ""),
+        (f"maskrcnn: {{image: '{ECR}.us-west-2.amazonaws.com/a:1'}}", ""),
+        (f"maskrcnn: {{image: '{ECR}.uswest2.amazonaws.com/a:1'}}", "error MRC026"),
+        (
+            f"maskrcnn: {{image: '{ECR}.us-west-2.amazonaws.com/a:1'}}\n"
+            f"tensorboard: {{image: '{ECR}.us-east-1.amazonaws.com/b:1'}}",
+            "warning MRC026",
+        ),
+        ("maskrcnn: {tf_device_min_sys_mem_mb: 40960}", "error MRC076"),
+        ("maskrcnn: {tf_device_min_sys_mem_mb: 2560}", ""),
+        ("maskrcnn: {horovod_fusion_threshold: '0.5'}", "error MRC076"),
+        ("maskrcnn: {gpus: 8, efa: 0}", ""),
+        ("maskrcnn: {fi_provider: tcp}", "warning MRC092"),
+        ("jupyter: {gpu_instance_type: p9.large}", "error MRC090"),
+        ("tensorboard: {log_dir: ../other}", "error MRC031"),
+    ],
+)
+def test_what_the_rules_say_besides_their_examples(text: str, expected: str, tmp_path: Path) -> None:
+    found = [f"{f.severity} {f.rule}" for f in checked(tmp_path, text).findings if f.severity != "info"]
+    assert found == ([expected] if expected else [])
 
 
 def test_values_of_a_subchart_are_checked_even_when_it_is_switched_off(tmp_path: Path) -> None:

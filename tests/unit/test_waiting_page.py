@@ -1,0 +1,44 @@
+"""docs/waiting.md against the reasons that the code can give."""
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "waiting.md").read_text()
+WORD = re.compile(r"[a-z]+(-[a-z]+)+")
+
+NO_REASONS = {"current-context", "maskrcnn-optimized", "ephemeral-storage"}
+"""Words of the code with a hyphen that are something else."""
+
+
+def texts() -> set[str]:
+    """Every text in the code that looks at clusters."""
+    files = (ROOT / "tools" / "mrc_values" / "cluster").glob("*.py")
+    nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text())))
+    return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+
+
+def reasons_made() -> set[str]:
+    """Reasons of one word can be told from other words only where they are made."""
+    found = {text for text in texts() if WORD.fullmatch(text)} - NO_REASONS
+    for file in (ROOT / "tools" / "mrc_values" / "cluster").glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            made = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Reason", "Cause")
+            if made and node.args and isinstance(node.args[0], ast.Constant):  # type: ignore[attr-defined]
+                found.add(node.args[0].value)  # type: ignore[attr-defined]
+    return found
+
+
+def reasons_on_the_page() -> set[str]:
+    rows = re.findall(r"^\| (`[^|]*) \|", PAGE, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
+
+
+def test_every_reason_is_on_the_page() -> None:
+    assert len(reasons_made()) > 60
+    assert reasons_made() - reasons_on_the_page() == set()
+
+
+def test_the_page_has_no_reason_that_nothing_gives() -> None:
+    assert reasons_on_the_page() - texts() == set()
