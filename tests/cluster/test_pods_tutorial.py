@@ -22,7 +22,7 @@ PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 SHORTER = " --set 'maskrcnn.lr_schedule=[600]'"
-"""What the page says makes a training of a minute of it."""
+"""What the page says makes a short training of it."""
 
 INSTEAD = {
     # The tests have a cluster, in another folder.
