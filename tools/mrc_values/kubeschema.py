@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from mrc_values.manifests import objects
@@ -25,7 +26,11 @@ def check(rendered: Mapping[str, str]) -> Iterator[Refusal]:
     """Refusals of rendered templates (text by path), one an object; MPIJobs' pod templates are pods."""
     jsonschema()
     import kubernetes_validate
+    from kubernetes_validate import utils
 
+    # It would read the definitions, a megabyte, once for every object.
+    if not hasattr(utils.schema_contents, "cache_info"):
+        utils.schema_contents = cache(utils.schema_contents)
     for item in objects(rendered):
         name = f"{item.get('kind')} {(item.get('metadata') or {}).get('name')}"
         for where, candidate in _known(item):

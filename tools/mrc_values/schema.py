@@ -29,12 +29,19 @@ _TYPES = {
 }
 
 
+_FORMATS = (
+    *("rfc3987_syntax", "rfc3987", "isoduration", "rfc3339_validator", "rfc3986_validator", "webcolors"),
+    *("jsonpointer", "uri_template", "fqdn", "idna"),
+)
+"""What jsonschema checks formats with, where it is installed."""
+
+
 def jsonschema() -> ModuleType:
     """The library, without the format checkers that Jupyter installs beside it.
 
     They take 0.8 s to import (a grammar is compiled) and nothing here checks formats.
     """
-    slow = [name for name in ("rfc3987_syntax", "isoduration") if name not in sys.modules]
+    slow = [name for name in _FORMATS if name not in sys.modules]
     sys.modules.update(dict.fromkeys(slow))  # type: ignore[arg-type]
     try:
         import jsonschema as library
