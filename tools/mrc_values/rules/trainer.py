@@ -224,14 +224,13 @@ def one_schedule_decides(context: Context) -> Iterator[Problem]:
     """lr_epoch_schedule takes the place of lr_schedule, and images_per_epoch of steps_per_epoch."""
     values = context.values
     for winner, loser in (("lr_epoch_schedule", "lr_schedule"), ("images_per_epoch", "steps_per_epoch")):
-        given = all(
-            values.sets(f"maskrcnn.{name}") and values.get(f"maskrcnn.{name}") for name in (winner, loser)
-        )
-        if given and _ours(context):
+        # The winner may be the chart's default, as in maskrcnn-optimized.
+        given = values.sets(f"maskrcnn.{loser}") and values.get(f"maskrcnn.{loser}")
+        if given and values.get(f"maskrcnn.{winner}") and _ours(context):
             yield Problem(
                 f"maskrcnn.{loser}",
                 f"is not used: {winner} takes its place.",
-                f"Take {loser} out, or {winner}.",
+                f"Take {loser} out, or set {winner} to null.",
             )
 
 
