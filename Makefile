@@ -12,7 +12,7 @@ LEVEL ?= control-plane
 NODES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oracle test-cluster test-values test-pods test-browser bench pictures cluster-up cluster-down lint format reference lock clean
+.PHONY: help setup demo test test-oracle test-cluster test-browser bench pictures cluster-up cluster-down lint format reference lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,15 +43,9 @@ test-oracle: setup .venv-oracle/.ready ## run the tests against torch and torchv
 	@UV_PROJECT_ENVIRONMENT=.venv-oracle $(UV) sync --quiet --only-group oracle
 	@touch $@
 
-test-cluster: setup ## run the tests on a real Kubernetes with simulated nodes (needs root and Go: docs/cluster.md)
-	@$(BIN)/pytest tests/cluster --ignore-glob='*/test_pods*' --ignore-glob='*/test_pod_faults*' \
-		--ignore-glob='*/test_values_*'
-
-test-values: setup ## run the tests of mrc-values on such a Kubernetes
-	@$(BIN)/pytest tests/cluster/test_values_*.py
-
-test-pods: setup ## run the trainings in real pods, and the faults around them (needs root; half an hour)
-	@$(BIN)/pytest tests/cluster/test_pods*.py tests/cluster/test_pod_faults.py
+test-cluster: setup ## run the tests on a real Kubernetes (needs root and Go: docs/cluster.md; half an hour)
+	@$(BIN)/pytest tests/cluster --ignore-glob='*/test_pods*'
+	@$(BIN)/pytest tests/cluster/test_pods*.py
 
 test-browser: setup ## run the tests of the notebook and TensorBoard in Chromium (screenshots: .browser/screenshots)
 	@command -v chromium > /dev/null || { echo "test-browser: there is no chromium. Install it: apt-get install chromium" >&2; exit 1; }

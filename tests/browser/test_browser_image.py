@@ -32,7 +32,7 @@ def image() -> str:
     if os.getuid() or not shutil.which("buildah"):
         pytest.skip("the image runs by root and with buildah only")
     if not images.known(images.VIZ):
-        pytest.skip(f"buildah has no {images.VIZ}: make test-pods builds it")
+        pytest.skip(f"buildah has no {images.VIZ}: make cluster-up LEVEL=node builds it")
     images.renew()
     return images.VIZ
 
