@@ -284,8 +284,6 @@ def test_ctrl_c_leaves_nothing_behind(charts: Path) -> None:
         [PROGRAM, "new", "mine", "--from", "maskrcnn"],
         cwd=charts.parent,
         stderr=subprocess.PIPE,
-        # What a shell runs in the background ignores Ctrl-C, and hands that down.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while not any(charts.glob(".mine.*/mine/examples/many")):
         assert process.poll() is None

@@ -111,8 +111,6 @@ def test_a_ctrl_c_leaves_no_process(
         cwd=ROOT,
         env={**os.environ, MARK: str(tmp_path)},
         start_new_session=True,
-        # What a shell runs in the background ignores Ctrl-C, and hands that down.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout
     while moment not in (line := process.stdout.readline()):
