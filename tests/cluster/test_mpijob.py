@@ -17,6 +17,9 @@ Right = tuple[str, str]
 UNUSED = {("mpijobs/finalizers", "update")}
 """Checked only by API servers that ask who may be an owner, as OpenShift's does."""
 
+SOMETIMES = {("events", "patch")}
+"""An event that comes again soon is counted up: it depends on the time between them."""
+
 
 @pytest.fixture
 def admin(cluster: Cluster) -> Iterator[Client]:
@@ -75,7 +78,8 @@ def test_an_operator_of_the_cluster_has_the_rights_that_it_uses_and_no_others(us
     whole_life_of_a_job(user)
     asked, refused = audited(user.cluster, "system:serviceaccount:kubeflow:mpijob-operator")
     assert refused == set()
-    assert granted(Client(user.cluster, "kubeflow"), "role,clusterrole", "mpijob") - asked == UNUSED
+    unused = granted(Client(user.cluster, "kubeflow"), "role,clusterrole", "mpijob") - asked
+    assert unused - SOMETIMES == UNUSED
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +109,7 @@ def test_an_operator_of_one_namespace_has_the_rights_that_it_uses_and_no_others(
     whole_life_of_a_job(user)
     asked, refused = audited(user.cluster, f"system:serviceaccount:{user.namespace}:own-operator")
     assert refused == set()
-    assert granted(user, "role,clusterrole", "own") - asked == UNUSED
+    assert granted(user, "role,clusterrole", "own") - asked - SOMETIMES == UNUSED
 
 
 def install_operator(user: Client) -> None:
