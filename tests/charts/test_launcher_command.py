@@ -87,7 +87,7 @@ def test_a_setting_that_is_empty_passes_nothing() -> None:
 @pytest.mark.parametrize(
     ("value", "key", "text"),
     [
-        ({"steps_per_epoch": 67108864}, "TRAIN.STEPS_PER_EPOCH", "67108864"),
+        ({"steps_per_epoch": 9437184}, "TRAIN.STEPS_PER_EPOCH", "9437184"),
         ({"eval_period_in_epochs": 0}, "TRAIN.EVAL_PERIOD", "0"),
         ({"base_lr": 0.0015625}, "TRAIN.BASE_LR", "0.0015625"),
         ({"base_lr": "1e-2"}, "TRAIN.BASE_LR", "1e-2"),

@@ -100,7 +100,8 @@ class Graph:
             self._stages = model.stages
             variables = v1.global_variables()
             self._gradients = None
-            options = v1.ConfigProto()
+            # One thread adds in one order: a RoI at a threshold is on the same side each time.
+            options = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
             options.graph_options.rewrite_options.disable_meta_optimizer = True  # takes longer than a run
             self._session = v1.Session(config=options)
             self.values = random_weights({v.op.name: tuple(v.shape.as_list()) for v in variables})
