@@ -74,7 +74,7 @@ format: setup ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix .
 
 reference: setup ## write docs/values.md from the charts' schemas, docs/rules.md from the rules
-	@if [ -f packaging/subchart_schemas.py ]; then $(BIN)/python packaging/subchart_schemas.py; fi
+	@$(BIN)/python packaging/subchart_schemas.py
 	@$(BIN)/python packaging/values_page.py
 	@$(BIN)/python packaging/rules_page.py
 

@@ -4,18 +4,18 @@ What a rule says of its failing example comes from a run of `validate` on it. Wi
 and fails when the page is not up to date.
 """
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import generated
+from generated import ROOT
 from mrc_values.check import check
 from mrc_values.findings import dotted
 from mrc_values.rules import RULES, Rule
 from mrc_values.rules.preflight import PREFLIGHT
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "rules.md"
 
 BASE = "maskrcnn: {image: 'registry.example.com/mask-rcnn:1.0', node_group: p4d}\n"
@@ -55,20 +55,6 @@ end with 1, a warning with `--strict` only. Rules from MRC100 on look at the clu
 The examples stand on `maskrcnn.image: registry.example.com/mask-rcnn:1.0` and `maskrcnn.node_group: p4d`.
 Below each that fails is what the rule says of it.
 """
-
-
-def main() -> int:
-    """Writes or checks the page; the exit code says whether it is up to date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when the page is old")
-    check_only = parser.parse_args().check
-    text = page()
-    if not check_only:
-        PAGE.write_text(text)
-    elif not PAGE.is_file() or PAGE.read_text() != text:
-        print(f"{PAGE.relative_to(ROOT)} is not up to date. Run make reference.", file=sys.stderr)
-        return 1
-    return 0
 
 
 def page() -> str:
@@ -117,4 +103,4 @@ def _said(rule: Rule) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(__doc__, PAGE, page))

@@ -3,7 +3,6 @@
 With --check it writes nothing and fails when the page is not up to date.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -12,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import generated
 import yaml
+from generated import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "values.md"
 
 ORDER = ("maskrcnn", "maskrcnn-optimized", "jupyter", "tensorboard", "mpijob")
@@ -69,20 +69,6 @@ class Value:
 
     path: tuple[str, ...]
     schema: Schema
-
-
-def main() -> int:
-    """Writes or checks the page; the exit code says whether it is up to date."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when the page is old")
-    check = parser.parse_args().check
-    text = page(ROOT / "charts")
-    if not check:
-        PAGE.write_text(text)
-    elif not PAGE.is_file() or PAGE.read_text() != text:
-        print(f"{PAGE.relative_to(ROOT)} is not up to date. Run make reference.", file=sys.stderr)
-        return 1
-    return 0
 
 
 def page(charts: Path) -> str:
@@ -283,4 +269,4 @@ def _read(text: str) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(generated.main(__doc__, PAGE, lambda: page(ROOT / "charts")))
