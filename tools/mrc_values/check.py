@@ -44,7 +44,7 @@ def check(
         # Without the values of that file or section all else would be about what is not there.
         return Result(findings.sort(found), loaded)
     by_schema = schema.check(chart, loaded)
-    by_rules = list(_rules(chart, loaded, _unusable(by_schema, loaded)))
+    by_rules = list(_rules(chart, loaded, _unusable(by_schema)))
     found += _merged(by_schema, by_rules)
     if findings.failing(by_schema):
         # Helm would only repeat what the schema said.
@@ -93,17 +93,11 @@ def _merged(by_schema: list[Finding], by_rules: list[Finding]) -> list[Finding]:
     ]
 
 
-def _unusable(by_schema: list[Finding], loaded: Values) -> frozenset[ValuePath]:
+def _unusable(by_schema: list[Finding]) -> frozenset[ValuePath]:
     """What the schema refuses, and the names that misspelt ones were meant to be."""
-    found = set()
-    for finding in by_schema:
-        if finding.severity is not Severity.ERROR:
-            continue
-        found.add(finding.path)
-        if finding.rule == "MRC003" and finding.fix.startswith(schema.MEANT):
-            meant = finding.fix.removeprefix(schema.MEANT).rstrip("?")
-            found.add((*finding.path[:-1], meant))
-    return frozenset(found)
+    errors = [finding for finding in by_schema if finding.severity is Severity.ERROR]
+    paths = [path for finding in errors for path in (finding.path, finding.meant)]
+    return frozenset(path for path in paths if path is not None)
 
 
 def _rules(chart: Path, loaded: Values, unusable: frozenset[ValuePath]) -> Iterator[Finding]:

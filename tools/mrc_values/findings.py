@@ -31,7 +31,12 @@ class Position:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong or doubtful. ``path`` is empty where no single value is meant."""
+    """One thing that is wrong or doubtful.
+
+    Attributes:
+        path: the value; empty where no single one is meant.
+        meant: the value that a misspelt name seems to stand for.
+    """
 
     position: Position
     severity: Severity
@@ -39,6 +44,7 @@ class Finding:
     path: ValuePath
     message: str
     fix: str
+    meant: ValuePath | None = None
 
     def __str__(self) -> str:
         subject = f"{self.rule} {dotted(self.path)}" if self.path else self.rule

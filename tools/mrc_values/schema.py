@@ -13,9 +13,6 @@ from mrc_values.values import Values, nearest
 
 FILE = "values.schema.json"
 
-MEANT = "Did you mean "
-"""How the fix of a misspelt name starts."""
-
 Schema = dict[str, Any]
 
 _TYPES = {
@@ -117,10 +114,11 @@ def _unknown(
     name: str, known: Any, path: ValuePath, homes: dict[str | int, ValuePath], values: Values
 ) -> Finding:
     """``homes`` has the section of every name in the schema."""
+    close = None
     if name != name.strip() or "\xa0" in name:
         fix = "A no-break space is in front of it: indent with plain spaces."
-    elif meant := nearest(name, known):
-        fix = f"{MEANT}{meant}?"
+    elif close := nearest(name, known):
+        fix = f"Did you mean {close}?"
     elif name in homes:
         fix = f"It belongs under {dotted(homes[name])}."
     elif known:
@@ -129,9 +127,9 @@ def _unknown(
         fix = "Take it out."
     where = dotted(path) if path else "the chart"
     full = (*path, name)
-    return Finding(
-        values.place(full, key=True), Severity.ERROR, "MRC003", full, f"{where} has no such value.", fix
-    )
+    place, message = values.place(full, key=True), f"{where} has no such value."
+    meant = (*path, close) if close else None
+    return Finding(place, Severity.ERROR, "MRC003", full, message, fix, meant)
 
 
 def _message(error: Any) -> str:
