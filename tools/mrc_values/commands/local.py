@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -163,16 +164,16 @@ def open_(
         typer.echo(release.tensorboard_address)
         return
     log = store.file(name, ".jupyter.log")
-    with lab.sigterm_as_ctrl_c():
-        try:
-            with lab.running(release, programs_folder(), port or board.free_port(8888), log) as jupyter:
-                secret = f"?token={jupyter.token}" if sys.stdout.isatty() else ""
-                typer.echo(f"{jupyter.address}{secret}")
-                _say(f"notebooks: {lab.notebooks_folder(release)}. Ctrl-C ends Jupyter.")
-                jupyter.process.wait()
-                raise ToolError(f"Jupyter ended. What it says: {log}")
-        except KeyboardInterrupt:
-            _say("closed.")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both end it in the same way
+    try:
+        with lab.running(release, programs_folder(), port or board.free_port(8888), log) as jupyter:
+            secret = f"?token={jupyter.token}" if sys.stdout.isatty() else ""
+            typer.echo(f"{jupyter.address}{secret}")
+            _say(f"notebooks: {lab.notebooks_folder(release)}. Ctrl-C ends Jupyter.")
+            jupyter.process.wait()
+            raise ToolError(f"Jupyter ended. What it says: {log}")
+    except KeyboardInterrupt:
+        _say("closed.")
 
 
 @app.command()
