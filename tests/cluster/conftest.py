@@ -1,7 +1,8 @@
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from testcluster.errors import ClusterError
 from testcluster.nodes import DEFAULT
 from testcluster.programs import build
 from trainings import draw_scenes
+from values_tool import submit
 
 HELMS = {"helm4": "helm", "helm3": "helm3"}
 """How a test is called, and the program in the cluster's bin folder."""
@@ -29,17 +31,24 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"error: {error}", returncode=1)
 
 
-@pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A control plane of the tests' own, with the chart mpijob installed."""
-    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
-    cluster.up(DEFAULT, with_caller=True)
+@contextmanager
+def started(folder: Path, nodes: Mapping[str, int]) -> Iterator[Cluster]:
+    """A cluster, until the block is left, with the chart mpijob installed."""
+    cluster = Cluster(folder)
+    cluster.up(nodes, with_caller=True)
     try:
         install_mpijob(cluster)
         make_claims(cluster, "kubeflow")
         yield cluster
     finally:
         cluster.down()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane of the tests' own."""
+    with started(tmp_path_factory.mktemp("cluster"), DEFAULT) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +60,8 @@ def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             raise ClusterError(f"MRC_TEST_CLUSTER: no cluster with a real node runs in {cluster.folder}.")
         yield cluster
         return
-    cluster = Cluster(tmp_path_factory.mktemp("node-cluster"))
-    cluster.up({}, with_caller=True)
-    try:
-        install_mpijob(cluster)
-        make_claims(cluster, "kubeflow")
+    with started(tmp_path_factory.mktemp("node-cluster"), {}) as cluster:
         yield cluster
-    finally:
-        cluster.down()
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +131,14 @@ def team(cluster: Cluster, namespaces: Iterator[str]) -> Iterator[Client]:
 def user(new_client: Callable[[], Client]) -> Client:
     """A user with Helm 4 and an empty namespace that has the charts' claims."""
     return new_client()
+
+
+@pytest.fixture
+def running(user: Client) -> Client:
+    """A user whose job demo runs."""
+    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
+    user.running("demo")
+    return user
 
 
 @pytest.fixture(params=HELMS)

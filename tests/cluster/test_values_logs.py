@@ -9,21 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from proxy import Proxy, proxied
 from releases import end_launcher, install
 from testcluster.client import Client, until
 from testcluster.network import Link
 from values_tool import eventually, mrc_values, submit
 from watched_job import TRAINING, PodLog, dashboard, fetched, launcher_log, running_launchers, started
-
-
-@pytest.fixture
-def running(user: Client) -> Client:
-    """A user whose job demo runs."""
-    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
-    user.running("demo")
-    return user
 
 
 def test_logs_are_followed_over_a_cut_and_a_second_launcher(running: Client, tmp_path: Path) -> None:

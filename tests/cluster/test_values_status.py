@@ -4,20 +4,11 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from proxy import proxied
 from releases import end_launcher
 from testcluster.client import Client, until
 from values_tool import TOLERATION, TYPE, add_node, mrc_values, submit
 from watched_job import TRAINING, launcher_log, running_launchers, started
-
-
-@pytest.fixture
-def running(user: Client) -> Client:
-    """A user whose job demo runs."""
-    submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
-    user.running("demo")
-    return user
 
 
 def test_status_shows_progress_network_and_pods(running: Client, tmp_path: Path) -> None:
