@@ -159,15 +159,15 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (arguments.data / "annotations").is_dir():
         parser.error(f"{arguments.data}: no annotations/ here; give a data set in COCO's layout")
-    field_ = contenders(arguments.rival, arguments.config or [])
+    measured = contenders(arguments.rival, arguments.config or [])
     for number in range(arguments.rounds):
-        for contender in field_[:: -1 if number % 2 else 1]:
+        for contender in measured[:: -1 if number % 2 else 1]:
             print(f"round {number + 1}: {contender.name}", file=sys.stderr, flush=True)
             run(contender, arguments.data.resolve(), arguments.steps)
-    first = field_[0]
+    first = measured[0]
     print(f"| trainer | seconds a step | images/s | against {first.name} | memory, GiB | epochs |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for each in field_:
+    for each in measured:
         low, step, high = statistics.quantiles(each.seconds, n=4)
         print(
             f"| {each.name} | {step:.3f} ({low:.3f} to {high:.3f}) "
