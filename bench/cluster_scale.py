@@ -6,6 +6,7 @@ For each number of nodes a Kubernetes of its own is started (docs/cluster.md), w
 node. What a user calls is a whole process; the rest is timed inside of one. Medians.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -41,7 +42,11 @@ TIMES = 5
 
 def main() -> None:
     """Prints a table."""
-    counts = [int(word) for word in sys.argv[1:]] or [100, 300, 1000]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("counts", metavar="NODES", type=int, nargs="*", default=[100, 300, 1000])
+    counts: list[int] = parser.parse_args().counts
     columns = [measured(count) for count in counts]
     print("| seconds |", *(f"{count:,} nodes |" for count in counts))
     print("| --- |" + " --- |" * len(counts))

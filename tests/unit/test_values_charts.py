@@ -54,6 +54,11 @@ def test_values_of_a_job_are_no_crash_elsewhere(chart: str, rule: Rule, tmp_path
          ["error MRC041 operator.resources.requests.cpu"]),
         ("maskrcnn-optimized", "{}", ["error MRC020 maskrcnn.image"]),
         ("maskrcnn-optimized", "maskrcnn: {image: 'a/b:1', gpus: 20}", ["error MRC014 maskrcnn.gpus"]),
+        (
+            "maskrcnn-optimized",
+            "maskrcnn: {image: 'a/b:1', node_group: p3, steps_per_epoch: 500, lr_schedule: 1x}",
+            ["warning MRC067 maskrcnn.steps_per_epoch", "warning MRC067 maskrcnn.lr_schedule"],
+        ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_chart_of_its_own(
