@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+import psutil
 import pytest
 from local_run import LocalRun
 
@@ -45,6 +46,13 @@ def status(url: str, token: str = "") -> int:
         return error.code
 
 
+def listening(process: subprocess.Popen[bytes]) -> set[str]:
+    """Addresses of this machine on which a process or a child of it waits for connections."""
+    parent = psutil.Process(process.pid)
+    connections = [c for each in (parent, *parent.children(recursive=True)) for c in each.net_connections()]
+    return {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
+
+
 @pytest.fixture
 def trained(run: LocalRun) -> LocalRun:
     """A release that has run."""
@@ -62,6 +70,7 @@ def test_jupyter_opens_on_the_test_notebook_and_only_to_its_token(trained: Local
         contents = address.removesuffix("lab") + f"api/contents{notebooks}"
         assert (status(contents), status(contents, "wrong"), status(contents, token)) == (403, 403, 200)
         assert (notebooks / NOTEBOOK).read_text() == "mine"
+        assert listening(process) == {"127.0.0.1"}
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         with pytest.raises(URLError):
