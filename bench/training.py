@@ -11,6 +11,7 @@ in which the graph is optimized and the input starts.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import statistics
@@ -101,10 +102,10 @@ def run(contender: Contender, data: Path, steps: int) -> None:
         ranks = 2 if "TRAINER=horovod" in settings else 1
         # LR_SCHEDULE counts steps of 8 pictures in all of these trainers.
         schedule = f"TRAIN.LR_SCHEDULE=[{steps * contender.pictures // 8}]"
-        with output.open("w") as log:
+        with output.open("w") as printed:
             process = psutil.Popen(
                 [*contender.command, "--logdir", str(logdir), "--config", *settings, schedule],
-                stdout=log,
+                stdout=printed,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"OMP_NUM_THREADS": str(len(contender.cores) // ranks)},
                 preexec_fn=lambda: os.sched_setaffinity(0, contender.cores),
@@ -112,17 +113,15 @@ def run(contender: Contender, data: Path, steps: int) -> None:
             try:
                 while process.poll() is None:
                     contender.memory = max(contender.memory, memory_of(process))
-                    try:
+                    with contextlib.suppress(psutil.TimeoutExpired):
                         process.wait(0.5)
-                    except psutil.TimeoutExpired:
-                        continue
             finally:
                 for child in [*process.children(recursive=True), process] if process.is_running() else []:
                     child.terminate()
-        text = output.read_text()
         if process.returncode:
-            sys.exit(f"{contender.name}: exit code {process.returncode}\n{text[-3000:]}")
-        epochs = [(60 * int(m or 0) + float(s)) / STEPS_PER_EPOCH for m, s in EPOCH.findall(text)]
+            sys.exit(f"{contender.name}: exit code {process.returncode}\n{output.read_text()[-3000:]}")
+        log = (logdir / "log.log").read_text()
+        epochs = [(60 * int(m or 0) + float(s)) / STEPS_PER_EPOCH for m, s in EPOCH.findall(log)]
         contender.seconds += epochs[UNCOUNTED:]
 
 
@@ -157,6 +156,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2, help="(%(default)s)")
     add_config_argument(parser, "settings for all, after those of this benchmark")
     arguments = parser.parse_args()
+    least = (UNCOUNTED + 2) * STEPS_PER_EPOCH
+    if arguments.steps < least:
+        parser.error(f"--steps {arguments.steps}: give {least} or more")
     if not (arguments.data / "annotations").is_dir():
         parser.error(f"{arguments.data}: no annotations/ here; give a data set in COCO's layout")
     measured = contenders(arguments.rival, arguments.config or [])
