@@ -77,8 +77,8 @@ def claim(name: str, volume: str = "", mode: str = "ReadWriteMany", storage_clas
     }
 
 
-def volume(name: str, driver: str, mode: str = "ReadWriteMany") -> Object:
-    """A volume of a storage driver."""
+def volume(name: str, driver: str, holder: Object, mode: str = "ReadWriteMany") -> Object:
+    """A volume of a storage driver, kept for the claim ``holder``: one of another test might take it."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -88,6 +88,7 @@ def volume(name: str, driver: str, mode: str = "ReadWriteMany") -> Object:
             "capacity": {"storage": "1Gi"},
             "storageClassName": "",
             "csi": {"driver": driver, "volumeHandle": "fs-1"},
+            "claimRef": holder,
         },
     }
 

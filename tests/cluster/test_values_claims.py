@@ -19,6 +19,7 @@ def claim(user: Client, **spec: object) -> Object:
 
 
 def volume(user: Client, **spec: object) -> Object:
+    """A volume kept for the claim ``own``: a waiting claim of another test would take it."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -27,6 +28,7 @@ def volume(user: Client, **spec: object) -> Object:
             "capacity": {"storage": "1Gi"},
             "accessModes": ["ReadWriteMany"],
             "csi": {"driver": "efs.csi.aws.com", "volumeHandle": "fs-1"},
+            "claimRef": {"namespace": user.namespace, "name": "own"},
             **spec,
         },
     }
@@ -63,7 +65,9 @@ def test_a_driver_that_makes_no_volume_is_named(user: Client) -> None:
 
 
 def test_another_access_mode_of_the_volume_is_named(user: Client) -> None:
-    user.apply(volume(user, accessModes=["ReadWriteOnce"]), claim(user, volumeName=f"own-{user.namespace}"))
+    # Kubernetes compares them only where the volume names no claim.
+    other_mode = volume(user, accessModes=["ReadWriteOnce"], claimRef=None)
+    user.apply(other_mode, claim(user, volumeName=f"own-{user.namespace}"))
     submit_with_own_claim(user)
     assert "another access mode" in reason_named(user, "demo", "claim-access-mode").text
 

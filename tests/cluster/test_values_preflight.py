@@ -91,7 +91,8 @@ def test_a_claim_that_is_no_efs_for_many_nodes_is_told(
     user: Client, mode: str, driver: str, rule: str, severity: str, words: str
 ) -> None:
     name = f"{user.namespace}-mine"
-    user.apply(volume(name, driver, mode), claim("mine", name, mode))
+    holder = {"namespace": user.namespace, "name": "mine"}
+    user.apply(volume(name, driver, holder, mode), claim("mine", name, mode))
     until(lambda: user.get("pvc", "mine")["status"].get("phase") == "Bound", "a bound claim")
     found = look(user, P4D, "global.shared_pvc=mine")
     assert [(each.rule, each.severity) for each in found] == [(rule, severity)]
