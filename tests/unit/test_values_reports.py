@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -10,6 +11,7 @@ import pytest
 from mrc_values import report
 from mrc_values.check import check
 from mrc_values.findings import Finding, Position, Severity
+from mrc_values.rules import RULES
 from values_files import CHART
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
@@ -50,6 +52,26 @@ def test_sarif_places_a_finding_in_its_file() -> None:
             ],
         }
     ]
+
+
+def test_sarif_has_the_line_of_a_finding_for_viewers_without_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_bytes(b"\xef\xbb\xbfmaskrcnn:\r\n  gpus: 20  # two nodes\r\n")
+    log = json.loads(report.as_sarif([replace(IN_A_FILE, position=Position(str(file), 2, 9))]))
+    place = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
+    assert place["region"] == {"startLine": 2, "startColumn": 9}
+    assert place["contextRegion"] == {"startLine": 2, "snippet": {"text": "  gpus: 20  # two nodes"}}
+    jsonschema.Draft4Validator(OFFICIAL).validate(log)
+
+
+def test_sarif_helps_with_the_reason_and_examples_of_a_rule() -> None:
+    (rule,) = json.loads(report.as_sarif([IN_A_FILE]))["runs"][0]["tool"]["driver"]["rules"]
+    assert rule["name"] == rule["shortDescription"]["text"] == RULES["MRC014"].title
+    why, fails, passes, command = rule["help"]["text"].split("\n\n")
+    assert why == rule["fullDescription"]["text"] == " ".join(RULES["MRC014"].why.split())
+    assert fails == f"Fails:\n{RULES['MRC014'].failing}"
+    assert passes == f"Passes:\n{RULES['MRC014'].passing}"
+    assert command == "mrc-values explain MRC014"
 
 
 def test_sarif_names_the_flag_of_a_finding_that_no_file_has() -> None:

@@ -1,16 +1,23 @@
 """How findings are shown: text for people; JSON, SARIF and GitHub's annotations for programs."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from mrc_values.findings import Finding, Severity, dotted
 
+if TYPE_CHECKING:
+    from mrc_values.rules.registry import Rule
+
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _SARIF_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _GITHUB_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+_SHOWN = 300
+"""A longer line of a file is left out of SARIF."""
 
 
 def text(findings: Sequence[Finding]) -> str:
@@ -47,23 +54,41 @@ def as_sarif(findings: Sequence[Finding]) -> str:
     rules = [
         {
             "id": id,
+            "name": RULES[id].title,
             "shortDescription": {"text": RULES[id].title},
-            "fullDescription": {"text": RULES[id].why},
-            "help": {"text": f"mrc-values explain {id}"},
+            "fullDescription": {"text": " ".join(RULES[id].why.split())},
+            "help": {"text": _help(RULES[id])},
             "defaultConfiguration": {"level": _SARIF_LEVELS[RULES[id].severity]},
         }
         for id in used
     ]
+    files = {each: _lines(each) for each in {finding.position.file for finding in findings}}
     run = {
         "tool": {"driver": {"name": "mrc-values", "rules": rules}},
         "columnKind": "unicodeCodePoints",
-        "results": [_sarif_result(finding, used.index(finding.rule)) for finding in findings],
+        "results": [
+            _sarif_result(finding, used.index(finding.rule), files[finding.position.file])
+            for finding in findings
+        ],
     }
     log = {"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=2, ensure_ascii=False)
 
 
-def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
+def _help(rule: "Rule") -> str:
+    examples = f"Fails:\n{rule.failing}\n\nPasses:\n{rule.passing}"
+    return f"{' '.join(rule.why.split())}\n\n{examples}\n\nmrc-values explain {rule.id}"
+
+
+def _lines(file: str) -> list[str]:
+    """A file's lines as YAML counts them; none where there is no such text, as for a flag."""
+    try:
+        return re.split("[\n\x85\u2028\u2029]", Path(file).read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return []
+
+
+def _sarif_result(finding: Finding, index: int, lines: Sequence[str]) -> dict[str, Any]:
     position = finding.position
     location: dict[str, Any] = {}
     words = f"{finding.message} {finding.fix}".strip()
@@ -71,7 +96,10 @@ def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
         location["logicalLocations"] = [{"fullyQualifiedName": dotted(finding.path), "kind": "member"}]
     if position.line:
         region = {"startLine": position.line, "startColumn": max(position.column, 1)}
-        location["physicalLocation"] = {"artifactLocation": {"uri": quote(position.file)}, "region": region}
+        place = {"artifactLocation": {"uri": quote(position.file)}, "region": region}
+        if position.line <= len(lines) and len(line := lines[position.line - 1]) <= _SHOWN:
+            place["contextRegion"] = {"startLine": position.line, "snippet": {"text": line}}
+        location["physicalLocation"] = place
     elif position.file.startswith("--"):
         words = f"{position.file}: {words}"  # a flag has no place in a file
     else:
