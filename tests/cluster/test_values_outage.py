@@ -1,24 +1,26 @@
-"""The API server is killed and started again while mrc-values waits, as when a control plane is upgraded."""
+"""The API server goes while mrc-values waits, as when a control plane is upgraded, or falls silent."""
 
+import os
+import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 import yaml
+from every_command import CHART, all_at_once, every_command
 from preflights import P4D, given, program
 from releases import end_launcher, install
-from testcluster.charts import CHARTS, install_mpijob, make_claims
+from testcluster.charts import install_mpijob, make_claims
 from testcluster.client import Client, until
 from testcluster.cluster import Cluster
 from testcluster.supervisor import STOPPED
 from values_tool import command, eventually
-from watched_job import launcher_log, started
-
-CHART = str(CHARTS / "maskrcnn")
+from watched_job import dashboard, fetched, launcher_log, running_launchers, started
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,7 @@ def outage(alone: Client, tmp_path_factory: pytest.TempPathFactory) -> Outage:
     with alone.cluster.without("kube-apiserver"):
         heard["wait"] += read_to(programs["wait"], "Waiting for it.")
         heard["install"] += read_to(programs["install"], "Waiting for it.")
-        tried = {" ".join(words[:3]): command(alone, *words) for words in commands(alone)}
+        tried = {words: command(alone, *arguments) for words, arguments in every_command(alone).items()}
     eventually(lambda: answers(alone), "the API server")
     heard["wait"] += read_to(programs["wait"], "running, ")
     log.write("two")
@@ -92,18 +94,6 @@ def read_to(process: "subprocess.Popen[str]", words: str) -> list[str]:
 
 def sets(user: Client) -> list[str]:
     return given(user, P4D, "tensorboard.enabled=false")
-
-
-def commands(user: Client) -> list[list[str]]:
-    """Every command that asks the cluster."""
-    watching = [["status"], ["wait"], ["logs"], ["logs", "-f"], ["open", "tensorboard"], ["delete"]]
-    return [
-        *([verb, "demo", *more, f"--namespace={user.namespace}"] for verb, *more in watching),
-        ["list"],
-        ["install", "another", CHART, *sets(user)],
-        ["upgrade", "demo", CHART, *sets(user)],
-        ["plan", CHART, "--fs=auto", "--node-group=p4d", "--nodes=2"],
-    ]
 
 
 def answers(user: Client) -> bool:
@@ -147,6 +137,89 @@ def test_every_command_says_that_the_cluster_cannot_be_reached(outage: Outage) -
         assert len(done.stderr.splitlines()) == 1, words
 
 
+def test_every_command_says_that_a_server_takes_connections_and_is_silent(
+    alone: Client, tmp_path: Path
+) -> None:
+    config = yaml.safe_load(alone.cluster.kubeconfig.read_text())
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        commands = every_command(alone).items()
+        tried = all_at_once(alone, {words: [*argv, f"--kubeconfig={path}"] for words, argv in commands})
+    all_without_an_answer(tried)
+
+
+def all_without_an_answer(tried: "Mapping[str, subprocess.CompletedProcess[str]]") -> None:
+    assert len(tried) == 10
+    for words, done in tried.items():
+        assert (done.returncode, done.stdout) == (3, ""), words
+        (line,) = done.stderr.splitlines()
+        assert "no answer in time, to " in line, words
+        assert "Check the network or VPN" in line, words
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """A server that stops for a while: programs that were at work, and the commands that were tried in it."""
+
+    went_on: dict[str, Watched]
+    tried: dict[str, "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def freeze(alone: Client, outage: Outage, tmp_path_factory: pytest.TempPathFactory) -> Freeze:
+    """The job that waited for room runs; the API server stops and goes on; the job ends."""
+    until(lambda: len(running_launchers(alone, "next")) == 1, "a launcher")
+    dashboard(alone)
+    log = launcher_log(alone, tmp_path_factory.mktemp("logs"), "next")
+    log.write("one")
+    programs = {
+        "wait": started(alone, "wait", "next"),
+        "logs": started(alone, "logs", "next", "-f"),
+        "open": started(alone, "open", "demo", "tensorboard"),
+    }
+    heard = {name: [next(iter(each.stdout or ()))] for name, each in programs.items()}
+    with alone.cluster.frozen("kube-apiserver"), ThreadPoolExecutor() as beside:
+        beside.submit(fetched, heard["open"][0].strip(), seconds=60)
+        tried = all_at_once(alone, every_command(alone))
+        heard["wait"] += read_to(programs["wait"], "Waiting for it.")
+    heard["wait"] += read_to(programs["wait"], "running, ")
+    log.write("two")
+    until(lambda: end_launcher(alone, "next", 0) is None, "the launcher's end")
+    programs["open"].send_signal(signal.SIGINT)
+    went_on = {}
+    for name, each in programs.items():
+        out, err = each.communicate(timeout=120)
+        went_on[name] = Watched(each.returncode, [*heard[name], *out.splitlines(keepends=True)], err)
+    return Freeze(went_on, tried)
+
+
+def test_every_command_says_that_a_stopped_server_does_not_answer(freeze: Freeze) -> None:
+    all_without_an_answer(freeze.tried)
+
+
+def test_wait_goes_on_when_a_stopped_server_does(freeze: Freeze) -> None:
+    waited = freeze.went_on["wait"]
+    assert (waited.code, waited.err) == (0, "")
+    away = [number for number, line in enumerate(waited.out) if line.endswith("Waiting for it.\n")]
+    assert "no answer in time" in waited.out[away[0]]
+    assert waited.out[away[-1] + 1] == waited.out[0] == "running, 2 of 2 workers ready\n"
+    assert waited.out[-1] == "finished\n"
+
+
+def test_logs_lose_nothing_over_a_stopped_server(freeze: Freeze) -> None:
+    followed = freeze.went_on["logs"]
+    assert (followed.code, followed.out) == (0, ["one\n", "two\n"])
+    assert "no answer in time" in followed.err
+
+
+def test_open_says_why_a_page_does_not_come_from_behind_a_stopped_server(freeze: Freeze) -> None:
+    opened = freeze.went_on["open"]
+    assert opened.code == 0
+    assert "no answer in time" in opened.err
+
+
 def test_an_api_server_that_goes_while_helm_installs_is_told_and_a_second_try_succeeds(
     alone: Client, tmp_path: Path
 ) -> None:
@@ -165,3 +238,20 @@ def test_an_api_server_that_goes_while_helm_installs_is_told_and_a_second_try_su
     until(lambda: bool(alone.names("namespace")), "the API server")
     again = program(alone, *install)
     assert again.returncode == 0, again.stderr
+
+
+def test_an_api_server_that_stops_while_helm_installs_is_told(alone: Client, tmp_path: Path) -> None:
+    server = alone.cluster.pid("kube-apiserver")
+    helm = tmp_path / "helm"
+    stop = f"kill -STOP {server}"
+    helm.write_text(f'#!/bin/sh\n[ "$1" != install ] || {stop}\nexec {alone.cluster.bin}/helm "$@"\n')
+    helm.chmod(0o755)
+    try:
+        path = f"{tmp_path}:{alone.cluster.environment['PATH']}"
+        done = program(alone, "install", "frozen", CHART, *sets(alone), PATH=path)
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert done.returncode == 3
+    assert "mrc-values: helm install frozen failed; it says why above." in done.stderr
+    assert "TLS handshake timeout" in done.stderr
+    assert "Traceback" not in done.stderr

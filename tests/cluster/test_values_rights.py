@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from accounts import account, with_token
+from every_command import every_command
 from preflights import P4D, given
 from releases import install
 from testcluster.charts import CHARTS
@@ -116,10 +117,10 @@ def test_open_names_the_right_to_forward_ports(running: Client, lacking: Callabl
     assert said.count("Traceback") == 0
 
 
-@pytest.mark.parametrize("arguments", [["status"], ["wait"], ["logs"], ["logs", "-f"], ["open"]])
-def test_a_wrong_token_is_said_with_exit_code_3(user: Client, tmp_path: Path, arguments: list[str]) -> None:
+def test_a_wrong_token_is_said_with_exit_code_3_by_every_command(user: Client, tmp_path: Path) -> None:
     path = with_token(user, tmp_path / "kubeconfig", "nonsense")
-    server = ["tensorboard"] if arguments == ["open"] else []
-    done = mrc_values(user, arguments[0], "demo", *arguments[1:], *server, f"--kubeconfig={path}")
-    assert done.returncode == 3
-    assert "does not take the credentials" in done.stderr
+    for words, arguments in every_command(user).items():
+        done = command(user, *arguments, f"--kubeconfig={path}")
+        assert (done.returncode, done.stdout) == (3, ""), words
+        (line,) = done.stderr.splitlines()
+        assert "does not take the credentials of context test (401). Log in again" in line, words

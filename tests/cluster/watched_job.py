@@ -39,12 +39,12 @@ class PodLog:
                 log.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}000Z stdout F {line}\n")
 
 
-def running_launchers(user: Client) -> list[Object]:
-    return [each for each in user.pods("demo", "launcher") if each["status"]["phase"] == "Running"]
+def running_launchers(user: Client, job: str = "demo") -> list[Object]:
+    return [each for each in user.pods(job, "launcher") if each["status"]["phase"] == "Running"]
 
 
-def launcher_log(user: Client, folder: Path) -> PodLog:
-    (launcher,) = running_launchers(user)
+def launcher_log(user: Client, folder: Path, job: str = "demo") -> PodLog:
+    (launcher,) = running_launchers(user, job)
     name = launcher["metadata"]["name"]
     return PodLog(user, name, "launcher", folder / f"{name}.log")
 

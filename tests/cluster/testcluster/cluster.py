@@ -120,6 +120,20 @@ class Cluster:
         finally:
             file.unlink()
 
+    @contextlib.contextmanager
+    def frozen(self, process: str) -> Iterator[None]:
+        """Stops one of its processes until the block ends: it keeps its connections and answers nothing."""
+        pid = self.pid(process)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def pid(self, process: str) -> int:
+        """The number of one of its processes, such as ``kube-apiserver``."""
+        return next(pid for pid in _descendants(int(self._state()["pid"])) if _is_called(pid, process))
+
     def _start(self, programs: Mapping[str, Path], nodes: Mapping[str, int], with_caller: bool) -> None:
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
@@ -236,6 +250,11 @@ def _descendants(pid: int) -> set[int]:
             for child in children.read_text().split():
                 found |= {int(child), *_descendants(int(child))}
     return found
+
+
+def _is_called(pid: int, process: str) -> bool:
+    """Whether it is one of the processes that the program ``kube`` holds."""
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[1:2] == [process]
 
 
 def _started(pid: int) -> str:
