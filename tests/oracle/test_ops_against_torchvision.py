@@ -57,6 +57,32 @@ def test_roi_align_and_its_gradient_equal_torchvisions_aligned_one(
     np.testing.assert_allclose(gradient, theirs["gradient"], atol=tolerance, rtol=0)
 
 
+@pytest.mark.parametrize("ratio", [1, 2, 3])
+def test_roi_align_is_the_mean_of_what_torchs_grid_sample_reads(
+    torch_side: Callable[..., Arrays], ratio: int
+) -> None:
+    rng = np.random.default_rng(ratio)
+    stride, resolution, height, width = 8, 7, 30, 40
+    features = rng.standard_normal((1, height, width, 4)).astype(np.float32)
+    # Half a cell from the edge: what either reads beyond the outermost centres is its own affair.
+    low, high = stride / 2, stride * np.array([width, height]) - stride / 2
+    corners = np.sort(rng.uniform(low, high, (64, 2, 2)), axis=1)
+    boxes = corners.reshape(-1, 4).astype(np.float32)
+
+    def ours(maps: Any, boxes: Any) -> Any:
+        return roi_align(maps, boxes, tf.zeros(len(corners), tf.int32), stride, resolution, ratio)
+
+    theirs = torch_side(
+        "grid_sampled",
+        features=features,
+        boxes=boxes,
+        stride=np.float32(stride),
+        resolution=np.int64(resolution),
+        ratio=np.int64(ratio),
+    )
+    np.testing.assert_allclose(evaluated(ours, features, boxes), theirs["pooled"], atol=5e-5, rtol=0)
+
+
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8])
 @pytest.mark.parametrize("seed", range(3))
 def test_suppression_equals_torchvisions_without_and_with_classes(

@@ -183,13 +183,32 @@ def c4_stages(inputs: Arrays) -> Arrays:
 
 
 def roi_aligned(inputs: Arrays) -> Arrays:
-    """RoIAlign of boxes (N, 4) on one map, its gradient by the map, and the same by ``grid_sample``."""
+    """RoIAlign of boxes (N, 4) on one map, and its gradient by the map."""
     stride, resolution, ratio = float(inputs["stride"]), int(inputs["resolution"]), int(inputs["ratio"])
     maps = nchw(inputs["features"]).requires_grad_()
     boxes = torch.from_numpy(inputs["boxes"])
     pooled = roi_align(maps, [boxes], resolution, 1 / stride, ratio, aligned=True)
     (gradient,) = torch.autograd.grad(pooled, maps, nchw(inputs["weights"]))
     return {"pooled": nhwc(pooled.detach()), "gradient": nhwc(gradient)}
+
+
+def grid_sampled(inputs: Arrays) -> Arrays:
+    """RoIAlign of boxes (N, 4) inside one map, as the means of what ``grid_sample`` reads."""
+    stride, resolution, ratio = float(inputs["stride"]), int(inputs["resolution"]), int(inputs["ratio"])
+    maps, boxes = nchw(inputs["features"]), torch.from_numpy(inputs["boxes"])
+    share = (torch.arange(resolution * ratio) + 0.5) / (resolution * ratio)
+    axes = []
+    for low, high, cells in (
+        (boxes[:, 0], boxes[:, 2], maps.shape[3]),
+        (boxes[:, 1], boxes[:, 3], maps.shape[2]),
+    ):
+        # From -1 at the map's one edge to 1 at the other.
+        axes.append(2 * (low[:, None] + (high - low)[:, None] * share) / (stride * cells) - 1)
+    x, y = axes
+    shape = (len(boxes), len(share), len(share))
+    grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], -1)
+    read = torch.nn.functional.grid_sample(maps.expand(len(boxes), -1, -1, -1), grid, align_corners=False)
+    return {"pooled": nhwc(torch.nn.functional.avg_pool2d(read, ratio))}
 
 
 def suppressed(inputs: Arrays) -> Arrays:

@@ -1,4 +1,4 @@
-"""``mrc-train``, but each rank writes its own trainable variables at the end of every epoch.
+"""``mrc-train``, but each rank writes its own trainable variables and momenta at the end of every epoch.
 
 The trainer's broadcast at the end of an epoch is off: it would make the ranks equal whatever they did.
 """
@@ -18,7 +18,8 @@ from tensorpack import HorovodTrainer  # noqa: E402
 
 
 def dump(monitor: StepMonitor) -> None:
-    variables = v1.trainable_variables()
+    trained = v1.trainable_variables()
+    variables = trained + [v for v in v1.global_variables() if v.op.name.endswith("/Momentum")]
     values = v1.get_default_session().run(variables)
     logdir = Path(sys.argv[sys.argv.index("--logdir") + 1])
     np.savez(

@@ -84,13 +84,20 @@ def test_a_picture_without_objects_teaches_background_only(step: Callable[..., A
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
 
-def test_frozen_stages_and_frozen_batch_norm_do_not_change(step: Callable[..., Any]) -> None:
-    *_, before, after = step(["BACKBONE.NORM=FreezeBN", "BACKBONE.FREEZE_AT=2"], OBJECTS)
+@pytest.mark.parametrize(
+    ("freeze_at", "stages"), [(0, ()), (1, ("conv0/",)), (2, ("conv0/", "group0/"))], ids=range(3)
+)
+def test_frozen_stages_and_frozen_batch_norm_do_not_change(
+    freeze_at: int, stages: tuple[str, ...], step: Callable[..., Any]
+) -> None:
+    *_, before, after = step(["BACKBONE.NORM=FreezeBN", f"BACKBONE.FREEZE_AT={freeze_at}"], OBJECTS)
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
-    frozen = {name for name in before if name.startswith(("conv0/", "group0/")) or "/EMA" in name}
+    frozen = {name for name in before if name.startswith(stages) or "/EMA" in name}
     assert frozen and not changed & frozen
     # The affine part of a frozen batch norm is trained in the stages that are.
-    assert {"group1/block0/conv1/W", "group1/block0/conv2/bn/beta", "fpn/lateral_1x1_c2/W"} <= changed
+    trained = {"conv0/W", "conv0/bn/gamma", "group0/block0/conv2/bn/beta", "group1/block0/conv1/W"}
+    assert changed & trained == {name for name in trained if not name.startswith(stages)}
+    assert {"group1/block0/conv2/bn/beta", "fpn/lateral_1x1_c2/W"} <= changed
 
 
 def test_without_affine_training_scale_and_offset_stay(step: Callable[..., Any]) -> None:

@@ -49,7 +49,7 @@ def test_a_batch_of_two_has_the_detections_of_two_batches_of_one(model: str) -> 
     for number, one in enumerate((UPRIGHT, FLAT)):
         alone = detect(one)
         assert len(alone["output/scores"]) > 5
-        for name, tolerance in (("boxes", 1e-3), ("scores", 1e-5), ("labels", 0), ("masks", 1e-4)):
+        for name, tolerance in (("boxes", 1e-4), ("scores", 1e-5), ("labels", 0), ("masks", 1e-4)):
             np.testing.assert_allclose(
                 both[f"output/{name}"][index == number], alone[f"output/{name}"], atol=tolerance, rtol=0
             )
@@ -64,5 +64,5 @@ def test_two_ranks_of_one_picture_have_the_mean_gradient_of_one_rank_of_both() -
     for name, gradient in both.items():
         mean = (ranks[0][name] + ranks[1][name]) / 2
         np.testing.assert_allclose(
-            gradient, mean, rtol=1e-4, atol=1e-5 * max(1, np.abs(mean).max()), err_msg=name
+            gradient, mean, rtol=0, atol=1e-5 * max(1, np.abs(mean).max()), err_msg=name
         )
