@@ -10,8 +10,8 @@ from mrc_train.config import parse
 CLIP, DECAY = 0.05, 0.01
 
 
-@pytest.fixture(scope="module")
-def step() -> SimpleNamespace:
+@pytest.fixture(scope="module", params=[False, True], ids=["", "scaled loss"])
+def step(request: pytest.FixtureRequest) -> SimpleNamespace:
     """Gradients, momenta and variables of one step at a learning rate of 0.4 / 8."""
     from mrc_train.model.detector import MaskRCNN
     from mrc_train.schedule import LearningRate
@@ -31,7 +31,7 @@ def step() -> SimpleNamespace:
     }
     with tf.Graph().as_default() as graph, v1.Session() as session:
         v1.set_random_seed(0)
-        model = MaskRCNN(cfg, 3, LearningRate.from_config(cfg.TRAIN, 1))
+        model = MaskRCNN(cfg, 3, LearningRate.from_config(cfg.TRAIN, 1), scales_loss=request.param)
         placeholders = [v1.placeholder(spec.dtype, spec.shape, spec.name) for spec in model.inputs()]
         with TrainTowerContext(""):
             cost = model.build_graph(*placeholders)

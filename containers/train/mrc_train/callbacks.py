@@ -23,6 +23,7 @@ from mrc_train.evaluation.coco_metrics import evaluate
 from mrc_train.inference import coco_results, detect, readable
 from mrc_train.log import log
 from mrc_train.model.detector import IMAGE_IDS, INFERENCE_INPUTS
+from mrc_train.precision import LOSS_SCALE
 from mrc_train.progress import ProgressReporter
 from mrc_train.ranks import Ranks
 from mrc_train.statistics import Events, Statistics
@@ -98,6 +99,40 @@ class StepMonitor(Callback):
         if self._reporter:
             self._reporter.paused()
             self.trainer.monitors.put_scalar("images_per_second", self._reporter.images_per_second)
+
+
+class LossScale(Callback):
+    """Names the steps that mixed precision leaves out, and stops a run that leaves out all.
+
+    The loss of such a step is a number, its gradients are not: they were too large for float16.
+
+    Args:
+        logdir: where the last good checkpoint is looked for.
+    """
+
+    def __init__(self, logdir: Path) -> None:
+        self._logdir = logdir
+        self.chief_only = False
+
+    def _setup_graph(self) -> None:
+        (self._scale,) = [v for v in v1.global_variables() if v.op.name == LOSS_SCALE]
+        with tf.control_dependencies([self.trainer.train_op]):
+            self._after_step = self._scale.read_value()
+
+    def _before_train(self) -> None:
+        self._before = float(v1.get_default_session().run(self._scale))
+
+    def _before_run(self, _: Any) -> Any:
+        return v1.train.SessionRunArgs(self._after_step)
+
+    def _after_run(self, _: Any, values: Any) -> None:
+        scale, before = float(values.results), self._before
+        if scale <= 1:
+            what = f"gradients are NaN or infinite at step {self.global_step}, whatever the loss scale"
+            raise _not_finite(what, self._logdir)
+        if scale < before and self.trainer.is_chief:
+            log.info(f"step {self.global_step} left out: gradients beyond float16; loss scale now {scale:g}")
+        self._before = scale
 
 
 class Checkpoints(ModelSaver):

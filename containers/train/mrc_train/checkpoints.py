@@ -16,7 +16,10 @@ from mrc_train.tfgraph import tf, v1
 
 log = logging.getLogger("mrc_train")
 
-_OF_TRAINING = re.compile(r"^(global_step|learning_rate|beta[12]_power)$|/(Momentum|Adam|Adam_1)$|^EMA/")
+_OF_TRAINING = re.compile(
+    r"^(global_step|learning_rate|beta[12]_power|current_loss_scale|good_steps)$"
+    r"|/(Momentum|Adam|Adam_1)$|^EMA/"
+)
 
 _UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
 """What TensorFlow and NumPy raise for a file that is not what its name says, or cut off."""
@@ -94,13 +97,14 @@ def load_weights(path: str) -> dict[str, NDArray[Any]]:
         if path.endswith(".npz"):
             with np.load(path) as archive:
                 names = {name: name.removesuffix(":0") for name in archive.files}
-                return {name: archive[key] for key, name in names.items() if _is_weight(name)}
-        return dict(_tensors(path, _is_weight))
+                return {name: archive[key] for key, name in names.items() if is_weight(name)}
+        return dict(_tensors(path, is_weight))
     except (*_UNREADABLE, OSError, zipfile.BadZipFile):
         raise RunFolderError(f"{path}: neither an .npz nor the prefix of a whole checkpoint") from None
 
 
-def _is_weight(name: str) -> bool:
+def is_weight(name: str) -> bool:
+    """Whether a variable of this name is the model's, and not of its training."""
     return not _OF_TRAINING.search(name)
 
 

@@ -128,7 +128,9 @@ class Train(_Section):
     )
     CHECKPOINT_PERIOD: PositiveInt = Field(20, description="Epochs between checkpoints.")
     MIXED_PRECISION: bool = Field(
-        False, description="Ours; the flag --fp16. bfloat16 in convolutions, on CPUs that have AMX for it."
+        False,
+        description="Ours; the flag --fp16. Convolutions in float16, with a loss scale, on GPUs; in bfloat16 "
+        "on CPUs that have AMX for it.",
     )
     SEED: Annotated[int, Field(ge=0, le=2000)] = Field(
         0, description="Ours. Decides initial weights, data order and sampling."

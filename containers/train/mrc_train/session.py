@@ -9,8 +9,9 @@ import numpy as np
 
 from mrc_train.accumulation import AccumulatingHorovodTrainer, AccumulatingTrainer
 from mrc_train.callbacks import WATCHED
-from mrc_train.config import Config, ConfigError
+from mrc_train.config import Config
 from mrc_train.log import log
+from mrc_train.precision import Precision, mixed_precision
 from mrc_train.tfgraph import tf, v1
 
 from tensorflow.core.protobuf import rewriter_config_pb2  # isort: skip
@@ -38,28 +39,28 @@ def trainer_for(cfg: Config) -> Any:
     return trainer
 
 
-def session_config(mixed_precision: bool) -> Any:
-    """Each rank computes with its share of the cores: more threads than cores slow all ranks down.
+def precision_of(cfg: Config) -> Precision:
+    """What this machine computes convolutions with."""
+    if not cfg.TRAIN.MIXED_PRECISION:
+        return "float32"
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    chosen = mixed_precision(has_gpu, Path("/proc/cpuinfo").read_text())
+    if chosen == "float32":
+        log.info("this CPU has no AMX for bfloat16: TRAIN.MIXED_PRECISION (--fp16) changes nothing")
+    return chosen
 
-    Raises ConfigError for mixed precision on a GPU.
-    """
+
+def session_config(precision: Precision) -> Any:
+    """Each rank computes with its share of the cores: more threads than cores slow all ranks down."""
     ranks_on_this_machine = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
     config = get_default_sess_config()
     config.intra_op_parallelism_threads = max(1, len(os.sched_getaffinity(0)) // ranks_on_this_machine)
-    if mixed_precision:
-        if tf.config.list_physical_devices("GPU"):
-            raise ConfigError("TRAIN.MIXED_PRECISION (--fp16) is written for CPUs only; leave it out on GPUs")
-        if _has_amx():
-            rewrites = config.graph_options.rewrite_options
-            rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
-        else:
-            log.info("this CPU has no AMX for bfloat16: TRAIN.MIXED_PRECISION (--fp16) changes nothing")
+    rewrites = config.graph_options.rewrite_options
+    if precision == "float16":
+        rewrites.auto_mixed_precision = rewriter_config_pb2.RewriterConfig.ON
+    elif precision == "bfloat16":
+        rewrites.auto_mixed_precision_onednn_bfloat16 = rewriter_config_pb2.RewriterConfig.ON
     return config
-
-
-def _has_amx() -> bool:
-    """With AVX512_BF16 alone, as with none, the demo's model is slower in bfloat16 (docs/benchmarks.md)."""
-    return "amx_bf16" in Path("/proc/cpuinfo").read_text()
 
 
 class _Numbered(DataFlow):

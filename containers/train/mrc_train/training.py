@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mrc_train import checkpoints, dashboard, session
-from mrc_train.callbacks import Checkpoints, Evaluation, StepMonitor, Stopping, reaches_target
+from mrc_train.callbacks import Checkpoints, Evaluation, LossScale, StepMonitor, Stopping, reaches_target
 from mrc_train.config import Config
 from mrc_train.data.coco import Dataset, Split, annotations_of
 from mrc_train.data.loader import training_flow
@@ -86,6 +86,7 @@ def train(
         log.info(f"a step takes the gradients of {batches_per_step} batches: {total_batch} pictures")
 
     v1.set_random_seed(cfg.TRAIN.SEED)
+    precision = session.precision_of(cfg)
     trainer = session.trainer_for(cfg)
     # The model counts batches: what it draws differs in each; the learning rate counts steps.
     model = MaskRCNN(
@@ -94,6 +95,7 @@ def train(
         learning_rate=lambda number: rate(number // batches_per_step),
         rank=ranks.rank,
         with_padding=not pads_nothing(data.records, cfg),
+        scales_loss=precision == "float16",
     )
     first_batch = start * batches_per_step
     flow = training_flow(cfg, data.records, ranks.rank, ranks.size, first_batch)
@@ -109,6 +111,8 @@ def train(
     callbacks: list[Any] = [
         StepMonitor(reporter if chief else None, logdir, rate.steps_per_epoch, data.records)
     ]
+    if precision == "float16":
+        callbacks.append(LossScale(logdir))
     evaluation = None
     if validation and cfg.TRAIN.EVAL_PERIOD:
         evaluation = Evaluation(validation, ranks, cfg, model.output_names, logdir, monitors, request)
@@ -133,7 +137,7 @@ def train(
                 stopping,
             ],
             monitors=monitors,
-            session_config=session.session_config(cfg.TRAIN.MIXED_PRECISION),
+            session_config=session.session_config(precision),
             session_init=initial if chief else None,
             steps_per_epoch=rate.steps_per_epoch,
             starting_epoch=start // rate.steps_per_epoch + 1,

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrc_train.checkpoints import load_weights
+from mrc_train.checkpoints import is_weight, load_weights
 from mrc_train.tfgraph import v1
 
 from tensorpack.tfutils.sessinit import SessionInit  # isort: skip
-from tensorpack.tfutils.varmanip import is_training_name  # isort: skip
 
 log = logging.getLogger("mrc_train")
 
@@ -39,7 +38,7 @@ class StartFrom(SessionInit):
         self._values = load_weights(path)
 
     def _run_init(self, session: Any) -> None:
-        variables = {v.op.name: v for v in v1.global_variables() if not is_training_name(v.op.name)}
+        variables = {v.op.name: v for v in v1.global_variables() if is_weight(v.op.name)}
         fits, lines = compared(self._path, self._values, {n: v.shape.as_list() for n, v in variables.items()})
         for name in fits:
             variables[name].load(self._values[name].astype(variables[name].dtype.as_numpy_dtype), session)

@@ -18,6 +18,7 @@ from mrc_train.ops import Tensor, losses
 from mrc_train.ops import boxes as box_ops
 from mrc_train.ops.mask_targets import crop_mask_targets
 from mrc_train.ops.nms import batched_nms
+from mrc_train.precision import with_loss_scale
 from mrc_train.tfgraph import tf, v1
 
 from tensorpack import ModelDesc  # isort: skip
@@ -42,6 +43,7 @@ class MaskRCNN(ModelDesc):
         rank: this process among all; it decides, with the step, what is sampled. Training only.
         with_padding: whether pictures may be padded by larger ones of their batch. Without, what lies beyond
             a picture need not be kept out of every map, which costs a tenth of a step.
+        scales_loss: whether gradients are in float16; training only.
 
     Attributes:
         stages: tensors of the graph built last, to look at: ``maps``, ``rpn_logits`` and ``rpn_deltas``
@@ -57,12 +59,14 @@ class MaskRCNN(ModelDesc):
         learning_rate: Callable[[int], float] | None = None,
         rank: int = 0,
         with_padding: bool = True,
+        scales_loss: bool = False,
     ) -> None:
         self._cfg = cfg
         self._num_classes = num_classes
         self._learning_rate = learning_rate
         self._rank = rank
         self._with_padding = with_padding
+        self._scales_loss = scales_loss
 
     def inputs(self) -> list[Any]:
         """What one step is fed; the order is that of the data flow."""
@@ -123,8 +127,8 @@ class MaskRCNN(ModelDesc):
         else:
             chosen = v1.train.MomentumOptimizer(rate, 0.9)
         if train.GRADIENT_CLIP:
-            return optimizer.apply_grad_processors(chosen, [gradproc.GlobalNormClip(train.GRADIENT_CLIP)])
-        return chosen
+            chosen = optimizer.apply_grad_processors(chosen, [gradproc.GlobalNormClip(train.GRADIENT_CLIP)])
+        return with_loss_scale(chosen) if self._scales_loss else chosen
 
     def _rate_at(self, step: Any) -> Any:
         assert self._learning_rate is not None, "the optimizer exists in training only"
