@@ -11,7 +11,10 @@ import yaml
 
 
 class Proxy:
-    """Listens on 127.0.0.1, which the server's certificate names, and passes everything on."""
+    """Listens on 127.0.0.1, which the server's certificate names, and passes everything on.
+
+    ``connections`` are counted, and ``passed`` is all that went through, either way.
+    """
 
     def __init__(self, server: str) -> None:
         address = urlsplit(server)
@@ -20,6 +23,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port: int = self._listener.getsockname()[1]
         self.connections = 0
+        self.passed = bytearray()
         self._listen()
 
     @property
@@ -58,12 +62,13 @@ class Proxy:
             self.connections += 1
             self._sockets += [one, other]
             for ends in ((one, other), (other, one)):
-                threading.Thread(target=_pass_on, args=ends, daemon=True).start()
+                threading.Thread(target=_pass_on, args=(*ends, self.passed), daemon=True).start()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _pass_on(source: socket.socket, target: socket.socket, passed: bytearray) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
+            passed += data
             target.sendall(data)
     for each in (source, target):
         with contextlib.suppress(OSError):
