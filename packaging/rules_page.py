@@ -41,7 +41,7 @@ TOPICS = {
     "Claims in the cluster": "MRC110 MRC111 MRC112 MRC113",
     "Room in the cluster": "MRC120 MRC121 MRC122 MRC123",
     "Quotas and limits": "MRC130 MRC131 MRC132",
-    "What pods refer to": "MRC140 MRC141",
+    "What pods refer to": "MRC124 MRC140 MRC141",
 }
 """Rules by what they are about; every rule has one topic."""
 

@@ -83,6 +83,24 @@ def test_a_cordoned_node_is_not_counted(user: Client) -> None:
 
 
 @pytest.fixture
+def ohio(user: Client) -> Iterator[None]:
+    """A node says that it is in us-east-2, as all nodes of EKS say where they are."""
+    user.kubectl("label", "node", "p4d-0", "topology.kubernetes.io/region=us-east-2")
+    yield
+    user.kubectl("label", "node", "p4d-0", "topology.kubernetes.io/region-")
+
+
+@pytest.mark.usefixtures("ohio")
+def test_an_image_in_another_region_than_the_nodes_is_a_warning(user: Client) -> None:
+    image = "maskrcnn.image=123456789012.dkr.ecr.us-west-2.amazonaws.com/mask-rcnn:1.0"
+    assert said(look(user, P4D, image), "MRC124", WARNING) == [
+        "maskrcnn.image: the image lies in us-west-2, and the cluster's nodes are in us-east-2. "
+        "Push it to ECR in us-east-2, or replicate it there."
+    ]
+    assert look(user, P4D, image.replace("us-west-2", "us-east-2")) == []
+
+
+@pytest.fixture
 def karpenter(user: Client) -> Iterator[None]:
     """Karpenter's NodePool, as its chart defines it, and one that makes p4d nodes."""
     crd = definition("karpenter.sh", "v1", "NodePool", "nodepools", "Cluster")

@@ -44,6 +44,13 @@ def _images(values: Values, names: tuple[str, ...] = (*_REQUIRED, *_DEFAULTED)) 
             yield name
 
 
+def ecr_regions(values: Values) -> Iterator[tuple[str, str]]:
+    """Names of the images that lie in ECR, each with its region."""
+    for name in _images(values):
+        if match := _ECR.match(values.text(name)):
+            yield name, match["region"]
+
+
 # The grammar of distribution/reference: [host[:port]/]path[:tag][@digest].
 _REFERENCE = re.compile(
     r"^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?/)?"

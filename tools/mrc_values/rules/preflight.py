@@ -144,6 +144,15 @@ _ROWS = (
         "gpus: 8, and 8 of the 32 GPUs of p4d nodes are free",
     ),
     Rule(
+        "MRC124",
+        _WARNING,
+        "images lie in the nodes' region",
+        "Nodes can pull from ECR of another region: many gigabytes for each node, slower and paid as "
+        "transfer between regions. The region is read from the nodes' label topology.kubernetes.io/region.",
+        "maskrcnn.image in us-west-2, and nodes with topology.kubernetes.io/region=us-east-1",
+        "maskrcnn.image in us-east-1, and nodes with topology.kubernetes.io/region=us-east-1",
+    ),
+    Rule(
         "MRC130",
         _ERROR,
         "the quota is enough",

@@ -1,4 +1,4 @@
-"""Whether there are nodes for the pods: labels, taints, devices, room now, and who can add more."""
+"""Whether there are nodes for the pods: labels, taints, devices, room now, who can add more; their region."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,9 @@ from mrc_values.cluster.preflight import resources
 from mrc_values.cluster.preflight.planned import Planned, Pods, Problem, Seen, images
 from mrc_values.cluster.preflight.resources import shown
 from mrc_values.findings import Severity
+from mrc_values.rules.images import ecr_regions
 
+_REGION = "topology.kubernetes.io/region"
 _JOB = "training.kubeflow.org/job-name"
 _WELL_KNOWN = ("kubernetes.io/", "node.kubernetes.io/", "topology.kubernetes.io/", "karpenter.k8s.aws/")
 _DEVICES = {"nvidia.com/gpu": "the NVIDIA device plugin", "vpc.amazonaws.com/efa": "the EFA device plugin"}
@@ -20,6 +22,7 @@ def nodes_are_enough(planned: Planned, seen: Seen) -> Iterator[Problem]:
     for pods in planned.pods:
         if problem := _nodes(pods, planned, seen):
             yield problem
+    yield from _far_images(planned, seen)
 
 
 def _nodes(pods: Pods, planned: Planned, seen: Seen) -> Problem | None:
@@ -156,6 +159,16 @@ def _can_make(pool: Object, pods: Pods) -> bool:
             return False
     taints = items(template, "spec", "taints")
     return all(_tolerates(pods.spec, taint) for taint in taints)
+
+
+def _far_images(planned: Planned, seen: Seen) -> Iterator[Problem]:
+    """Images that lie in another region than the nodes, as far as those say where they are."""
+    regions = {text(node, "metadata", "labels", _REGION) for node in seen.nodes} - {""}
+    for setting, region in ecr_regions(planned.values):
+        if regions and region not in regions:
+            here = " and ".join(sorted(regions))
+            message = f"the image lies in {region}, and the cluster's nodes are in {here}."
+            yield Problem("MRC124", setting, message, f"Push it to ECR in {here}, or replicate it there.")
 
 
 def _has(node: Object, selector: Mapping[str, str]) -> bool:
