@@ -59,6 +59,11 @@ def test_the_tutorials_settings_are_understood() -> None:
         ),
         ("RPN.FG_RATIO=1.5", "RPN.FG_RATIO=1.5: input should be less than or equal to 1"),
         ("FPN.NORM=BN", "FPN.NORM='BN': input should be 'None' or 'GN'"),
+        (
+            "BACKBONE.CHANNELS=(2,32,32,32)",
+            "BACKBONE.CHANNELS=(2, 32, 32, 32): training would crash on CPUs; give each of the first three "
+            "stages 4 or more, with BACKBONE.BLOCK=bottleneck",
+        ),
         ("PREPROC.TRAIN_SHORT_EDGE_SIZE=[800,600]", "PREPROC.TRAIN_SHORT_EDGE_SIZE=(800, 600) must rise"),
     ],
 )
@@ -67,6 +72,34 @@ def test_a_mistake_is_one_line_that_names_the_setting(item: str, message: str) -
         parse([item])
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("block", "smallest"), [("bottleneck", 4), ("basic", 16)])
+def test_so_few_channels_that_onednn_crashes_are_refused(block: str, smallest: int) -> None:
+    def channels(first: int) -> list[str]:
+        return [f"BACKBONE.BLOCK={block}", f"BACKBONE.CHANNELS=({first},{first},{first},4)"]
+
+    parse(channels(smallest))
+    with pytest.raises(ConfigError, match=f"first three stages {smallest} or more"):
+        parse(channels(smallest - 1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["BACKBONE.NORM=GN", "BACKBONE.CHANNELS=(32,48,64,64)"], "BACKBONE.CHANNELS=(32, 48, 64, 64)"),
+        (["FPN.NORM=GN", "FPN.NUM_CHANNEL=16"], "FPN.NUM_CHANNEL=16"),
+        (
+            ["FPN.FRCNN_HEAD_FUNC=fastrcnn_4conv1fc_gn_head", "FPN.FRCNN_CONV_HEAD_DIM=20"],
+            "FPN.FRCNN_CONV_HEAD_DIM=20",
+        ),
+        (["FPN.MRCNN_HEAD_FUNC=maskrcnn_up4conv_gn_head", "MRCNN.HEAD_DIM=8"], "MRCNN.HEAD_DIM=8"),
+    ],
+)
+def test_layers_with_group_norm_need_multiples_of_32_channels(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(settings)
+    assert str(error.value) == f"{message}: group normalisation needs multiples of 32 channels"
 
 
 def test_of_two_values_for_one_setting_the_last_counts() -> None:

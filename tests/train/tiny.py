@@ -11,7 +11,6 @@ BIN = Path(sys.executable).parent
 SETTINGS = (
     "BACKBONE.BLOCK=basic",
     "BACKBONE.RESNET_NUM_BLOCKS=(1,1,1,1)",
-    # Not 8: oneDNN's gradient of a strided 1x1 convolution of 8 channels writes outside its memory.
     "BACKBONE.CHANNELS=(16,16,16,32)",
     "BACKBONE.NORM=None",
     "BACKBONE.FREEZE_AT=0",

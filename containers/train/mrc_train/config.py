@@ -285,6 +285,7 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _fields_agree(self) -> "Config":
+        self._check_channels()
         if self.FPN.CASCADE:
             self._check_cascade()
         if self.MODE_FPN and len(self.RPN.ANCHOR_SIZES) != len(self.FPN.ANCHOR_STRIDES):
@@ -320,6 +321,31 @@ class Config(_Section):
         if isinstance(schedule, tuple) and (not schedule or list(schedule) != sorted(set(schedule))):
             raise ValueError(f"TRAIN.LR_SCHEDULE={list(schedule)} must be steps in rising order")
         return self
+
+    def _check_channels(self) -> None:
+        """oneDNN's gradient of a 1x1 convolution with a stride writes outside its memory below 16 inputs."""
+        smallest = 4 if self.BACKBONE.BLOCK == "bottleneck" else 16
+        if min(self.BACKBONE.CHANNELS[:3]) < smallest:
+            raise ValueError(
+                f"BACKBONE.CHANNELS={self.BACKBONE.CHANNELS}: training would crash on CPUs; give each of the "
+                f"first three stages {smallest} or more, with BACKBONE.BLOCK={self.BACKBONE.BLOCK}"
+            )
+        for name, channels in self._group_normalised():
+            if any(number % 32 for number in channels):
+                shown = channels if len(channels) > 1 else channels[0]
+                raise ValueError(f"{name}={shown}: group normalisation needs multiples of 32 channels")
+
+    def _group_normalised(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        if self.BACKBONE.NORM == "GN":
+            yield "BACKBONE.CHANNELS", self.BACKBONE.CHANNELS
+        if not self.MODE_FPN:
+            return
+        if self.FPN.NORM == "GN":
+            yield "FPN.NUM_CHANNEL", (self.FPN.NUM_CHANNEL,)
+        if self.FPN.FRCNN_HEAD_FUNC == "fastrcnn_4conv1fc_gn_head":
+            yield "FPN.FRCNN_CONV_HEAD_DIM", (self.FPN.FRCNN_CONV_HEAD_DIM,)
+        if self.MODE_MASK and self.FPN.MRCNN_HEAD_FUNC == "maskrcnn_up4conv_gn_head":
+            yield "MRCNN.HEAD_DIM", (self.MRCNN.HEAD_DIM,)
 
     def _check_cascade(self) -> None:
         ious, weights = self.CASCADE.IOUS, self.CASCADE.BBOX_REG_WEIGHTS
