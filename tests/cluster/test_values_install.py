@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from preflights import P4D, given, program
-from releases import install
+from releases import end_launcher, install
 from testcluster.charts import CHARTS
-from testcluster.client import Client
+from testcluster.client import Client, until
 from values_tool import PROGRAM
 
 CHART = CHARTS / "maskrcnn"
 P3DN = "maskrcnn.node_group=p3dn"
+RUNNING = "running, 2 of 2 workers ready\n"
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +88,26 @@ def test_a_warning_is_shown_and_does_not_stop(user: Client) -> None:
     assert release_names(user) == ["demo", "other"]
 
 
-def test_wait_ends_when_the_job_runs(user: Client) -> None:
-    done = program(user, "install", "demo", CHART, "--wait", *given(user, P4D))
-    assert done.returncode == 0, done.stderr
-    conditions = user.get("mpijob", "demo")["status"]["conditions"]
-    assert {"Running"} <= {each["type"] for each in conditions if each["status"] == "True"}
+@pytest.mark.parametrize("group", ["p4d", "g5"])
+def test_a_release_from_its_install_to_its_deletion(user: Client, group: str) -> None:
+    def told(*arguments: str | Path) -> str:
+        done = program(user, *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    node_group, namespace = f"maskrcnn.node_group={group}", f"--namespace={user.namespace}"
+    assert told("install", "demo", CHART, "--wait", *given(user, node_group)).endswith(RUNNING)
+    told("upgrade", "demo", CHART, *given(user, node_group, "maskrcnn.run=b"))
+    assert told("wait", "demo", "--for=running", namespace).endswith(RUNNING)
+    state, _, pods = told("status", "demo", namespace).partition("\n\n")
+    assert state.splitlines()[1].split() == ["demo", "running", "16/16"]
+    assert [line.split()[0] for line in pods.splitlines() if f" {group}-" in line] == [
+        *("demo-b-worker-0", "demo-b-worker-1")
+    ]
+    end_launcher(user, "demo-b", 0)
+    assert told("wait", "demo", namespace).endswith("finished\n")
+    told("delete", "demo", namespace)
+    until(lambda: not user.names("mpijobs,jobs,deployments,services,pods"), "the end of all it had")
 
 
 def test_ctrl_c_ends_a_wait_with_130_and_leaves_the_release(user: Client) -> None:
@@ -217,18 +233,6 @@ def test_list_shows_the_releases_of_all_namespaces_with_their_jobs(new_client: C
 
 
 # What can be wrong with the way to the cluster
-
-
-def test_credentials_that_are_not_taken_are_one_line_and_exit_code_3(user: Client, tmp_path: Path) -> None:
-    config = json.loads(user.kubectl("config", "view", "--raw", "--output=json"))
-    for each in config["users"]:
-        each["user"] = {"token": "wrong"}
-    file = tmp_path / "kubeconfig"
-    file.write_text(json.dumps(config))
-    done = program(user, "install", "demo", CHART, *given(user, P4D), f"--kubeconfig={file}")
-    assert (done.returncode, done.stdout) == (3, "")
-    assert "does not take the credentials of context" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_cluster_that_is_not_there_is_one_line_and_exit_code_3(user: Client, tmp_path: Path) -> None:
