@@ -22,6 +22,10 @@ EVERYTHING_SAMPLED = (
 """Leaves nothing to chance, so that one process and two ranks have the same samples."""
 
 
+DUMPING = ("python", Path(__file__).with_name("dump_ranks.py"))
+"""``mrc-train`` that leaves what each rank has learned beside the checkpoints."""
+
+
 def variables(checkpoint: Path) -> dict[str, np.ndarray]:
     from mrc_train.tfgraph import v1
 
@@ -49,8 +53,7 @@ def two_ranks(
 ) -> tuple[Path, str]:
     """Folder and output of two steps by two ranks of one picture each."""
     logdir = tmp_path_factory.mktemp("two-ranks")
-    program = ["python", Path(__file__).with_name("dump_ranks.py")]
-    done = tiny.train_two_ranks(program, logdir, tiny_scenes, *from_weights(finished), *EVERYTHING_SAMPLED)
+    done = tiny.train_two_ranks(DUMPING, logdir, tiny_scenes, *from_weights(finished), *EVERYTHING_SAMPLED)
     assert done.returncode == 0, done.stdout + done.stderr
     return logdir, done.stdout
 
@@ -66,6 +69,17 @@ def test_the_parameters_of_both_ranks_are_equal_bit_by_bit(two_ranks: tuple[Path
     assert len(first.files) > 30
     for name in first.files:
         assert first[name].tobytes() == second[name].tobytes(), name
+
+
+def test_gradients_sent_one_by_one_are_those_sent_together(
+    two_ranks: tuple[Path, str], tiny_scenes: Path, finished: Path, tmp_path: Path
+) -> None:
+    command = tiny.two_ranks(DUMPING, tmp_path, tiny_scenes, *from_weights(finished), *EVERYTHING_SAMPLED)
+    done = tiny.run(*command, **tiny.MPI, HOROVOD_FUSION_THRESHOLD="0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    fused, single = (np.load(folder / "rank-0.npz") for folder in (two_ranks[0], tmp_path))
+    for name in fused.files:
+        np.testing.assert_allclose(single[name], fused[name], atol=1e-6, rtol=0, err_msg=name)
 
 
 def test_of_two_ranks_one_writes_events(two_ranks: tuple[Path, str]) -> None:
