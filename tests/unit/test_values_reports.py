@@ -1,6 +1,7 @@
 """Findings as programs read them."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -62,6 +63,21 @@ def test_sarif_has_the_line_of_a_finding_for_viewers_without_the_file(tmp_path: 
     assert place["region"] == {"startLine": 2, "startColumn": 9}
     assert place["contextRegion"] == {"startLine": 2, "snippet": {"text": "  gpus: 20  # two nodes"}}
     jsonschema.Draft4Validator(OFFICIAL).validate(log)
+
+
+def test_sarif_of_a_pipe_has_no_line(tmp_path: Path) -> None:
+    pipe = tmp_path / "values.yaml"
+    os.mkfifo(pipe)
+    argv = [PROGRAM, "validate", CHART, "-f", pipe, "--format=sarif"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
+        pipe.write_text("maskrcnn: {gpus: few}\n")
+        log = json.loads(program.communicate(timeout=60)[0])
+    (place,) = (
+        result["locations"][0]["physicalLocation"]
+        for result in log["runs"][0]["results"]
+        if "MRC004" in result["ruleId"]
+    )
+    assert place == {"artifactLocation": {"uri": str(pipe)}, "region": {"startLine": 1, "startColumn": 18}}
 
 
 def test_sarif_helps_with_the_reason_and_examples_of_a_rule() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from mrc_values.documents import MAX_BYTES
 from mrc_values.findings import Finding, Severity, dotted
 
 if TYPE_CHECKING:
@@ -81,9 +82,12 @@ def _help(rule: "Rule") -> str:
 
 
 def _lines(file: str) -> list[str]:
-    """A file's lines as YAML counts them; none where there is no such text, as for a flag."""
+    """A file's lines as YAML counts them; none where there is no such text, as for a flag or a pipe."""
+    path = Path(file)
     try:
-        return re.split("[\n\x85\u2028\u2029]", Path(file).read_text("utf-8-sig"))
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            return []
+        return re.split("[\n\x85\u2028\u2029]", path.read_text("utf-8-sig"))
     except (OSError, ValueError):
         return []
 
