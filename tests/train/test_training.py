@@ -286,6 +286,25 @@ def test_predict_says_in_one_line_what_it_cannot_load(make, message: str, tmp_pa
     assert done.stderr == f"mrc-predict: error: {message.format(folder=folder)}\n"
 
 
+def test_a_graph_compiled_by_xla_has_the_losses_of_one_that_is_not(
+    finished: Path, tiny_scenes: Path, tmp_path: Path
+) -> None:
+    compiled, dump = tmp_path / "compiled", tmp_path / "xla"
+    settings = (*from_weights(finished), "TRAIN.EVAL_PERIOD=0")
+    # The chart's flag, and CPUs too.
+    flags = "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit"
+    done = tiny.train(compiled, tiny_scenes, *settings, TF_XLA_FLAGS=flags, XLA_FLAGS=f"--xla_dump_to={dump}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(dump.iterdir()), "nothing was compiled"
+    assert tiny.train(tmp_path / "plain", tiny_scenes, *settings).returncode == 0
+    ours, plain = (
+        json.loads((logdir / "stats.json").read_text())[-1] for logdir in (compiled, tmp_path / "plain")
+    )
+    losses = {name: value for name, value in plain.items() if name.startswith("loss/")}
+    assert len(losses) >= 6
+    assert {name: ours[name] for name in losses} == pytest.approx(losses, rel=1e-4)
+
+
 CATEGORIES = [{"id": 0, "name": "disc"}, {"id": 7, "name": "plate"}, {"id": 90, "name": "never seen"}]
 
 

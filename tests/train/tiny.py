@@ -59,9 +59,10 @@ def start(*command: str | Path, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
-def train(logdir: Path, data: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+def train(logdir: Path, data: Path, *settings: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """``mrc-train`` as one process."""
-    return run("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *SETTINGS, *settings)
+    command = ("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *SETTINGS, *settings)
+    return run(*command, **environment)
 
 
 MPI = {"OMPI_MCA_mpi_yield_when_idle": "1"}
