@@ -32,6 +32,10 @@ MASK_OUTPUT = "output/masks"
 IMAGE_IDS = "batch/image_id:0"
 """The ids of the pictures of a training step."""
 
+MASK_ROWS = 16
+"""The mask head learns from a multiple of so many regions: oneDNN and cuDNN prepare a convolution anew for
+each number, and oneDNN's transposed convolution has a wrong gradient for none."""
+
 
 class MaskRCNN(ModelDesc):
     """The model of one rank.
@@ -205,19 +209,17 @@ class MaskRCNN(ModelDesc):
 
     def _mask_loss(self, trunk: Trunk, rois: Rois, box_features: Tensor, gt_masks: Tensor) -> Tensor:
         cfg = self._cfg
-        # Foreground comes first; a fixed number of rows, some of them padding, because oneDNN's transposed
-        # convolution has a wrong gradient for none.
-        rows = max(1, int(cfg.FRCNN.BATCH_PER_IM * cfg.FRCNN.FG_RATIO))
-        box_features = _joined(_per_image(box_features, rois.boxes)[:, :rows])
-        boxes, labels, gt_index = (x[:, :rows] for x in (rois.boxes, rois.labels, rois.gt_index))
-        image_index, boxes, labels = _image_index(boxes), _flat(boxes), tf.reshape(labels, [-1])
-        logits = trunk.mask_logits(boxes, image_index, box_features)
+        labels = tf.reshape(rois.labels, [-1])
+        chosen = _foreground_first(labels)
+        labels = tf.gather(labels, chosen)
+        image_index = tf.gather(_image_index(rois.boxes), chosen)
+        boxes = tf.gather(_flat(rois.boxes), chosen)
+        gt_index = tf.gather(tf.reshape(rois.gt_index, [-1]), chosen)
+        logits = trunk.mask_logits(boxes, image_index, tf.gather(box_features, chosen))
         if cfg.MRCNN.CLASS_AGNOSTIC:
             labels = tf.minimum(labels, 1)  # the one map is that of class 1
         with tf.name_scope("mask_loss"):
-            targets = crop_mask_targets(
-                gt_masks, image_index, tf.reshape(gt_index, [-1]), boxes, logits.shape.as_list()[1]
-            )
+            targets = crop_mask_targets(gt_masks, image_index, gt_index, boxes, logits.shape.as_list()[1])
             return losses.mask_loss(logits, labels, targets, image_index, tf.shape(rois.labels)[0])
 
     def _total(self, parts: dict[str, Tensor]) -> Tensor:
@@ -281,6 +283,13 @@ def _moved(boxes: Tensor, head: BoxHead, output: BoxOutput, image_size: Tensor) 
     return tf.stop_gradient(box_ops.clip(box_ops.decode(deltas, boxes[:, :, None], head.weights), image_size))
 
 
+def _foreground_first(labels: Tensor) -> Tensor:
+    """int32 (K,): the rows with a label, and some without up to a multiple of ``MASK_ROWS``, or to all."""
+    is_foreground = tf.cast(labels > 0, tf.int32)
+    filled = MASK_ROWS * (1 + tf.reduce_sum(is_foreground) // MASK_ROWS)
+    return tf.argsort(is_foreground, direction="DESCENDING", stable=True)[:filled]
+
+
 def _flat(boxes: Tensor) -> Tensor:
     return tf.reshape(boxes, [-1, 4])
 
@@ -294,7 +303,3 @@ def _image_index(boxes: Tensor) -> Tensor:
 def _per_image(x: Tensor, boxes: Tensor) -> Tensor:
     """(B * S, ...) as (B, S, ...), where ``boxes`` is (B, S, 4)."""
     return tf.reshape(x, [-1, tf.shape(boxes)[1], *x.shape.as_list()[1:]])
-
-
-def _joined(x: Tensor) -> Tensor:
-    return tf.reshape(x, [-1, *x.shape.as_list()[2:]])

@@ -1,0 +1,87 @@
+"""What the examples learn in minutes, over several seeds: whole runs of ``mrc-values local up``.
+
+    .venv/bin/python bench/accuracy.py [--trial NAME ...] [--seeds N ...] [--photos FOLDER]
+
+Trials, of charts/maskrcnn/examples: ``minute`` and ``scenes`` train on drawn scenes (drawn-scenes.yaml),
+``photos`` on FOLDER, pictures in COCO's layout with the splits train2017 and val2017 (photos.yaml). Prints a
+table: minutes from the start of the command to its end, with all evaluations, and AP50 of the last one.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+BIN = Path(sys.executable).parent
+CHART = Path(__file__).parents[1] / "charts" / "maskrcnn"
+
+EXAMPLES = {"minute": "drawn-scenes.yaml", "scenes": "drawn-scenes.yaml", "photos": "photos.yaml"}
+
+MINUTE = {"lr_schedule": "[400]", "steps_per_epoch": 50, "eval_period_in_epochs": 8}
+"""Values of the trial ``minute`` in place of the example's."""
+
+
+def values_of(trial: str, seed: int, data_dir: str) -> dict[str, Any]:
+    """The values of an example with a seed."""
+    example = yaml.safe_load((CHART / "examples" / EXAMPLES[trial]).read_text())
+    job = example["maskrcnn"] | (MINUTE if trial == "minute" else {})
+    extra = [*job["extra_config"], f"TRAIN.SEED={seed}"]
+    return {"maskrcnn": job | {"data_dir": data_dir, "extra_config": extra}}
+
+
+def train(values: Mapping[str, Any], data: Path) -> tuple[float, dict[str, float]]:
+    """Minutes and the last statistics of a run. Exits with the command's output when it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "values.yaml"
+        file.write_text(yaml.safe_dump(dict(values)))
+        began = time.monotonic()
+        where = ("--dir", folder, "--data-fs", data.parent)
+        done = subprocess.run(
+            [BIN / "mrc-values", "local", "up", "trial", CHART, "-f", file, *where, "--no-tensorboard"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        minutes = (time.monotonic() - began) / 60
+        if done.returncode:
+            sys.exit(f"exit code {done.returncode}\n{done.stdout[-3000:]}")
+        (statistics,) = Path(folder).glob("*fs/*/trial/stats.json")
+        return minutes, json.loads(statistics.read_text())[-1]
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--trial", choices=EXAMPLES, action="append", help="(default: all that have data)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(%(default)s)")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER")
+    arguments = parser.parse_args()
+    trials = arguments.trial or [name for name in EXAMPLES if name != "photos" or arguments.photos]
+    if "photos" in trials and not (arguments.photos and (arguments.photos / "annotations").is_dir()):
+        parser.error("the trial photos needs --photos FOLDER, with an annotations/ in the folder")
+    with tempfile.TemporaryDirectory() as folder:
+        scenes = Path(folder) / "scenes"
+        subprocess.run([BIN / "mrc-scenes", scenes], check=True, stdout=subprocess.DEVNULL)
+        print("| trial | seed | minutes | pictures | box AP50 | mask AP50 |")
+        print("| --- | --- | --- | --- | --- | --- |", flush=True)
+        for trial in trials:
+            data = arguments.photos.resolve() if trial == "photos" else scenes
+            for seed in arguments.seeds:
+                minutes, last = train(values_of(trial, seed, data.name), data)
+                for name in sorted(name for name in last if name.endswith("bbox/AP50")):
+                    pictures = name.removesuffix("bbox/AP50").rstrip("/") or "val2017"
+                    figures = f"{last[name]:.3f} | {last[name.replace('bbox', 'segm')]:.3f}"
+                    print(f"| {trial} | {seed} | {minutes:.1f} | {pictures} | {figures} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
