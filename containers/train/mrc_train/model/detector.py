@@ -10,8 +10,8 @@ from typing import Any
 from mrc_train.config import Config
 from mrc_train.model import proposals as rpn
 from mrc_train.model.backbone import preprocess
-from mrc_train.model.heads import rpn_head
-from mrc_train.model.padding import Padding
+from mrc_train.model.heads import rpn_head, rpn_head_at
+from mrc_train.model.padding import Padding, cleared
 from mrc_train.model.rois import Rois, box_targets, rematched, sample_rois
 from mrc_train.model.trunk import BoxHead, BoxOutput, Trunk, trunk_of
 from mrc_train.ops import Tensor, losses
@@ -32,7 +32,7 @@ MASK_OUTPUT = "output/masks"
 IMAGE_IDS = "batch/image_id:0"
 """The ids of the pictures of a training step."""
 
-MASK_ROWS = 16
+MASK_ROWS = 8
 """The mask head learns from a multiple of so many regions: oneDNN and cuDNN prepare a convolution anew for
 each number, and oneDNN's transposed convolution has a wrong gradient for none."""
 
@@ -100,7 +100,8 @@ class MaskRCNN(ModelDesc):
         padding = Padding(image, size) if self._with_padding else None
         trunk = trunk_of(image, self._num_classes, cfg, padding)
         kinds = len(trunk.anchor_sizes[0]) * len(cfg.RPN.ANCHOR_RATIOS)
-        logits, deltas = rpn_head(trunk.maps, trunk.rpn_channels, kinds, padding)
+        maps = [cleared(feature, padding) for feature in trunk.maps]
+        logits, deltas = rpn_head(maps, trunk.rpn_channels, kinds)
         with tf.name_scope("anchors"):
             anchors = rpn.level_anchors(
                 trunk.maps, trunk.strides, trunk.anchor_sizes, cfg.RPN.ANCHOR_RATIOS, padding
@@ -116,8 +117,11 @@ class MaskRCNN(ModelDesc):
         if not self.training:
             self._detect(trunk, proposals, size)
             return None
-        all_logits, all_deltas = tf.concat(logits, 1), tf.concat(deltas, 1)
-        return self._total(self._losses(trunk, all_logits, all_deltas, rpn.joined(anchors), proposals, batch))
+
+        def rpn_at(index: Tensor) -> tuple[Tensor, Tensor]:
+            return rpn_head_at(maps, index, trunk.rpn_channels, kinds)
+
+        return self._total(self._losses(trunk, rpn_at, rpn.joined(anchors), proposals, batch))
 
     def optimizer(self) -> Any:
         """Momentum .9 as in the paper, or Adam; the gradient is clipped by its global norm."""
@@ -158,8 +162,7 @@ class MaskRCNN(ModelDesc):
     def _losses(
         self,
         trunk: Trunk,
-        logits: Tensor,
-        deltas: Tensor,
+        rpn_at: Callable[[Tensor], tuple[Tensor, Tensor]],
         anchors: rpn.Anchors,
         proposals: rpn.Proposals,
         batch: dict[str, Tensor],
@@ -172,8 +175,7 @@ class MaskRCNN(ModelDesc):
         with tf.name_scope("rpn_losses"):
             targets = rpn.rpn_targets(anchors, gt_boxes, gt_labels, size, self._seeds(size, 0), cfg.RPN)
             parts["rpn_class"], parts["rpn_box"] = losses.rpn_losses(
-                tf.gather(logits, targets.index, batch_dims=1),
-                tf.gather(deltas, targets.index, batch_dims=1),
+                *rpn_at(targets.index),
                 tf.cast(targets.foreground, tf.int32),
                 targets.deltas,
                 targets.sampled,
@@ -286,7 +288,7 @@ def _moved(boxes: Tensor, head: BoxHead, output: BoxOutput, image_size: Tensor) 
 def _foreground_first(labels: Tensor) -> Tensor:
     """int32 (K,): the rows with a label, and some without up to a multiple of ``MASK_ROWS``, or to all."""
     is_foreground = tf.cast(labels > 0, tf.int32)
-    filled = MASK_ROWS * (1 + tf.reduce_sum(is_foreground) // MASK_ROWS)
+    filled = MASK_ROWS * tf.maximum(1, -(-tf.reduce_sum(is_foreground) // MASK_ROWS))
     return tf.argsort(is_foreground, direction="DESCENDING", stable=True)[:filled]
 
 
