@@ -57,10 +57,8 @@ def rpn_head_at(maps: list[Tensor], index: Tensor, channels: int, num_anchors: i
         padded.append(tf.reshape(tf.pad(feature, [[0, 0], [1, 1], [1, 1], [0, 0]]), [shape[0], -1, depth]))
         begin += tf.shape(padded[-1])[1]
     position, kind = index // num_anchors, index % num_anchors
-    row = tf.gather(tf.concat(starts, 0), position)[..., None] + (
-        tf.gather(tf.concat(widths, 0), position)[..., None] * tf.range(3)
-    )
-    around = tf.reshape(row[..., None] + tf.range(3), [tf.shape(index)[0], -1])
+    first, width = (tf.gather(tf.concat(x, 0), position)[..., None, None] for x in (starts, widths))
+    around = tf.reshape(first + width * tf.range(3)[:, None] + tf.range(3), [tf.shape(index)[0], -1])
     patches = tf.reshape(tf.gather(tf.concat(padded, 1), around, batch_dims=1), [-1, 3, 3, depth])
     objectness, boxes = _rpn_outputs(patches, channels, num_anchors, reuse=True, padding="VALID")
     kind = tf.reshape(kind, [-1])
