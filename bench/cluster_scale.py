@@ -24,7 +24,7 @@ from mrc_values.cluster import client, job, reading
 from mrc_values.cluster.preflight import preflight
 from mrc_values.cluster.preflight.planned import planned
 from mrc_values.cluster.status import status_of
-from testcluster.charts import CHARTS, install_mpijob, make_claims
+from testcluster.charts import CHARTS, ready_cluster
 from testcluster.cluster import Cluster
 
 Times = dict[str, float]
@@ -56,21 +56,17 @@ def main() -> None:
 
 def measured(nodes: int) -> Times:
     """Seconds by what was done, on so many p4d nodes."""
-    with tempfile.TemporaryDirectory() as folder:
-        cluster = Cluster(Path(folder) / "cluster")
-        cluster.up({"cpu": 2, "p4d": nodes}, with_caller=True)
-        try:
-            install_mpijob(cluster)
-            make_claims(cluster, NAMESPACE)
-            run_agents(cluster)
-            return (
-                looks(cluster, "an empty cluster", "install", JOB)
-                | job_starts(cluster)
-                | looks(cluster, "a job that runs", "upgrade", JOB)
-                | job_waits(cluster)
-            )
-        finally:
-            cluster.down()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ready_cluster(Path(folder) / "cluster", {"cpu": 2, "p4d": nodes}) as cluster,
+    ):
+        run_agents(cluster)
+        return (
+            looks(cluster, "an empty cluster", "install", JOB)
+            | job_starts(cluster)
+            | looks(cluster, "a job that runs", "upgrade", JOB)
+            | job_waits(cluster)
+        )
 
 
 def run_agents(cluster: Cluster) -> None:

@@ -1,13 +1,12 @@
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import pytest
-from testcluster.charts import CHARTS, install_mpijob, make_claims
+from testcluster.charts import CHARTS, make_claims, ready_cluster
 from testcluster.client import Client, Object
 from testcluster.cluster import Cluster, check_host
 from testcluster.errors import ClusterError
@@ -31,23 +30,10 @@ def pytest_sessionstart() -> None:
         pytest.exit(f"error: {error}", returncode=1)
 
 
-@contextmanager
-def started(folder: Path, nodes: Mapping[str, int]) -> Iterator[Cluster]:
-    """A cluster, until the block is left, with the chart mpijob installed."""
-    cluster = Cluster(folder)
-    cluster.up(nodes, with_caller=True)
-    try:
-        install_mpijob(cluster)
-        make_claims(cluster, "kubeflow")
-        yield cluster
-    finally:
-        cluster.down()
-
-
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A control plane of the tests' own."""
-    with started(tmp_path_factory.mktemp("cluster"), DEFAULT) as cluster:
+    with ready_cluster(tmp_path_factory.mktemp("cluster"), DEFAULT) as cluster:
         yield cluster
 
 
@@ -60,7 +46,7 @@ def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             raise ClusterError(f"MRC_TEST_CLUSTER: no cluster with a real node runs in {cluster.folder}.")
         yield cluster
         return
-    with started(tmp_path_factory.mktemp("node-cluster"), {}) as cluster:
+    with ready_cluster(tmp_path_factory.mktemp("node-cluster"), {}) as cluster:
         yield cluster
 
 

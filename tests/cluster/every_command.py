@@ -15,7 +15,7 @@ def every_command(user: Client, job: str = "demo") -> dict[str, list[str]]:
     """Their arguments by their first words, for a user and a job."""
     watching = ("status", "wait", "logs", "logs -f", "open tensorboard", "delete")
     namespace = f"--namespace={user.namespace}"
-    values = given(user, P4D, "tensorboard.enabled=false")
+    values = job_values(user)
     found = {words: [words.split()[0], job, *words.split()[1:], namespace] for words in watching}
     return found | {
         "list": ["list"],
@@ -23,6 +23,11 @@ def every_command(user: Client, job: str = "demo") -> dict[str, list[str]]:
         "upgrade": ["upgrade", job, CHART, *values],
         "plan": ["plan", CHART, "--fs=auto", "--node-group=p4d", "--nodes=2"],
     }
+
+
+def job_values(user: Client) -> list[str]:
+    """The values of a job in the user's namespace, as flags."""
+    return given(user, P4D, "tensorboard.enabled=false")
 
 
 def all_at_once(

@@ -1,37 +1,21 @@
 """Why a job waits for its claims: provoked from the real volume controller and scheduler."""
 
+import preflights
 from testcluster.client import Client, Object
 from values_tool import reason_named, submit
 
 
 def claim(user: Client, **spec: object) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "own", "namespace": user.namespace},
-        "spec": {
-            "accessModes": ["ReadWriteMany"],
-            "resources": {"requests": {"storage": "1Gi"}},
-            "storageClassName": "",
-            **spec,
-        },
-    }
+    """The claim ``own``."""
+    made = preflights.claim("own")
+    return made | {"spec": made["spec"] | spec}
 
 
 def volume(user: Client, **spec: object) -> Object:
-    """A volume kept for the claim ``own``: a waiting claim of another test would take it."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": f"own-{user.namespace}"},
-        "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteMany"],
-            "csi": {"driver": "efs.csi.aws.com", "volumeHandle": "fs-1"},
-            "claimRef": {"namespace": user.namespace, "name": "own"},
-            **spec,
-        },
-    }
+    """A volume for the claim ``own``."""
+    holder = {"namespace": user.namespace, "name": "own"}
+    made = preflights.volume(f"own-{user.namespace}", "efs.csi.aws.com", holder)
+    return made | {"spec": made["spec"] | spec}
 
 
 def submit_with_own_claim(user: Client) -> None:

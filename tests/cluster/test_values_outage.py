@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from every_command import CHART, all_at_once, every_command
-from preflights import P4D, given, program
+from every_command import CHART, all_at_once, every_command, job_values
+from preflights import P4D, program
 from releases import end_launcher, install
-from testcluster.charts import install_mpijob, make_claims
+from testcluster.charts import ready_cluster
 from testcluster.client import Client, until
-from testcluster.cluster import Cluster
 from testcluster.supervisor import STOPPED
 from values_tool import command, eventually
 from watched_job import dashboard, fetched, launcher_log, running_launchers, started
@@ -26,19 +25,13 @@ from watched_job import dashboard, fetched, launcher_log, running_launchers, sta
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """A user of a cluster that no other module suffers with."""
-    cluster = Cluster(tmp_path_factory.mktemp("outage"))
-    cluster.up({"cpu": 1, "p4d": 2}, with_caller=True)
-    try:
-        install_mpijob(cluster)
-        make_claims(cluster, "kubeflow")
+    with ready_cluster(tmp_path_factory.mktemp("outage"), {"cpu": 1, "p4d": 2}) as cluster:
         yield Client(cluster, "kubeflow")
-    finally:
-        cluster.down()
 
 
 @dataclass(frozen=True)
 class Watched:
-    """What a program that went on over the outage printed, and how it ended."""
+    """What a program that went on printed, and how it ended."""
 
     code: int
     out: list[str]
@@ -47,7 +40,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Outage:
-    """One outage: the programs that went on by their first word, and the commands that were tried in it."""
+    """The API server is away: the programs that were at work, and the commands that were tried meanwhile."""
 
     went_on: dict[str, Watched]
     tried: dict[str, "subprocess.CompletedProcess[str]"]
@@ -63,7 +56,7 @@ def outage(alone: Client, tmp_path_factory: pytest.TempPathFactory) -> Outage:
     programs = {
         "wait": started(alone, "wait", "demo"),
         "logs": started(alone, "logs", "demo", "-f"),
-        "install": started(alone, "install", "next", CHART, "--wait", *sets(alone)),
+        "install": started(alone, "install", "next", CHART, "--wait", *job_values(alone)),
     }
     heard = {name: [next(iter(each.stdout or ()))] for name, each in programs.items()}
     heard["install"] += read_to(programs["install"], "waiting, ")
@@ -75,11 +68,7 @@ def outage(alone: Client, tmp_path_factory: pytest.TempPathFactory) -> Outage:
     heard["wait"] += read_to(programs["wait"], "running, ")
     log.write("two")
     until(lambda: end_launcher(alone, "demo", 0) is None, "the launcher's end")
-    went_on = {}
-    for name, each in programs.items():
-        out, err = each.communicate(timeout=120)
-        went_on[name] = Watched(each.returncode, [*heard[name], *out.splitlines(keepends=True)], err)
-    return Outage(went_on, tried)
+    return Outage(ended(programs, heard), tried)
 
 
 def read_to(process: "subprocess.Popen[str]", words: str) -> list[str]:
@@ -92,8 +81,15 @@ def read_to(process: "subprocess.Popen[str]", words: str) -> list[str]:
     raise AssertionError(f"no {words!r} in {lines}")
 
 
-def sets(user: Client) -> list[str]:
-    return given(user, P4D, "tensorboard.enabled=false")
+def ended(
+    programs: "Mapping[str, subprocess.Popen[str]]", heard: Mapping[str, list[str]]
+) -> dict[str, Watched]:
+    """Waits for programs of which some lines are heard already."""
+    found = {}
+    for name, each in programs.items():
+        out, err = each.communicate(timeout=120)
+        found[name] = Watched(each.returncode, [*heard[name], *out.splitlines(keepends=True)], err)
+    return found
 
 
 def answers(user: Client) -> bool:
@@ -108,10 +104,13 @@ def answers(user: Client) -> bool:
 
 
 def test_wait_says_so_and_goes_on(outage: Outage) -> None:
-    waited = outage.went_on["wait"]
+    said_and_went_on(outage.went_on["wait"], "cannot be reached (Connection refused)")
+
+
+def said_and_went_on(waited: Watched, reason: str) -> None:
     assert (waited.code, waited.err) == (0, "")
     away = [number for number, line in enumerate(waited.out) if line.endswith("Waiting for it.\n")]
-    assert "cannot be reached (Connection refused)" in waited.out[away[0]]
+    assert reason in waited.out[away[0]]
     assert waited.out[away[-1] + 1] == waited.out[0] == "running, 2 of 2 workers ready\n"
     assert waited.out[-1] == "finished\n"
 
@@ -159,16 +158,8 @@ def all_without_an_answer(tried: "Mapping[str, subprocess.CompletedProcess[str]]
         assert "Check the network or VPN" in line, words
 
 
-@dataclass(frozen=True)
-class Freeze:
-    """A server that stops for a while: programs that were at work, and the commands that were tried in it."""
-
-    went_on: dict[str, Watched]
-    tried: dict[str, "subprocess.CompletedProcess[str]"]
-
-
 @pytest.fixture(scope="module")
-def freeze(alone: Client, outage: Outage, tmp_path_factory: pytest.TempPathFactory) -> Freeze:
+def freeze(alone: Client, outage: Outage, tmp_path_factory: pytest.TempPathFactory) -> Outage:
     """The job that waited for room runs; the API server stops and goes on; the job ends."""
     until(lambda: len(running_launchers(alone, "next")) == 1, "a launcher")
     dashboard(alone)
@@ -188,33 +179,24 @@ def freeze(alone: Client, outage: Outage, tmp_path_factory: pytest.TempPathFacto
     log.write("two")
     until(lambda: end_launcher(alone, "next", 0) is None, "the launcher's end")
     programs["open"].send_signal(signal.SIGINT)
-    went_on = {}
-    for name, each in programs.items():
-        out, err = each.communicate(timeout=120)
-        went_on[name] = Watched(each.returncode, [*heard[name], *out.splitlines(keepends=True)], err)
-    return Freeze(went_on, tried)
+    return Outage(ended(programs, heard), tried)
 
 
-def test_every_command_says_that_a_stopped_server_does_not_answer(freeze: Freeze) -> None:
+def test_every_command_says_that_a_stopped_server_does_not_answer(freeze: Outage) -> None:
     all_without_an_answer(freeze.tried)
 
 
-def test_wait_goes_on_when_a_stopped_server_does(freeze: Freeze) -> None:
-    waited = freeze.went_on["wait"]
-    assert (waited.code, waited.err) == (0, "")
-    away = [number for number, line in enumerate(waited.out) if line.endswith("Waiting for it.\n")]
-    assert "no answer in time" in waited.out[away[0]]
-    assert waited.out[away[-1] + 1] == waited.out[0] == "running, 2 of 2 workers ready\n"
-    assert waited.out[-1] == "finished\n"
+def test_wait_goes_on_when_a_stopped_server_does(freeze: Outage) -> None:
+    said_and_went_on(freeze.went_on["wait"], "no answer in time")
 
 
-def test_logs_lose_nothing_over_a_stopped_server(freeze: Freeze) -> None:
+def test_logs_lose_nothing_over_a_stopped_server(freeze: Outage) -> None:
     followed = freeze.went_on["logs"]
     assert (followed.code, followed.out) == (0, ["one\n", "two\n"])
     assert "no answer in time" in followed.err
 
 
-def test_open_says_why_a_page_does_not_come_from_behind_a_stopped_server(freeze: Freeze) -> None:
+def test_open_says_why_a_page_does_not_come_from_behind_a_stopped_server(freeze: Outage) -> None:
     opened = freeze.went_on["open"]
     assert opened.code == 0
     assert "no answer in time" in opened.err
@@ -228,7 +210,7 @@ def test_an_api_server_that_goes_while_helm_installs_is_told_and_a_second_try_su
     away = f"echo kube-apiserver > {stopped}; sleep 2"
     helm.write_text(f'#!/bin/sh\n[ "$1" != install ] || {{ {away}; }}\nexec {alone.cluster.bin}/helm "$@"\n')
     helm.chmod(0o755)
-    install = ["install", "late", CHART, *sets(alone)]
+    install = ["install", "late", CHART, *job_values(alone)]
     done = program(alone, *install, PATH=f"{tmp_path}:{alone.cluster.environment['PATH']}")
     stopped.unlink()
     assert done.returncode == 3
@@ -248,7 +230,7 @@ def test_an_api_server_that_stops_while_helm_installs_is_told(alone: Client, tmp
     helm.chmod(0o755)
     try:
         path = f"{tmp_path}:{alone.cluster.environment['PATH']}"
-        done = program(alone, "install", "frozen", CHART, *sets(alone), PATH=path)
+        done = program(alone, "install", "frozen", CHART, *job_values(alone), PATH=path)
     finally:
         os.kill(server, signal.SIGCONT)
     assert done.returncode == 3

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,22 @@ def install_mpijob(cluster: Cluster) -> None:
     """Installs or upgrades the chart mpijob as it is and waits for the operator. Raises ClusterError."""
     install = ["upgrade", "--install", "mpijob", str(CHARTS / "mpijob"), "--reset-values"]
     _run(cluster, "helm", *install, "--wait", "--timeout=120s")
+
+
+@contextmanager
+def ready_cluster(folder: Path, nodes: Mapping[str, int]) -> Iterator[Cluster]:
+    """A cluster, until the block is left, with the operator, and claims in the namespace kubeflow.
+
+    ``nodes`` are those of ``Cluster.up``.
+    """
+    cluster = Cluster(folder)
+    cluster.up(nodes, with_caller=True)
+    try:
+        install_mpijob(cluster)
+        make_claims(cluster, "kubeflow")
+        yield cluster
+    finally:
+        cluster.down()
 
 
 def make_claims(cluster: Cluster, *namespaces: str) -> None:
