@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrc_train.errors import RunFolderError
+from mrc_train.precision import LOSS_SCALE
 from mrc_train.tfgraph import tf, v1
 
 log = logging.getLogger("mrc_train")
 
 _OF_TRAINING = re.compile(
-    r"^(global_step|learning_rate|beta[12]_power|current_loss_scale|good_steps)$"
+    rf"^(global_step|learning_rate|beta[12]_power|{LOSS_SCALE}|good_steps)$"
     r"|/(Momentum|Adam|Adam_1)$|^EMA/"
 )
 

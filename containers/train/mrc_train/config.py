@@ -286,6 +286,7 @@ class Config(_Section):
     @model_validator(mode="after")
     def _fields_agree(self) -> "Config":
         self._check_channels()
+        self._check_group_norm()
         if self.FPN.CASCADE:
             self._check_cascade()
         if self.MODE_FPN and len(self.RPN.ANCHOR_SIZES) != len(self.FPN.ANCHOR_STRIDES):
@@ -330,6 +331,8 @@ class Config(_Section):
                 f"BACKBONE.CHANNELS={self.BACKBONE.CHANNELS}: training would crash on CPUs; give each of the "
                 f"first three stages {smallest} or more, with BACKBONE.BLOCK={self.BACKBONE.BLOCK}"
             )
+
+    def _check_group_norm(self) -> None:
         for name, channels in self._group_normalised():
             if any(number % 32 for number in channels):
                 shown = channels if len(channels) > 1 else channels[0]

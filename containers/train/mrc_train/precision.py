@@ -10,6 +10,9 @@ from mrc_train.tfgraph import v1
 
 Precision = Literal["float32", "float16", "bfloat16"]
 
+LOSS_SCALE = "current_loss_scale"
+"""The name of the loss scale's variable, as TensorFlow gives it."""
+
 
 def mixed_precision(has_gpu: bool, cpuinfo: str) -> Precision:
     """What mixed precision is on a machine; float32 where there is nothing to gain.
@@ -33,7 +36,3 @@ def with_loss_scale(optimizer: Any) -> Any:
     scale = v1.mixed_precision.DynamicLossScale()
     v1.summary.scalar("loss_scale", scale())
     return v1.mixed_precision.MixedPrecisionLossScaleOptimizer(optimizer, scale)
-
-
-LOSS_SCALE = "current_loss_scale"
-"""The name of its variable."""

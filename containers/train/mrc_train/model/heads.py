@@ -41,7 +41,7 @@ def rpn_head_at(maps: list[Tensor], index: Tensor, channels: int, num_anchors: i
     """What ``rpn_head`` says of a few anchors: logits (B, S) and deltas (B, S, 4).
 
     The convolution sees nothing but the 3 x 3 positions around each anchor: its gradient is that of the
-    convolution of whole maps, which is 0 almost everywhere and costs a tenth of a training step.
+    convolution of whole maps, which is 0 almost everywhere.
 
     Args:
         maps: those that ``rpn_head`` was given, before.
