@@ -9,6 +9,16 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def first_session() -> None:
+    """That of a process makes the threads of all its sessions."""
+    from model_graphs import one_thread
+    from mrc_train.tfgraph import tf, v1
+
+    with tf.Graph().as_default(), v1.Session(config=one_thread()) as session:
+        session.run(tf.zeros([]))
+
+
 @pytest.fixture(scope="session")
 def run_graph() -> Callable[..., Any]:
     """``run_graph(function, *arrays)``: the function's tensors, evaluated on the arrays in a fresh graph.

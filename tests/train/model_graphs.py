@@ -73,6 +73,14 @@ def loss_names(graph: Any) -> list[str]:
     return [name for name in names if re.fullmatch(r"loss/([a-z0-9]+_(class|box)|mask|total)", name)]
 
 
+def one_thread() -> Any:
+    """A session's settings. One thread adds in one order: a RoI at a threshold is always on the same side.
+
+    The first session of a process makes the threads of all that follow, whatever those ask for.
+    """
+    return v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+
+
 class Graph:
     """A model as built for training or inference, at ``random_weights``.
 
@@ -100,8 +108,7 @@ class Graph:
             self._stages = model.stages
             variables = v1.global_variables()
             self._gradients = None
-            # One thread adds in one order: a RoI at a threshold is on the same side each time.
-            options = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+            options = one_thread()
             options.graph_options.rewrite_options.disable_meta_optimizer = True  # takes longer than a run
             self._session = v1.Session(config=options)
             self.values = random_weights({v.op.name: tuple(v.shape.as_list()) for v in variables})

@@ -119,7 +119,9 @@ class MaskRCNN(ModelDesc):
             return None
 
         def rpn_at(index: Tensor) -> tuple[Tensor, Tensor]:
-            return rpn_head_at(maps, index, trunk.rpn_channels, kinds)
+            # Its gradient changes the weights: not before the whole maps have been through the old ones.
+            with tf.control_dependencies([*logits, *deltas]):
+                return rpn_head_at(maps, index, trunk.rpn_channels, kinds)
 
         return self._total(self._losses(trunk, rpn_at, rpn.joined(anchors), proposals, batch))
 
