@@ -46,6 +46,9 @@ COMMON = (
 )
 """A learning rate that leaves random weights where they are: all contenders go on doing the same work."""
 
+YIELD = {"OMPI_MCA_mpi_yield_when_idle": "1"}
+"""As the charts set on CPUs: a rank that waits for another would take the core from its own computing."""
+
 
 @dataclass
 class Contender:
@@ -107,7 +110,7 @@ def run(contender: Contender, data: Path, steps: int) -> None:
                 [*contender.command, "--logdir", str(logdir), "--config", *settings, schedule],
                 stdout=printed,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": str(len(contender.cores) // ranks)},
+                env=os.environ | {"OMP_NUM_THREADS": str(len(contender.cores) // ranks)} | YIELD,
                 preexec_fn=lambda: os.sched_setaffinity(0, contender.cores),
             )
             try:
