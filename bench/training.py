@@ -46,9 +46,6 @@ COMMON = (
 )
 """A learning rate that leaves random weights where they are: all contenders go on doing the same work."""
 
-YIELD = {"OMPI_MCA_mpi_yield_when_idle": "1"}
-"""As the charts set on CPUs: a rank that waits for another would take the core from its own computing."""
-
 
 @dataclass
 class Contender:
@@ -90,8 +87,9 @@ def contenders(rivals: Sequence[tuple[str, Path]], config: Sequence[str]) -> lis
         Contender("plain, 1 rank on 1 core", ours, config, 1, cores[:1]),
     ]
     if len(cores) > 1:
-        pinned = f"--allow-run-as-root -np 2 --bind-to core --report-bindings {BIN / 'mrc-train'}"
-        mpirun = [str(BIN / "mpirun"), *pinned.split()]
+        # Yields, as the charts set on CPUs: a rank that waits would take the core from its own computing.
+        pinned = "--allow-run-as-root -np 2 --bind-to core --report-bindings --mca mpi_yield_when_idle 1"
+        mpirun = [str(BIN / "mpirun"), *pinned.split(), str(BIN / "mrc-train")]
         horovod = [*config, "TRAINER=horovod"]
         found.append(Contender("plain, 2 ranks on 1 core each", mpirun, horovod, 2, cores[:2]))
     return found
@@ -110,7 +108,7 @@ def run(contender: Contender, data: Path, steps: int) -> None:
                 [*contender.command, "--logdir", str(logdir), "--config", *settings, schedule],
                 stdout=printed,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"OMP_NUM_THREADS": str(len(contender.cores) // ranks)} | YIELD,
+                env=os.environ | {"OMP_NUM_THREADS": str(len(contender.cores) // ranks)},
                 preexec_fn=lambda: os.sched_setaffinity(0, contender.cores),
             )
             try:

@@ -31,7 +31,7 @@ def test_the_rpn_at_a_few_anchors_equals_the_rpn_everywhere(run_graph: Callable[
         assert len(variables) == 6
         results = []
         for outputs in (everywhere, there):
-            loss = tf.add_n([tf.reduce_sum(tf.sin(10 * output)) for output in outputs])
+            loss = tf.add_n([tf.reduce_sum(tf.sin(output)) for output in outputs])
             results.append([*outputs, *tf.gradients(loss, [*maps, *variables])])
         v1.get_default_session().run(v1.global_variables_initializer())
         return results
@@ -41,7 +41,7 @@ def test_the_rpn_at_a_few_anchors_equals_the_rpn_everywhere(run_graph: Callable[
     everywhere, there = run_graph(both, *MAPS, index.astype(np.int32))
     for slow, fast in zip(everywhere, there, strict=True):
         assert np.abs(slow).max() > 0
-        np.testing.assert_allclose(fast, slow, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(fast, slow, atol=1e-5)
 
 
 @pytest.mark.parametrize(
