@@ -114,6 +114,20 @@ def test_batch_norm_moves_its_averages(step: Callable[..., Any]) -> None:
     assert averages and not any(np.array_equal(before[name], after[name]) for name in averages)
 
 
+@pytest.mark.parametrize("norm", ["BN", "FreezeBN", "GN"])
+@pytest.mark.parametrize("zero", [True, False], ids=["zero_init_residual", "all_ones"])
+def test_the_scale_of_a_norm_starts_at_one_or_at_zero_at_the_end_of_a_residual_branch(
+    norm: str, zero: bool, step: Callable[..., Any]
+) -> None:
+    settings = [f"BACKBONE.NORM={norm}", f"BACKBONE.ZERO_INIT_RESIDUAL={zero}"]
+    *_, before, _ = step([*settings, "BACKBONE.CHANNELS=(32,32,32,32)"], OBJECTS)
+    scales = {name: value for name, value in before.items() if name.endswith("/gamma")}
+    last = {name for name in scales if "/conv2/" in name}
+    assert len(last) == 4 and len(scales) > 8
+    for name, value in scales.items():
+        assert np.array_equal(value, np.full(32, 0.0 if zero and name in last else 1.0)), name
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -81,6 +81,11 @@ class Backbone(_Section):
     NORM: Annotated[Literal["FreezeBN", "SyncBN", "BN", "GN", "None"], BeforeValidator(_none_by_name)] = (
         Field("FreezeBN", description="Normalisation. BN (ours): statistics of one rank's batch.")
     )
+    ZERO_INIT_RESIDUAL: bool = Field(
+        True,
+        description="Ours. Residual branches start at zero, as tensorpack's do; False: small models learn "
+        "sooner from scratch. Without normalisation they always start at zero.",
+    )
     FREEZE_AT: Literal[0, 1, 2] = Field(2, description="How many stages, the stem first, are not trained.")
     FREEZE_AFFINE: bool = Field(False, description="Do not train scale and offset of normalisation layers.")
     TF_PAD_MODE: bool = Field(False, description="Pad as TensorFlow's SAME does; False: as Caffe2 does.")

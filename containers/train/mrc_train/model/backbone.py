@@ -106,18 +106,21 @@ class ResNet:
         return Conv2D(name, self._padded(x, 0, 1), channels, 3, strides=stride, padding="VALID")
 
     def _last(self, name: str, x: Tensor, channels: int, kernel: int) -> Tensor:
-        """The block's last convolution starts at zero, so that the block starts as the identity."""
+        """The block's last convolution; with ``ZERO_INIT_RESIDUAL`` it starts at zero (Goyal et al. 2017)."""
         if self._settings.NORM == "None":
             return Conv2D(
                 name, x, channels, kernel, activation=tf.identity, kernel_initializer=v1.zeros_initializer()
             )
-        return Conv2D(name, x, channels, kernel, activation=self._norm(v1.zeros_initializer()))
+        zeros = v1.zeros_initializer() if self._settings.ZERO_INIT_RESIDUAL else None
+        return Conv2D(name, x, channels, kernel, activation=self._norm(zeros))
 
     def _norm(self, gamma_initializer: Any = None) -> Callable[[Tensor], Tensor]:
         if self._settings.NORM == "None":
             return lambda x: x
         if self._settings.NORM == "GN":
             return lambda x: GroupNorm("gn", x, gamma_initializer=gamma_initializer, padding=self._padding)
+        # Without one: Keras takes None for Glorot's random numbers.
+        gamma_initializer = gamma_initializer or v1.ones_initializer()
         return lambda x: BatchNorm("bn", x, gamma_initializer=gamma_initializer)
 
     @contextmanager
