@@ -129,6 +129,7 @@ def test_extra_settings_come_last_from_a_text_or_a_list(extra: Any, settings: li
     ("values", "name", "text"),
     [
         ({}, "HOROVOD_FUSION_THRESHOLD", "67108864"),
+        ({"device": "cpu"}, "HOROVOD_FUSION_THRESHOLD", "4194304"),
         ({"horovod_fusion_threshold": 67108864}, "HOROVOD_FUSION_THRESHOLD", "67108864"),
         ({"horovod_fusion_threshold": 0}, "HOROVOD_FUSION_THRESHOLD", "0"),
         ({}, "HOROVOD_CYCLE_TIME", "0.5"),

@@ -14,14 +14,17 @@ context ("."); templates that give YAML are read back with fromYaml or fromYamlA
 {{- $m := .Values.maskrcnn -}}
 {{- $node := include "maskrcnn.node" . | fromYaml -}}
 {{- $environment := deepCopy ($node.env | default dict) -}}
+{{- $_ := set $environment "HOROVOD_FUSION_THRESHOLD" "67108864" -}}
 {{- if include "maskrcnn.efa" . | int -}}
 {{- $_ := set $environment "FI_PROVIDER" "efa" -}}
 {{- $_ := set $environment "FI_EFA_FORK_SAFE" "1" -}}
 {{- if $node.efa_rdma -}}{{- $_ := set $environment "FI_EFA_USE_DEVICE_RDMA" "1" -}}{{- end -}}
 {{- end -}}
 {{- if eq $m.device "cpu" -}}
-{{- /* More ranks than cores are the rule here, and Open MPI waits busily. */ -}}
-{{- $environment = dict "OMPI_MCA_mpi_yield_when_idle" "1" "CUDA_VISIBLE_DEVICES" "-1" -}}
+{{- /* More ranks than cores are the rule here, and Open MPI waits busily. Horovod adds up small pieces faster. */ -}}
+{{- $environment = dict
+  "OMPI_MCA_mpi_yield_when_idle" "1" "HOROVOD_FUSION_THRESHOLD" "4194304" "CUDA_VISIBLE_DEVICES" "-1"
+-}}
 {{- end -}}
 {{- if include "maskrcnn.fp16" . -}}{{- $_ := set $environment "TENSORPACK_FP16" "1" -}}{{- end -}}
 {{- if include "mrc.isTrue" $m.xla -}}{{- $_ := set $environment "TF_XLA_FLAGS" "--tf_xla_auto_jit=2" -}}{{- end -}}
