@@ -28,9 +28,9 @@ SHORT = {
     "lr_schedule": "[450]",
     "steps_per_epoch": 50,
     "eval_period_in_epochs": 9,
-    "extra_config": ["TRAIN.LR_DECAY=step"],
+    "extra_config": ["MRCNN.HEAD_DIM=32", "TRAIN.LR_DECAY=step"],
 }
-"""Values of the trial ``short`` beside or in place of the example's: a minute at one learning rate."""
+"""Values of the trial ``short`` beside or in place of the example's: about a minute at one learning rate."""
 
 
 def values_of(trial: str, seed: int, data_dir: str) -> dict[str, Any]:
