@@ -13,8 +13,7 @@ context ("."); templates that give YAML are read back with fromYaml or fromYamlA
 {{- define "maskrcnn.environment" -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $node := include "maskrcnn.node" . | fromYaml -}}
-{{- $environment := deepCopy ($node.env | default dict) -}}
-{{- $_ := set $environment "HOROVOD_FUSION_THRESHOLD" "67108864" -}}
+{{- $environment := merge (deepCopy ($node.env | default dict)) (dict "HOROVOD_FUSION_THRESHOLD" "67108864") -}}
 {{- if include "maskrcnn.efa" . | int -}}
 {{- $_ := set $environment "FI_PROVIDER" "efa" -}}
 {{- $_ := set $environment "FI_EFA_FORK_SAFE" "1" -}}
