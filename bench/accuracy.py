@@ -10,7 +10,6 @@ among them, from the first on; and AP50 of the last evaluation.
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from epochs import epoch_seconds
 
 BIN = Path(sys.executable).parent
 CHART = Path(__file__).parents[1] / "charts" / "maskrcnn"
@@ -86,13 +86,7 @@ def train(values: Mapping[str, Any], data: Path) -> Trained:
         if done.returncode:
             sys.exit(f"exit code {done.returncode}\n{done.stdout[-3000:]}")
         (run,) = Path(folder).glob("*fs/*/trial")
-        return Trained(minutes, step_seconds(run), json.loads((run / "stats.json").read_text())[-1])
-
-
-def step_seconds(run: Path) -> float:
-    """Seconds of all epochs' steps, without what is between epochs, of tensorpack's log in a run's folder."""
-    epochs = re.findall(r"finished, time:(?:(\d+) minutes? )?([\d.]+) second", (run / "log.log").read_text())
-    return sum(60 * int(minutes or 0) + float(seconds) for minutes, seconds in epochs)
+        return Trained(minutes, sum(epoch_seconds(run)), json.loads((run / "stats.json").read_text())[-1])
 
 
 def main() -> None:

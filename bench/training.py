@@ -13,7 +13,6 @@ in which the graph is optimized and the input starts.
 import argparse
 import contextlib
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from epochs import epoch_seconds
 from mrc_train.train import add_config_argument
 
 BIN = Path(sys.executable).parent
@@ -30,8 +30,6 @@ STEPS_PER_EPOCH = 10
 UNCOUNTED = 2
 BATCH = 4
 """Pictures a step of the optimized settings."""
-
-EPOCH = re.compile(r"Epoch \d+ \(global_step \d+\) finished, time:(?:(\d+) minutes? )?([\d.]+) seconds?")
 
 COMMON = (
     "MODE_MASK=True",
@@ -122,9 +120,7 @@ def run(contender: Contender, data: Path, steps: int) -> None:
                     child.terminate()
         if process.returncode:
             sys.exit(f"{contender.name}: exit code {process.returncode}\n{output.read_text()[-3000:]}")
-        log = (logdir / "log.log").read_text()
-        epochs = [(60 * int(m or 0) + float(s)) / STEPS_PER_EPOCH for m, s in EPOCH.findall(log)]
-        contender.seconds += epochs[UNCOUNTED:]
+        contender.seconds += [each / STEPS_PER_EPOCH for each in epoch_seconds(logdir)[UNCOUNTED:]]
 
 
 def memory_of(process: psutil.Process) -> int:

@@ -1,0 +1,12 @@
+"""How long a training's steps took, of the log in its folder."""
+
+import re
+from pathlib import Path
+
+_FINISHED = re.compile(r"Epoch \d+ \(global_step \d+\) finished, time:(?:(\d+) minutes? )?([\d.]+) seconds?")
+
+
+def epoch_seconds(logdir: Path) -> list[float]:
+    """Seconds of the steps of each epoch, as tensorpack's loop logs them: without what is between epochs."""
+    log = (logdir / "log.log").read_text()
+    return [60 * int(minutes or 0) + float(seconds) for minutes, seconds in _FINISHED.findall(log)]
