@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from epochs import epoch_seconds
@@ -26,7 +26,7 @@ CHART = Path(__file__).parents[1] / "charts" / "maskrcnn"
 
 EXAMPLES = {"short": "drawn-scenes.yaml", "scenes": "drawn-scenes.yaml", "photos": "photos.yaml"}
 
-SHORT = {
+SHORT: Mapping[str, Any] = {
     "lr_schedule": "[384]",
     "steps_per_epoch": 64,
     "eval_period_in_epochs": 6,
@@ -39,7 +39,7 @@ SHORT = {
         # All that is learned for every class apart has only a quarter of the objects to learn from.
         "FRCNN.CLASS_AGNOSTIC=True",
         "MRCNN.CLASS_AGNOSTIC=True",
-        # The shapes are as wide as they are high.
+        # The shapes are about as wide as they are high.
         "RPN.ANCHOR_RATIOS=(1.0,)",
         # Less work a step, on as many objects.
         "FRCNN.BATCH_PER_IM=16",
@@ -47,7 +47,7 @@ SHORT = {
         "MRCNN.HEAD_DIM=32",
     ],
 }
-"""Values of the trial ``short`` beside or in place of the example's: steps that take less than a minute."""
+"""Values of the trial ``short`` beside or in place of the example's: a minute of training steps."""
 
 
 def values_of(trial: str, seed: int, data_dir: str) -> dict[str, Any]:
@@ -58,19 +58,11 @@ def values_of(trial: str, seed: int, data_dir: str) -> dict[str, Any]:
     return {"maskrcnn": job | more | {"data_dir": data_dir, "extra_config": extra}}
 
 
-class Trained(NamedTuple):
-    """What a run took and gave."""
+def train(values: Mapping[str, Any], data: Path) -> tuple[float, float, dict[str, float]]:
+    """Minutes of a whole command, seconds of its training steps alone, and the last statistics.
 
-    minutes: float
-    """Of the whole command."""
-    step_seconds: float
-    """Of the training steps alone, from the first on, which prepares the graph."""
-    statistics: dict[str, float]
-    """The last ones."""
-
-
-def train(values: Mapping[str, Any], data: Path) -> Trained:
-    """Runs a training. Exits with the command's output when it fails."""
+    The first step, which prepares the graph, is one of them. Exits with the output of a command that fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "values.yaml"
         file.write_text(yaml.safe_dump(dict(values)))
@@ -86,7 +78,7 @@ def train(values: Mapping[str, Any], data: Path) -> Trained:
         if done.returncode:
             sys.exit(f"exit code {done.returncode}\n{done.stdout[-3000:]}")
         (run,) = Path(folder).glob("*fs/*/trial")
-        return Trained(minutes, sum(epoch_seconds(run)), json.loads((run / "stats.json").read_text())[-1])
+        return minutes, sum(epoch_seconds(run)), json.loads((run / "stats.json").read_text())[-1]
 
 
 def main() -> None:
@@ -113,10 +105,8 @@ def main() -> None:
                 for name in sorted(name for name in last if name.endswith("bbox/AP50")):
                     pictures = name.removesuffix("bbox/AP50").rstrip("/") or "val2017"
                     figures = f"{last[name]:.3f} | {last[name.replace('bbox', 'segm')]:.3f}"
-                    print(
-                        f"| {trial} | {seed} | {minutes:.1f} | {seconds:.0f} | {pictures} | {figures} |",
-                        flush=True,
-                    )
+                    row = f"{trial} | {seed} | {minutes:.1f} | {seconds:.0f} | {pictures} | {figures}"
+                    print(f"| {row} |", flush=True)
 
 
 if __name__ == "__main__":
