@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mrc_values.helm import render
@@ -61,6 +62,7 @@ class Run:
 
 def run(
     *,
+    chart: Path = CHART,
     global_: dict[str, Any] | None = None,
     release: str = "demo",
     namespace: str = "default",
@@ -68,13 +70,14 @@ def run(
 ) -> Run:
     """``run(node_group="p4d", ...)``: the job of these values of ``maskrcnn``, with an image.
 
-    ``global_`` are the values of ``global``; ``release`` and ``namespace`` are Helm's.
+    ``chart`` is the folder, the project's own or a changed copy; ``global_`` are the values of ``global``;
+    ``release`` and ``namespace`` are Helm's.
     Raises RenderError when schema or templates refuse them.
     """
     values = {"maskrcnn": {"image": "trainer:1", **maskrcnn}}
     if global_:
         values["global"] = global_
-    texts = render(CHART, values, release, namespace)
+    texts = render(chart, values, release, namespace)
     return Run(only(objects(texts), "MPIJob"), texts["maskrcnn/templates/NOTES.txt"])
 
 

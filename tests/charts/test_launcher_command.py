@@ -1,11 +1,14 @@
 """The launcher's command: environment, mpirun's flags, the trainer's settings."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from maskrcnn_chart import CHART, Run, expand, run
 from mrc_train.config import parse
+from rendering import CHARTS
 
 PLAIN = {"TRAINER", "DATA.BASEDIR"}
 NOTHING: dict[str, Any] = dict.fromkeys(
@@ -163,6 +166,17 @@ def test_an_environment_variable_is_set_once_and_exported_to_the_ranks(
     assert [entry["name"] for entry in rendered.launcher["env"]].count(name) == 1
     assert rendered.env[name] == text
     assert rendered.exported.count(name) == 1
+
+
+def test_a_node_groups_own_fusion_threshold_goes_before_the_charts(tmp_path: Path) -> None:
+    shutil.copytree(CHARTS, tmp_path / "charts", symlinks=True)
+    chart = tmp_path / "charts" / CHART.name
+    groups = yaml.safe_load((chart / "files" / "node-groups.yaml").read_text())
+    groups["g5"]["env"] = {"HOROVOD_FUSION_THRESHOLD": "1"}
+    (chart / "files" / "node-groups.yaml").write_text(yaml.safe_dump(groups))
+
+    assert run(chart=chart, node_group="g5").env["HOROVOD_FUSION_THRESHOLD"] == "1"
+    assert run(chart=chart, node_group="p4d").env["HOROVOD_FUSION_THRESHOLD"] == "67108864"
 
 
 def test_null_takes_a_variable_out() -> None:
