@@ -11,8 +11,8 @@ from pathlib import Path
 
 import generated
 from generated import ROOT
+from mrc_cli.findings import dotted
 from mrc_values.check import check
-from mrc_values.findings import dotted
 from mrc_values.rules import RULES, Rule
 from mrc_values.rules.preflight import PREFLIGHT
 

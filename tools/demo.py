@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from mrc_cli.errors import UserError
 from mrc_train.config import known_keys, parse
 from mrc_train.errors import RunFolderError
 from mrc_values.check import check
-from mrc_values.errors import ToolError
 from mrc_values.local import launch, up
 from mrc_viz.runs import find_runs, read_settings
 
@@ -236,7 +236,7 @@ def main() -> int:
         if data and not (data / "annotations").is_dir():
             raise Stopped(f"{data} has no annotations/; it needs {LAYOUT}.", 2)
         demo(arguments.folder, data, arguments.clean)
-    except (Stopped, RunFolderError, ToolError) as stop:
+    except (Stopped, RunFolderError, UserError) as stop:
         print(f"demo: {stop}", file=sys.stderr)
         return stop.code if isinstance(stop, Stopped) else 1
     except KeyboardInterrupt:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from mrc_cli.findings import Severity
 from mrc_values.check import check
-from mrc_values.findings import Severity
 from mrc_values.helm import RenderError, render
 from rendering import CHARTS
 

@@ -3,11 +3,11 @@
 import subprocess
 from pathlib import Path
 
+from mrc_cli.findings import Finding, Severity, dotted, failing
 from mrc_values.check import check
 from mrc_values.cluster import client
 from mrc_values.cluster.preflight import preflight
 from mrc_values.cluster.preflight.planned import planned
-from mrc_values.findings import Finding, Severity, dotted, failing
 from testcluster.charts import CHARTS
 from testcluster.client import Client, Object
 from values_tool import PROGRAM

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from mrc_values.errors import ToolError
+from mrc_cli.errors import UserError
 from mrc_values.local.launch import command_line, environment, expand, launcher_of
 from mrc_values.local.progress import (
     Progress,
@@ -95,7 +95,7 @@ SECRET = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b
     ],
 )
 def test_what_only_a_cluster_can_run_is_refused(manifests: dict[str, str], message: str) -> None:
-    with pytest.raises(ToolError) as refused:
+    with pytest.raises(UserError) as refused:
         launcher_of(manifests)
     assert str(refused.value) == message
 

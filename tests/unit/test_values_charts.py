@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from mrc_cli.findings import Severity
 from mrc_values.check import check
-from mrc_values.findings import Severity
 from mrc_values.rules import RULES, Rule
 from values_files import CHART, lines
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mrc_cli.errors import UsageError
 from mrc_values.documents import read_file
-from mrc_values.errors import UsageError
 from mutations import FOLDER
 from values_files import CHART
 
@@ -213,7 +213,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     file.write_text("a: 1\n")
     file.chmod(0)
     done = subprocess.run([sys.executable, "-c", program, str(file)], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1] == f"mrc_values.errors.UsageError: {file}: permission denied"
+    assert done.stderr.splitlines()[-1] == f"mrc_cli.errors.UsageError: {file}: permission denied"
 
 
 def test_an_endless_file_is_read_to_the_limit_only() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from mrc_cli.findings import Severity
 from mrc_values.check import check
-from mrc_values.findings import Severity
 from mutations import CHARTS, FILES, FOLDER, KINDS, Mutation, lines_of, sample, values_of
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from mrc_values import report
+from mrc_cli import reports
+from mrc_cli.findings import Finding, Position, Severity
 from mrc_values.check import check
-from mrc_values.findings import Finding, Position, Severity
-from mrc_values.rules import RULES
+from mrc_values.rules import RULES, TOOL
 from values_files import CHART
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
@@ -31,7 +31,7 @@ IN_A_FLAG = Finding(
 
 
 def test_sarif_places_a_finding_in_its_file() -> None:
-    log = json.loads(report.as_sarif([IN_A_FILE]))
+    log = json.loads(reports.as_sarif([IN_A_FILE], TOOL))
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
     (rule,) = run["tool"]["driver"]["rules"]
@@ -58,7 +58,7 @@ def test_sarif_places_a_finding_in_its_file() -> None:
 def test_sarif_has_the_line_of_a_finding_for_viewers_without_the_file(tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_bytes(b"\xef\xbb\xbfmaskrcnn:\r\n  gpus: 20  # two nodes\r\n")
-    log = json.loads(report.as_sarif([replace(IN_A_FILE, position=Position(str(file), 2, 9))]))
+    log = json.loads(reports.as_sarif([replace(IN_A_FILE, position=Position(str(file), 2, 9))], TOOL))
     place = log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert place["region"] == {"startLine": 2, "startColumn": 9}
     assert place["contextRegion"] == {"startLine": 2, "snippet": {"text": "  gpus: 20  # two nodes"}}
@@ -81,7 +81,7 @@ def test_sarif_of_a_pipe_has_no_line(tmp_path: Path) -> None:
 
 
 def test_sarif_helps_with_the_reason_and_examples_of_a_rule() -> None:
-    (rule,) = json.loads(report.as_sarif([IN_A_FILE]))["runs"][0]["tool"]["driver"]["rules"]
+    (rule,) = json.loads(reports.as_sarif([IN_A_FILE], TOOL))["runs"][0]["tool"]["driver"]["rules"]
     assert rule["name"] == rule["shortDescription"]["text"] == RULES["MRC014"].title
     why, fails, passes, command = rule["help"]["text"].split("\n\n")
     assert why == rule["fullDescription"]["text"] == " ".join(RULES["MRC014"].why.split())
@@ -91,7 +91,7 @@ def test_sarif_helps_with_the_reason_and_examples_of_a_rule() -> None:
 
 
 def test_sarif_names_the_flag_of_a_finding_that_no_file_has() -> None:
-    (result,) = json.loads(report.as_sarif([IN_A_FLAG]))["runs"][0]["results"]
+    (result,) = json.loads(reports.as_sarif([IN_A_FLAG], TOOL))["runs"][0]["results"]
     assert result["message"]["text"] == "--set maskrcnn.env.A=1: 100% odd."
     assert "physicalLocation" not in result["locations"][0]
 
@@ -102,7 +102,7 @@ BROKEN = sorted(Path(__file__).with_name("broken").glob("*.yaml"))
 
 @pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
 def test_sarif_is_legal_by_the_official_schema(file: Path) -> None:
-    log = json.loads(report.as_sarif(check(CHART, [file]).findings))
+    log = json.loads(reports.as_sarif(check(CHART, [file]).findings, TOOL))
     jsonschema.Draft4Validator(OFFICIAL).validate(log)
     assert log["$schema"] == OFFICIAL["id"]
     assert log["runs"][0]["results"]
@@ -110,11 +110,11 @@ def test_sarif_is_legal_by_the_official_schema(file: Path) -> None:
 
 @pytest.mark.parametrize("findings", [[], [IN_A_FLAG], [IN_A_FILE, IN_A_FLAG]], ids=len)
 def test_sarif_is_legal_without_findings_and_without_places(findings: list[Finding]) -> None:
-    jsonschema.Draft4Validator(OFFICIAL).validate(json.loads(report.as_sarif(findings)))
+    jsonschema.Draft4Validator(OFFICIAL).validate(json.loads(reports.as_sarif(findings, TOOL)))
 
 
 def test_the_official_schema_refuses_another_level() -> None:
-    log = json.loads(report.as_sarif([IN_A_FILE]))
+    log = json.loads(reports.as_sarif([IN_A_FILE], TOOL))
     log["runs"][0]["results"][0]["level"] = "bad"
     assert not jsonschema.Draft4Validator(OFFICIAL).is_valid(log)
 
@@ -142,7 +142,7 @@ JSON_SHAPE = {
 
 @pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
 def test_json_has_the_documented_shape(file: Path) -> None:
-    found = json.loads(report.as_json(check(CHART, [file], ["maskrcnn.gpus=20"]).findings))
+    found = json.loads(reports.as_json(check(CHART, [file], ["maskrcnn.gpus=20"]).findings))
     jsonschema.Draft202012Validator(JSON_SHAPE).validate(found)
     assert found
 
@@ -154,7 +154,7 @@ def test_every_key_of_json_is_documented() -> None:
 
 
 def test_sarif_of_nothing_is_a_run_without_results() -> None:
-    (run,) = json.loads(report.as_sarif([]))["runs"]
+    (run,) = json.loads(reports.as_sarif([], TOOL))["runs"]
     assert run["results"] == run["tool"]["driver"]["rules"] == []
 
 
@@ -170,7 +170,7 @@ def test_sarif_of_nothing_is_a_run_without_results() -> None:
     ],
 )
 def test_github_shows_a_finding_at_its_line(finding: Finding, line: str) -> None:
-    assert report.as_github([finding]) == line
+    assert reports.as_github([finding]) == line
 
 
 @pytest.mark.parametrize(("flags", "code"), [([], 0), (["--strict"], 1)])

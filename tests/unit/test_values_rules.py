@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
 from mrc_values.rules import RULES, Rule
 from values_files import checked, rule_ids
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from mrc_cli.findings import Severity
 from mrc_values.check import Result, check
-from mrc_values.findings import Severity
 
 CHART = Path(__file__).parents[2] / "charts" / "maskrcnn"
 

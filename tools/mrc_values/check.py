@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mrc_values import catalogue, findings, helm, kubeschema, schema, values
-from mrc_values.findings import Finding, Position, Severity, ValuePath, parse_dotted, shortened
+from mrc_cli import findings
+from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotted, shortened
+
+from mrc_values import catalogue, helm, kubeschema, schema, values
 from mrc_values.rules import RULES, Context
 from mrc_values.rules.images import STAND_IN, missing_images
 from mrc_values.values import Values

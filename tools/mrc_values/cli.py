@@ -1,9 +1,9 @@
 """mrc-values: the command line."""
 
-import os
 import sys
 
 import typer
+from mrc_cli.command import run
 
 from mrc_values.commands import (
     delete,
@@ -20,7 +20,6 @@ from mrc_values.commands import (
     validate,
     wait,
 )
-from mrc_values.errors import ToolError
 
 app = typer.Typer(
     help="Values of the Mask R-CNN charts: find the mistake before a GPU node starts, and run them here.",
@@ -46,20 +45,8 @@ app.add_typer(local.app, name="local")
 
 
 def main() -> None:
-    """Runs the command; an error that the user can act on is one line on stderr."""
-    try:
-        app()
-    except ToolError as error:
-        typer.echo(f"mrc-values: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output is gone; without this Python would complain while it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"mrc-values: {where}{(error.strerror or str(error)).lower()}", err=True)
-        sys.exit(1)
+    """The console script."""
+    run("mrc-values", app)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from mrc_cli.errors import UsageError
+from mrc_cli.findings import Finding, Position, Severity, ValuePath
 
 from mrc_values import helm
-from mrc_values.errors import UsageError
-from mrc_values.findings import Finding, Position, Severity, ValuePath
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50

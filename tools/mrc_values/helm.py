@@ -1,13 +1,12 @@
 """The only door to Helm: its Go code in this process, through helm-python-sdk."""
 
-import os
 import re
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from mrc_cli.stderr import filtered_stderr
 
 Values = dict[str, Any]
 
@@ -87,7 +86,7 @@ def render(chart: Path, values: Values, name: str, namespace: str = "default") -
 def _loaded(chart: Path) -> Iterator[Any]:
     import helm_python
 
-    with _quiet():
+    with filtered_stderr(lambda line: any(notice in line for notice in _NOTICES)):
         try:
             handle = helm_python.Chart.load(chart)
         except helm_python.HelmError as error:
@@ -102,24 +101,6 @@ _NOTICES = (
     "Ignoring non-table value",  # the schema's to report
     "skipped value for",  # the same of a sub-chart
 )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Drops what Helm writes to the process's stderr behind our back; what is not known is passed on."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as heard:
-        os.dup2(heard.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            heard.seek(0)
-            for line in heard.read().decode(errors="replace").splitlines():
-                if not any(notice in line for notice in _NOTICES):
-                    print(line, file=sys.stderr)
 
 
 _LOCATION = re.compile(

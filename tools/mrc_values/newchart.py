@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from mrc_cli.errors import UsageError, UserError
+from mrc_cli.findings import dotted
 
 from mrc_values import helm
-from mrc_values.errors import ToolError, UsageError
-from mrc_values.findings import dotted
 
 MAX_NAME = 53
 """Helm's limit for the name of a release, which takes the chart's name."""
@@ -26,7 +26,7 @@ _JOB_NAME = ("maskrcnn", "name")
 def create(name: str, source: Path, namespace: str | None = None) -> Path:
     """Makes the chart ``name`` beside ``source`` and returns its folder.
 
-    Raises UsageError for names that Kubernetes or Helm would refuse and a source that is no chart, ToolError
+    Raises UsageError for names that Kubernetes or Helm would refuse and a source that is no chart, UserError
     for a folder that exists or files that cannot be copied. Nothing is left behind when it fails.
     """
     check_names(name, namespace)
@@ -36,12 +36,12 @@ def create(name: str, source: Path, namespace: str | None = None) -> Path:
         raise UsageError(f"{source}: not a chart that Helm can load: {error}.") from None
     target = source.resolve().parent / name
     if os.path.lexists(target):
-        raise ToolError(f"{target}: exists. Choose another name, or remove it.")
+        raise UserError(f"{target}: exists. Choose another name, or remove it.")
     # In the same folder, so that it can be renamed in one step.
     try:
         unfinished = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=target.parent))
     except OSError as error:
-        raise ToolError(
+        raise UserError(
             f"{target.parent}: cannot be written to: {(error.strerror or str(error)).lower()}."
         ) from None
     try:
@@ -78,7 +78,7 @@ def check_names(name: str, namespace: str | None) -> None:
 def copy(source: Path, target: Path) -> None:
     """Copies a chart with the content of what its links refer to; the copies can be written.
 
-    Raises ToolError for a link that leads out of the folder of all charts, to nothing or in a circle, and for
+    Raises UserError for a link that leads out of the folder of all charts, to nothing or in a circle, and for
     what is no file. ``target`` is made.
     """
     root = source.resolve().parent
@@ -96,19 +96,19 @@ def _walk(folder: Path, relative: Path, root: Path, above: tuple[Path, ...]) -> 
     """What a folder holds, folders before their content: the path within the chart, and the real one."""
     real = folder.resolve()
     if real in above:
-        raise ToolError(f"{folder}: the link leads to a folder that it is in. Remove it.")
+        raise UserError(f"{folder}: the link leads to a folder that it is in. Remove it.")
     for path in sorted(folder.iterdir()):
         inner = relative / path.name
         try:
             found = path.resolve(strict=True)
         except (OSError, RuntimeError):
-            raise ToolError(f"{path}: the link leads to nothing. Mend or remove it.") from None
+            raise UserError(f"{path}: the link leads to nothing. Mend or remove it.") from None
         if not found.is_relative_to(root):
-            raise ToolError(
+            raise UserError(
                 f"{path}: the link leads to {found}, outside of {root}. Put the file itself there."
             )
         if not (found.is_dir() or found.is_file()):
-            raise ToolError(f"{path}: neither a file nor a folder. Remove it.")
+            raise UserError(f"{path}: neither a file nor a folder. Remove it.")
         yield inner, found
         if found.is_dir():
             yield from _walk(path, inner, root, (*above, real))
@@ -117,12 +117,12 @@ def _walk(folder: Path, relative: Path, root: Path, above: tuple[Path, ...]) -> 
 def rewrite(file: Path, path: tuple[str, ...], value: str) -> None:
     """Replaces one value of a YAML file and leaves everything else as it is written, comments included.
 
-    Raises ToolError when the file has no such value, or not as a plain one.
+    Raises UserError when the file has no such value, or not as a plain one.
     """
     text = _text(file)
     node = scalar(text, path)
     if node is None:
-        raise ToolError(f"{file.name} of the old chart has no {dotted(path)} that could be set.")
+        raise UserError(f"{file.name} of the old chart has no {dotted(path)} that could be set.")
     before, after = text[: node.start_mark.index], text[node.end_mark.index :]
     blank = "" if before.endswith((" ", "\t")) else " "
     file.write_bytes(f"{before}{blank}{_quoted(value)}{after}".encode())

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from io import StringIO
 from typing import Any
 
+from mrc_cli.findings import ValuePath, dotted
+
 from mrc_values.catalogue import NodeGroup
-from mrc_values.findings import ValuePath, dotted
 from mrc_values.values import Values
 
 COCO_IMAGES = 120_000

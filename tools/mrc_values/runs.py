@@ -1,5 +1,7 @@
 """How a run is shown, the same on this machine and in a cluster."""
 
+from mrc_cli.terminal import clock
+
 from mrc_values.local.progress import Progress
 
 HEADER = ("run", "state", "ranks", "step", "epoch", "loss", "images/s", "ETA", "checkpoint", "evaluation")
@@ -36,12 +38,6 @@ def cells(
         checkpoint,
         "  ".join(f"{metric} {value:.3f}" for metric, value in headline(evaluation).items()),
     )
-
-
-def clock(seconds: float) -> str:
-    """``1:02:03``."""
-    minutes, second = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{second:02}"
 
 
 def headline(evaluation: dict[str, float]) -> dict[str, float]:

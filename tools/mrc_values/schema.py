@@ -8,8 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mrc_values.findings import Finding, Severity, ValuePath, dotted
-from mrc_values.values import Values, nearest
+from mrc_cli.findings import Finding, Severity, ValuePath, dotted
+from mrc_cli.suggestions import nearest
+
+from mrc_values.values import Values
 
 FILE = "values.schema.json"
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mrc_values.findings import ValuePath
+from mrc_cli.findings import ValuePath
+
 from mrc_values.values import Values
 
 KEYS = {

@@ -1,15 +1,15 @@
 """The values of a chart under the user's files and flags, with the place that each came from."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mrc_cli.errors import UsageError
+from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotted
+
 from mrc_values import helm
 from mrc_values.documents import Document, read_file
-from mrc_values.errors import UsageError
-from mrc_values.findings import Finding, Position, Severity, ValuePath, parse_dotted
 
 MISSING = object()
 
@@ -109,13 +109,6 @@ def merge(below: Any, above: Any, items: bool = False) -> Any:
         ]
         return kept + (above if len(above) > len(below) else below)[len(kept) :]
     return above
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that ``name`` was probably meant to be."""
-    by_fold = {candidate.casefold(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.casefold(), by_fold, n=1, cutoff=0.6)
-    return by_fold[close[0]] if close else None
 
 
 def _defaults(chart: Path) -> list[Document]:

@@ -6,12 +6,12 @@ Keys that tensorpack does not have are marked "ours" in their description.
 
 import argparse
 import ast
-import difflib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
+from mrc_cli.suggestions import nearest
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -439,9 +439,8 @@ def add_config_argument(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def _did_you_mean(key: str, known: Iterable[str]) -> str:
-    by_fold = {name.casefold(): name for name in known}
-    close = difflib.get_close_matches(key.casefold(), by_fold, n=1, cutoff=0.6)
-    return f" Did you mean {by_fold[close[0]]}?" if close else ""
+    close = nearest(key, known)
+    return f" Did you mean {close}?" if close else ""
 
 
 def _validated(values: dict[str, Any]) -> Config:

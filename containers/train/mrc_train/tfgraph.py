@@ -6,9 +6,9 @@ that TensorFlow 2 keeps under ``tf.compat.v1`` only.
 
 import os
 import re
-import sys
-import tempfile
 from typing import Any
+
+from mrc_cli.stderr import filtered_stderr
 
 _BANNER = re.compile(r"All log messages before absl::InitializeLog|oneDNN custom operations are on")
 
@@ -17,19 +17,8 @@ def _import_tensorflow() -> Any:
     """Import TensorFlow without its two banner lines, which no log level silences; other lines pass."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    real_stderr = os.dup(2)
-    with tempfile.TemporaryFile() as captured:
-        os.dup2(captured.fileno(), 2)
-        try:
-            import tensorflow
-        finally:
-            os.dup2(real_stderr, 2)
-            os.close(real_stderr)
-            captured.seek(0)
-            for line in captured.read().decode(errors="replace").splitlines():
-                if not _BANNER.search(line):
-                    print(line, file=sys.stderr)
+    with filtered_stderr(lambda line: _BANNER.search(line) is not None):
+        import tensorflow
     return tensorflow
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mrc_values.errors import ToolError
+from mrc_cli.errors import ServiceError
 
 Object = dict[str, Any]
 
@@ -25,10 +25,8 @@ PAGE = 500
 """Objects of one answer."""
 
 
-class ClusterError(ToolError):
-    """The cluster could not be reached, or refused. Exit code 3."""
-
-    exit_code = 3
+class ClusterError(ServiceError):
+    """The cluster could not be reached, or refused a request."""
 
 
 class Unreachable(ClusterError):

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
+from mrc_cli.errors import UserError
+
 from mrc_values.cluster import client, job, waiting
 from mrc_values.cluster.client import Cluster, ClusterError, Forbidden, NotFound, Unreachable
 from mrc_values.cluster.objects import Object, at, items, name, text
-from mrc_values.errors import ToolError
 
 PAUSE = 1.0
 """Seconds between two looks for new pods, and before a cut stream is opened again."""
@@ -67,14 +68,14 @@ class Place:
 
 
 def printed(cluster: Cluster, pods: Collection[Object]) -> Iterator[Line]:
-    """What pods have printed so far, one after the other. Raises ToolError where a log cannot be had."""
+    """What pods have printed so far, one after the other. Raises UserError where a log cannot be had."""
     for pod in pods:
         try:
             whole = cluster.log(text(pod, "metadata", "namespace"), name(pod), container=_container(pod))
         except Forbidden:
             raise
         except ClusterError as error:
-            raise ToolError(f"{name(pod)}: its log cannot be read: {error}") from None
+            raise UserError(f"{name(pod)}: its log cannot be read: {error}") from None
         yield from (Line(name(pod), each) for each in whole.splitlines())
 
 

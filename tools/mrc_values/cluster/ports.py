@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+from mrc_cli.errors import UserError
+
 from mrc_values.cluster import client, reasons
 from mrc_values.cluster.client import Cluster, ClusterError
 from mrc_values.cluster.job import Snapshot, happened, ready
 from mrc_values.cluster.objects import Object, at, items, name, text, value
-from mrc_values.errors import ToolError
 
 COMPONENTS = {"jupyter": "notebook", "tensorboard": "dashboard"}
 """What can be opened, and the component that the charts label it as."""
@@ -46,13 +47,13 @@ class Server:
 
 
 def server(cluster: Cluster, release: str, places: Sequence[str], kind: str) -> Server:
-    """The server of a release in the first of some namespaces that has it. Raises ToolError when none has."""
+    """The server of a release in the first of some namespaces that has it. Raises UserError when none has."""
     labels = f"app.kubernetes.io/instance={release},app.kubernetes.io/component={COMPONENTS[kind]}"
     lists = (cluster.list(client.DEPLOYMENTS, place, labels=labels) for place in places)
     found = next(chain.from_iterable(lists), None)
     if found is None:
         image = " and jupyter.image" if kind == "jupyter" else ""
-        raise ToolError(
+        raise UserError(
             f"{release}: it has no {kind} in the namespace {' or '.join(places)}. "
             f"Set {kind}.enabled{image}, and upgrade; --namespace names another one."
         )

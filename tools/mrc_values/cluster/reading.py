@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
+from mrc_cli.errors import UserError
+
 from mrc_values.cluster import client, job, scheduling
 from mrc_values.cluster.client import Cluster, ClusterError, Forbidden, NotFound, Resource
 from mrc_values.cluster.job import Snapshot, State
 from mrc_values.cluster.objects import Object, at, items, name, text
-from mrc_values.errors import ToolError
 
 JOBS = Resource("/apis/batch/v1", "jobs")
 WORKLOADS = Resource("/apis/kueue.x-k8s.io/v1beta1", "workloads")
@@ -34,14 +35,14 @@ def places(cluster: Cluster, namespace: str | None) -> list[str]:
 def find(cluster: Cluster, release: str, namespace: str | None) -> Object:
     """The MPIJob of a release, or the one that is called so; the newest of several.
 
-    Raises ToolError when there is none.
+    Raises UserError when there is none.
     """
     where = places(cluster, namespace)
     for place in where:
         try:
             found = list(cluster.list(client.MPIJOBS, place))
         except NotFound:
-            raise ToolError(
+            raise UserError(
                 "the cluster has no MPIJobs. Install the operator: helm install mpijob charts/mpijob."
             ) from None
         own = [
@@ -52,7 +53,7 @@ def find(cluster: Cluster, release: str, namespace: str | None) -> Object:
         own = own or [each for each in found if name(each) == release]
         if own:
             return max(own, key=lambda each: text(each, "metadata", "creationTimestamp"))
-    raise ToolError(
+    raise UserError(
         f"no training job {release} in the namespace {' or '.join(where)}. "
         "See mrc-values list; --namespace names another one."
     )

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mrc_cli.errors import ServiceError, UserError
+
 from mrc_values.cluster.client import Cluster
-from mrc_values.errors import ToolError
 
 Release = Mapping[str, Any]
 """A release as ``helm status --output json`` tells it: name, namespace, version, info, manifest, ..."""
@@ -22,10 +23,8 @@ OLDEST = (3, 18)
 _NOTICE = "found symbolic link in path"
 
 
-class HelmFailed(ToolError):
-    """Helm, or the cluster behind it, refused; the message is what it said. Exit code 3."""
-
-    exit_code = 3
+class HelmFailed(ServiceError):
+    """Helm, or the cluster behind it, refused; the message is what it said."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +92,12 @@ class Helm:
 def helm(cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> Helm:
     """The user's helm, for the releases of a namespace.
 
-    Raises ToolError when it is missing or too old, and ClusterError when the cluster does not answer, which
+    Raises UserError when it is missing or too old, and ClusterError when the cluster does not answer, which
     Helm would say in words of its own.
     """
     program = shutil.which("helm")
     if program is None:
-        raise ToolError(
+        raise UserError(
             "helm: not found in PATH. Install Helm 3.18 or newer: https://helm.sh/docs/intro/install/"
         )
     done = subprocess.run(  # noqa: S603 (an argument list)
@@ -106,7 +105,7 @@ def helm(cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> He
     )
     version = re.search(r"v?(\d+)\.(\d+)", done.stdout)
     if version and (int(version[1]), int(version[2])) < OLDEST:
-        raise ToolError(
+        raise UserError(
             f"{program}: Helm {done.stdout.strip()} is too old. Install {OLDEST[0]}.{OLDEST[1]} or newer: "
             "https://helm.sh/docs/intro/install/"
         )

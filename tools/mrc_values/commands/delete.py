@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 import typer
+from mrc_cli.errors import UserError
 
 from mrc_values.commands.arguments import Context, Kubeconfig, Namespace
 from mrc_values.commands.install import Name
-from mrc_values.errors import ToolError
 
 if TYPE_CHECKING:
     from mrc_values.cluster.releases import Release
@@ -30,7 +30,7 @@ def delete(
     release = helm.release(name)
     if release is None:
         there = ", ".join(each["name"] for each in helm.releases(everywhere=False)) or "none"
-        raise ToolError(f"{name}: no such release in the namespace {helm.namespace} (there: {there}).")
+        raise UserError(f"{name}: no such release in the namespace {helm.namespace} (there: {there}).")
     stays = _what_stays(release)
     helm.uninstall(name)
     for line in stays:

@@ -4,8 +4,7 @@ import textwrap
 from typing import Annotated
 
 import typer
-
-from mrc_values.errors import UsageError
+from mrc_cli.errors import UsageError
 
 
 def explain(
@@ -15,9 +14,10 @@ def explain(
 
     Example: mrc-values explain MRC014
     """
+    from mrc_cli.suggestions import nearest
+
     from mrc_values.rules import RULES
     from mrc_values.rules.preflight import PREFLIGHT
-    from mrc_values.values import nearest
 
     known = RULES | PREFLIGHT
     found = known.get(rule.upper())

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from mrc_cli.errors import UsageError, UserError
 
 from mrc_values.commands.arguments import (
     Chart,
@@ -14,13 +15,13 @@ from mrc_values.commands.arguments import (
     ValuesFiles,
     chart_folder,
 )
-from mrc_values.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
+    from mrc_cli.findings import Finding
+
     from mrc_values.check import Result
     from mrc_values.cluster.client import Cluster
     from mrc_values.cluster.releases import Helm
-    from mrc_values.findings import Finding
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the job runs, and say why it does not yet.")]
@@ -136,7 +137,7 @@ def _checked(name: str, chart: Path, files: list[Path], sets: list[str], namespa
 
 
 def _live(verb: str, name: str, cluster: "Cluster", helm: "Helm") -> str:
-    """The manifest of the live release, empty where there is none. Raises ToolError for the wrong verb."""
+    """The manifest of the live release, empty where there is none. Raises UserError for the wrong verb."""
     from mrc_values.cluster.releases import status
 
     release = helm.release(name)
@@ -144,16 +145,16 @@ def _live(verb: str, name: str, cluster: "Cluster", helm: "Helm") -> str:
     if release is None:
         if verb == "upgrade":
             there = ", ".join(each["name"] for each in helm.releases(everywhere=False)) or "none"
-            raise ToolError(f"{name}: no such release {where} (there: {there}). Use mrc-values install.")
+            raise UserError(f"{name}: no such release {where} (there: {there}). Use mrc-values install.")
         return ""
     state = status(release)
     if state.startswith("pending"):
-        raise ToolError(
+        raise UserError(
             f"{name}: the release {where} is {state}: another helm works on it, or one was stopped. "
             f"If none does: mrc-values delete {name} --namespace {helm.namespace}, and install again."
         )
     if verb == "install":
-        raise ToolError(
+        raise UserError(
             f"{name}: the release is there already {where} ({state}, revision {release.get('version')}). "
             f"Use mrc-values upgrade, or mrc-values delete {name} first."
         )
@@ -174,13 +175,13 @@ def _preflight(
 
 
 def _report(found: "list[Finding]", otherwise: str) -> None:
-    from mrc_values import report
-    from mrc_values.findings import Severity, failing
+    from mrc_cli import reports
+    from mrc_cli.findings import Severity, failing
 
     shown = [finding for finding in found if finding.severity is not Severity.INFO]
     if failing(found):
-        typer.echo(report.text(shown))
-        raise ToolError(f"{report.summary(shown)}. {otherwise}.")
+        typer.echo(reports.text(shown))
+        raise UserError(f"{reports.summary(shown)}. {otherwise}.")
     for finding in shown:
         _say(str(finding))
 

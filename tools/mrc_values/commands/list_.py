@@ -24,9 +24,10 @@ def list_(
 
     Exit code: 0, also with none; 3 the cluster could not be reached or refused.
     """
+    from mrc_cli.terminal import table
+
     from mrc_values.cluster import client, releases
     from mrc_values.cluster.overview import overview
-    from mrc_values.commands.tables import table
 
     cluster = client.connect(context, kubeconfig)
     helm = releases.helm(cluster, namespace or cluster.namespace, kubeconfig)

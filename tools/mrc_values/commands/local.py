@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from mrc_cli.errors import UsageError, UserError
 
 from mrc_values.commands.arguments import Chart, Sets, ValuesFiles, chart_folder
 from mrc_values.commands.validate import Format
-from mrc_values.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
     from mrc_values.local.state import Store
@@ -111,7 +111,8 @@ def status(
     if not found:
         _say(f"no local releases in {dir}. Start one with `mrc-values local up NAME`.")
         return
-    from mrc_values.commands.tables import table
+    from mrc_cli.terminal import table
+
     from mrc_values.runs import HEADER
 
     table(HEADER, [each.cells() for each in found])
@@ -159,7 +160,7 @@ def open_(
     release = store.get(name)
     if what == "tensorboard":
         if not board.start(release, programs_folder(), store.file(name, ".tensorboard.log")):
-            raise ToolError("no TensorBoard: the program is not in this environment (extra viz).")
+            raise UserError("no TensorBoard: the program is not in this environment (extra viz).")
         store.save(release)
         typer.echo(release.tensorboard_address)
         return
@@ -171,7 +172,7 @@ def open_(
             typer.echo(f"{jupyter.address}{secret}")
             _say(f"notebooks: {lab.notebooks_folder(release)}. Ctrl-C ends Jupyter.")
             jupyter.process.wait()
-            raise ToolError(f"Jupyter ended. What it says: {log}")
+            raise UserError(f"Jupyter ended. What it says: {log}")
     except KeyboardInterrupt:
         _say("closed.")
 
@@ -211,9 +212,11 @@ def _rendered(
     name: str, folder: Path, files: list[Path], sets: list[str], ranks: int | None
 ) -> tuple[Any, Mapping[str, str], int]:
     """The release's values and templates as they run here; findings end the command."""
-    from mrc_values import report, values
+    from mrc_cli import reports
+    from mrc_cli.findings import Severity
+
+    from mrc_values import values
     from mrc_values.check import check
-    from mrc_values.findings import Severity
     from mrc_values.local.up import fit
 
     loaded, unreadable = values.load(folder, files, sets)
@@ -221,8 +224,8 @@ def _rendered(
     result = check(folder, files, sets if unreadable else [*sets, *fitted.sets], release=name)
     errors = [finding for finding in result.findings if finding.severity is Severity.ERROR]
     if errors:
-        typer.echo(report.text(errors))
-        raise ToolError(f"{folder}: {report.summary(errors)}. Nothing was started.")
+        typer.echo(reports.text(errors))
+        raise UserError(f"{folder}: {reports.summary(errors)}. Nothing was started.")
     own = {f"--set {expression}" for expression in fitted.sets}
     for finding in result.findings:
         if finding.severity is Severity.WARNING and finding.position.file not in own:
@@ -280,7 +283,7 @@ class _Screen:
         if progress.images_per_second is not None:
             text += f"  {progress.images_per_second:.1f} images/s"
         if progress.eta_seconds is not None:
-            from mrc_values.runs import clock
+            from mrc_cli.terminal import clock
 
             text += f"  ETA {clock(progress.eta_seconds)}"
         if self._task is None:

@@ -37,11 +37,12 @@ def logs(
 
     Exit code: 0; 1 when there is nothing to read; 3 when the cluster cannot be reached or refuses.
     """
+    from mrc_cli.errors import UsageError, UserError
+
     from mrc_values.cluster import logs as reading_logs
     from mrc_values.cluster import reading
     from mrc_values.cluster.client import connect
     from mrc_values.cluster.objects import text
-    from mrc_values.errors import ToolError, UsageError
 
     if rank is not None and workers:
         raise UsageError("--rank: what ranks print comes through the launcher. Leave out --workers.")
@@ -62,11 +63,11 @@ def logs(
             who = " or ".join(roles)
             if job.state(mpijob) in (job.State.FINISHED, job.State.FAILED):
                 where = job.run_folder(mpijob)
-                raise ToolError(
+                raise UserError(
                     f"{name}: the {who} is gone, and its log with it. The run's own log: {where}."
                 )
             why = " ".join(map(str, reasons.explain(snapshot)[:1]))
-            raise ToolError(f"{name}: no {who} has started; -f waits for it. {why}".rstrip())
+            raise UserError(f"{name}: no {who} has started; -f waits for it. {why}".rstrip())
         lines = reading_logs.printed(cluster, pods)
     _print(lines, rank, prefixed="worker" in roles, mpijob=mpijob)
 

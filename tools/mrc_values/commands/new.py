@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-from mrc_values.errors import UsageError
+from mrc_cli.errors import UsageError
 
 
 def new(
@@ -39,7 +38,7 @@ def new(
 
 def find(source: str) -> Path:
     """The chart's folder that ``source`` is or names. Raises UsageError."""
-    from mrc_values.values import nearest
+    from mrc_cli.suggestions import nearest
 
     folders = [Path(source), Path("charts") / source]
     for folder in folders:

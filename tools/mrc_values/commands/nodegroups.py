@@ -1,8 +1,9 @@
 """mrc-values node-groups"""
 
+from mrc_cli.errors import UsageError
+from mrc_cli.terminal import table
+
 from mrc_values.commands.arguments import Chart, chart_folder
-from mrc_values.commands.tables import table
-from mrc_values.errors import UsageError
 
 
 def node_groups(chart: Chart = None) -> None:

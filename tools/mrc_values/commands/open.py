@@ -32,16 +32,17 @@ def open_(
     Exit code: 0 after Ctrl-C; 1 when there is nothing to open; 3 when the cluster cannot be reached or
     refuses.
     """
+    from mrc_cli.errors import UsageError, UserError
+
     from mrc_values.cluster import ports, reading
     from mrc_values.cluster.client import connect
-    from mrc_values.errors import ToolError, UsageError
 
     if what not in ports.COMPONENTS:
         raise UsageError(f"{what}: there is no such server. Give jupyter or tensorboard.")
     cluster = connect(context, kubeconfig)
     server = ports.server(cluster, name, reading.places(cluster, namespace), what)
     if ports.ready_pod(cluster, server) is None:
-        raise ToolError(f"{server.name}: {ports.why_not_ready(cluster, server)}")
+        raise UserError(f"{server.name}: {ports.why_not_ready(cluster, server)}")
     forwarder = ports.Forwarder(cluster, server, _say, port)
     try:
         typer.echo(f"{server.scheme}://127.0.0.1:{forwarder.port}/{_token(cluster, server)}")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from mrc_cli.errors import UsageError, UserError
 
 from mrc_values.commands.arguments import Chart, Context, Kubeconfig, chart_folder
-from mrc_values.errors import ToolError, UsageError
 
 if TYPE_CHECKING:
     from mrc_values.catalogue import NodeGroup
@@ -61,7 +61,7 @@ def plan(
     if "maskrcnn" not in loaded.merged:
         raise UsageError(f"{folder}: no training chart. Name charts/maskrcnn or one made from it.")
     if unreadable:
-        raise ToolError("\n".join(map(str, unreadable)))
+        raise UserError("\n".join(map(str, unreadable)))
     wanted = planning.settings(group, nodes, _file_systems(fs, loaded, context, kubeconfig), loaded)
     if values is None:
         typer.echo(planning.new_file(wanted), nl=False)
@@ -86,8 +86,9 @@ def plan(
 
 
 def _node_group(folder: Path, name: str) -> "NodeGroup":
+    from mrc_cli.suggestions import nearest
+
     from mrc_values import catalogue
-    from mrc_values.values import nearest
 
     groups = catalogue.load(folder)
     if name not in groups:
@@ -117,10 +118,11 @@ def _file_systems(
 
 def _check(folder: Path, file: Path) -> None:
     """What is left to do in the file, as `validate` says it."""
-    from mrc_values import report
+    from mrc_cli import reports
+
     from mrc_values.check import check
 
-    if text := report.text(check(folder, [file]).findings):
+    if text := reports.text(check(folder, [file]).findings):
         _say(text)
 
 

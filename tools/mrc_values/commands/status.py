@@ -32,7 +32,8 @@ def status(
     if format is Format.JSON:
         typer.echo(json.dumps(found.to_json(), indent=2))
         return
-    from mrc_values.commands.tables import table
+    from mrc_cli.terminal import table
+
     from mrc_values.runs import HEADER
 
     table(HEADER, [found.cells()])

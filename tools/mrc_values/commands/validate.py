@@ -48,14 +48,16 @@ def validate(
 
     Exit code: 0 without errors, 1 with errors (with --strict: or warnings), 2 when called wrongly.
     """
-    from mrc_values import report
+    from mrc_cli import reports
+    from mrc_cli.findings import Severity
+
     from mrc_values.check import check
-    from mrc_values.findings import Severity
+    from mrc_values.rules import TOOL
 
     folder = chart_folder(chart)
     result = check(folder, values or (), sets or ())
-    if text := report.FORMATS[format](result.findings):
+    if text := reports.FORMATS[format](result.findings, TOOL):
         typer.echo(text)
-    typer.echo(f"{folder}: {report.summary(result.findings)}", err=True)
+    typer.echo(f"{folder}: {reports.summary(result.findings)}", err=True)
     warned = any(finding.severity is Severity.WARNING for finding in result.findings)
     raise typer.Exit(1 if result.failing or (strict and warned) else 0)

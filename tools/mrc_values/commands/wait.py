@@ -31,11 +31,12 @@ def wait(
     Exit code: 0 when the job is there; 1 when it failed or the time was over; 3 when the cluster cannot be
     reached or refuses.
     """
+    from mrc_cli.errors import UsageError
+
     from mrc_values.cluster import waiting
     from mrc_values.cluster.client import connect
     from mrc_values.cluster.objects import text
     from mrc_values.cluster.reading import find
-    from mrc_values.errors import UsageError
 
     if until not in list(waiting.Goal):
         raise UsageError(f"--for {until}: there is no such state. Give running or finished.")
@@ -78,9 +79,8 @@ class Teller:
 
     def show(self, look: "Look") -> None:
         """Takes what one look at the job saw."""
+        from mrc_cli.terminal import clock
         from rich.markup import escape
-
-        from mrc_values.runs import clock
 
         lines = look.lines()
         if lines != self._told:

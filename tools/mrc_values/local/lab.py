@@ -13,7 +13,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from mrc_values.errors import ToolError
+from mrc_cli.errors import UserError
+
 from mrc_values.local.state import Release
 
 PATIENCE = 60.0
@@ -39,11 +40,11 @@ def running(release: Release, programs: Path, port: int, log: Path) -> Iterator[
     """Jupyter of the environment with the folder ``programs``, from when it answers until the block is left.
 
     The test notebook is copied into the release's folder unless it is there. What Jupyter prints goes to
-    ``log``. Raises ToolError when the program is not there, or does not start.
+    ``log``. Raises UserError when the program is not there, or does not start.
     """
     program = shutil.which("jupyter-lab", path=str(programs))
     if program is None:
-        raise ToolError(f"jupyter-lab is not in {programs}. Install the extra viz into this environment.")
+        raise UserError(f"jupyter-lab is not in {programs}. Install the extra viz into this environment.")
     folder = notebooks_folder(release)
     folder.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(24)
@@ -88,7 +89,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
                 return
         except (URLError, OSError):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise ToolError(f"Jupyter does not start. What it says: {log}") from None
+                raise UserError(f"Jupyter does not start. What it says: {log}") from None
             time.sleep(0.1)
 
 

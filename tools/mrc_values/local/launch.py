@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mrc_values.errors import ToolError
+from mrc_cli.errors import UserError
+
 from mrc_values.manifests import objects
 
 CHART_FOLDERS = ("SHARED_FS", "DATA_FS")
@@ -31,26 +32,26 @@ class Launcher:
 def launcher_of(rendered: Mapping[str, str]) -> Launcher:
     """The launcher among rendered templates (text by path).
 
-    Raises ToolError for what local mode cannot run: no MPIJob or several, init containers, several
+    Raises UserError for what local mode cannot run: no MPIJob or several, init containers, several
     containers, an environment that only a cluster can give.
     """
     jobs = [item for item in objects(rendered) if item.get("kind") == "MPIJob"]
     if len(jobs) != 1:
-        raise ToolError(f"the chart renders {len(jobs)} MPIJobs; local mode runs exactly one.")
+        raise UserError(f"the chart renders {len(jobs)} MPIJobs; local mode runs exactly one.")
     job = jobs[0]
     name = str(job["metadata"]["name"])
     try:
         pod = job["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]["spec"]
         containers = pod["containers"]
     except (KeyError, TypeError):
-        raise ToolError(
+        raise UserError(
             f"MPIJob {name} has no launcher; local mode needs spec.mpiReplicaSpecs.Launcher."
         ) from None
     if len(containers) != 1 or pod.get("initContainers"):
-        raise ToolError(f"the launcher of MPIJob {name} has several containers; local mode runs exactly one.")
+        raise UserError(f"the launcher of MPIJob {name} has several containers; local mode runs exactly one.")
     container = containers[0]
     if not container.get("command"):
-        raise ToolError(
+        raise UserError(
             f"the launcher of MPIJob {name} has no command, and local mode has no image to take it from."
         )
     return Launcher(
@@ -96,7 +97,7 @@ def run_folder(launcher: Launcher, shared_fs: Path) -> Path:
 
 def _variables(container: dict[str, Any], job: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if container.get("envFrom"):
-        raise ToolError(
+        raise UserError(
             "the launcher takes variables from a ConfigMap or Secret (envFrom), which needs a cluster."
         )
     metadata = job["metadata"]
@@ -112,7 +113,7 @@ def _variables(container: dict[str, Any], job: dict[str, Any]) -> Iterable[tuple
         field = (source.get("fieldRef") or {}).get("fieldPath")
         if field not in fields:
             kind = next(iter(source), "valueFrom")
-            raise ToolError(
+            raise UserError(
                 f"the launcher's variable {item['name']} comes from a {kind}, which needs a cluster."
             )
         yield str(item["name"]), str(fields[field])

@@ -11,7 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from mrc_values.errors import ToolError
+from mrc_cli.errors import UserError
+
 from mrc_values.local.processes import Identity
 
 
@@ -93,23 +94,23 @@ class Store:
         return sorted(path.stem for path in self.folder.glob("*.json"))
 
     def load(self, name: str) -> Release | None:
-        """The release; None when there never was one. Raises ToolError for a damaged file."""
+        """The release; None when there never was one. Raises UserError for a damaged file."""
         path = self.file(name, ".json")
         try:
             return Release.from_json(json.loads(path.read_text()))
         except FileNotFoundError:
             return None
         except (ValueError, TypeError, AttributeError):
-            raise ToolError(
+            raise UserError(
                 f"{path} is damaged. Remove it; the run's folder keeps all that was trained."
             ) from None
 
     def get(self, name: str) -> Release:
-        """The release. Raises ToolError, naming those there are, when there is none."""
+        """The release. Raises UserError, naming those there are, when there is none."""
         release = self.load(name)
         if release is None:
             there = ", ".join(self.names()) or "none yet"
-            raise ToolError(f"no local release {name} in {self.folder.parent} (there: {there}).")
+            raise UserError(f"no local release {name} in {self.folder.parent} (there: {there}).")
         return release
 
     def save(self, release: Release) -> None:
@@ -123,7 +124,7 @@ class Store:
     def lock(self, name: str) -> Iterator[int]:
         """Holds the release against a second ``up``; yields a file descriptor that a child may inherit.
 
-        The system drops the lock when its last holder ends, however that ends. Raises ToolError when
+        The system drops the lock when its last holder ends, however that ends. Raises UserError when
         another holds it.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +132,7 @@ class Store:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise ToolError(
+                raise UserError(
                     f"{name} is running already. Watch it with `mrc-values local logs {name} -f`, "
                     f"or stop it with `mrc-values local down {name}`."
                 ) from None

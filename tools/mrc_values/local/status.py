@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mrc_cli.errors import UserError
+
 from mrc_values import runs
-from mrc_values.errors import ToolError
 from mrc_values.local import processes, progress
 from mrc_values.local.progress import Progress
 from mrc_values.local.state import Phase, Release, Store
@@ -62,12 +63,12 @@ def status_of(release: Release) -> Status:
 def log_lines(store: Store, name: str, follow: bool, pause: float = 0.2) -> Iterator[str]:
     """Lines of the launcher's log; with ``follow`` until the run has ended.
 
-    Raises ToolError when there is no log yet and none to wait for.
+    Raises UserError when there is no log yet and none to wait for.
     """
     release = store.get(name)
     while not release.log.exists():
         if not follow or release.phase is not Phase.RUNNING:
-            raise ToolError(f"{release.log} does not exist yet.")
+            raise UserError(f"{release.log} does not exist yet.")
         time.sleep(pause)
         release = store.get(name)
     with release.log.open(errors="replace") as log:

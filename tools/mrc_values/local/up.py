@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrc_values.errors import ToolError
+from mrc_cli.errors import UserError
+
 from mrc_values.local import board, launch, processes
 from mrc_values.local.state import Phase, Release, Store
 from mrc_values.local.supervise import Plan
@@ -57,18 +58,18 @@ def folders(values: Values, base: Path, shared_fs: Path | None, data_fs: Path | 
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ToolError(
+            raise UserError(
                 f"{name}: {folder} cannot be made: {(error.strerror or str(error)).lower()}."
             ) from None
         if not os.access(folder, os.R_OK | os.X_OK | (os.W_OK if name == "SHARED_FS" else 0)):
-            raise ToolError(f"{name}: {folder} is not {'writable' if name == 'SHARED_FS' else 'readable'}.")
+            raise UserError(f"{name}: {folder} is not {'writable' if name == 'SHARED_FS' else 'readable'}.")
     return found
 
 
 def plan(launcher: launch.Launcher, mounts: dict[str, Path], hostfile: Path) -> Plan:
     """The launcher's command on this machine.
 
-    Raises ToolError when a program, script or folder that it names is not here.
+    Raises UserError when a program, script or folder that it names is not here.
     """
     programs = programs_folder()
     variables = launch.environment(launcher, mounts)
@@ -83,18 +84,18 @@ def plan(launcher: launch.Launcher, mounts: dict[str, Path], hostfile: Path) -> 
     argv = launch.command_line(launcher, variables)
     for program in {"mpirun", "mrc-train"} & set(argv):
         if shutil.which(program, path=variables["PATH"]) is None:
-            raise ToolError(
+            raise UserError(
                 f"{program} is not in {programs}. Install the extra train-cpu into this environment."
             )
     folder = launcher.working_dir or str(mounts["SHARED_FS"])
     if not Path(folder).is_dir():
-        raise ToolError(
+        raise UserError(
             f"maskrcnn.working_dir {folder} is a folder of the image, not of this machine. "
             "Run with --set maskrcnn.working_dir= or give a folder that is here."
         )
     script = next((part for part in argv if part.endswith(".py")), None)
     if script and not Path(folder, script).is_file():
-        raise ToolError(
+        raise UserError(
             f"maskrcnn.train_script {script} is a file of the image, not of this machine. "
             "Run with --set maskrcnn.train_script= to use mrc-train."
         )

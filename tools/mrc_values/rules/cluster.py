@@ -4,7 +4,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
+
 from mrc_values.quantities import quantity
 from mrc_values.rules.registry import Context, Problem, rule
 

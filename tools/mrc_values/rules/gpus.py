@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
+from mrc_cli.suggestions import nearest
+
 from mrc_values.quantities import quantity
 from mrc_values.rules.registry import Context, Problem, rule
-from mrc_values.values import nearest
 
 
 @rule(

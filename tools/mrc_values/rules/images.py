@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
+
 from mrc_values.rules.registry import Context, Problem, rule
 from mrc_values.values import Values
 

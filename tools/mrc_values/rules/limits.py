@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
+
 from mrc_values.rules.registry import Context, Problem, rule
 
 

@@ -1,6 +1,7 @@
 """Ids of what the preflight of an install finds in the cluster. The examples show clusters, not values."""
 
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
+
 from mrc_values.rules.registry import Rule
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING

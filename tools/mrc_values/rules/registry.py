@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import getdoc
 
+from mrc_cli.findings import RuleInfo, Severity, ValuePath, parse_dotted
+
 from mrc_values.catalogue import NodeGroup
-from mrc_values.findings import Severity, ValuePath, parse_dotted
 from mrc_values.values import Values
 
 
@@ -48,18 +49,12 @@ Check = Callable[[Context], Iterator[Problem]]
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A check with its reason; ``failing`` and ``passing`` are values files that show it.
+class Rule(RuleInfo):
+    """A rule over values files.
 
     ``check`` is None for what is found while reading, rendering or comparing with a schema.
     """
 
-    id: str
-    severity: Severity
-    title: str
-    why: str
-    failing: str
-    passing: str
     check: Check | None = None
 
 

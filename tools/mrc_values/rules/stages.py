@@ -1,6 +1,7 @@
 """Ids of what validation finds outside the rules: while reading, comparing with a schema, rendering."""
 
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
+
 from mrc_values.rules.registry import register_stage
 
 register_stage(

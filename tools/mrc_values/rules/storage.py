@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
+
 from mrc_values.rules.registry import Context, Problem, rule
 
 DEFAULT_CLAIMS = {"efs": "tensorpack-efs-gp-bursting", "fsx": "tensorpack-fsx"}

@@ -9,10 +9,11 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mrc_values.findings import Severity, dotted
+from mrc_cli.findings import Severity, dotted
+from mrc_cli.suggestions import nearest
+
 from mrc_values.rules.registry import Context, Problem, rule
 from mrc_values.trainer_settings import KEYS, Setting, extra, settings
-from mrc_values.values import nearest
 
 if TYPE_CHECKING:
     from mrc_train.config import Train

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterator
 
-from mrc_values.findings import Severity
+from mrc_cli.findings import Severity
+
 from mrc_values.rules.registry import Context, Problem, rule
 
 _LARGEST = 2**53

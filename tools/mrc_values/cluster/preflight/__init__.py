@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
-from mrc_values import findings
+from mrc_cli import findings
+from mrc_cli.findings import Finding, Position, parse_dotted
+
 from mrc_values.cluster.client import Cluster, Forbidden
 from mrc_values.cluster.preflight.claims import claims_can_be_mounted
 from mrc_values.cluster.preflight.nodes import nodes_are_enough
@@ -15,7 +17,6 @@ from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, not_che
 from mrc_values.cluster.preflight.quota import quota_is_enough
 from mrc_values.cluster.preflight.rights import names_exist, namespaces_exist, user_may_create
 from mrc_values.cluster.preflight.run import run_is_new
-from mrc_values.findings import Finding, Position, parse_dotted
 from mrc_values.rules.preflight import PREFLIGHT
 
 Check = Callable[[Planned, Seen], Iterator[Problem]]

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
+from mrc_cli.findings import Severity
+
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Forbidden
 from mrc_values.cluster.objects import Object, at, items, text
 from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, not_checked
-from mrc_values.findings import Severity
 from mrc_values.values import Values
 
 DRIVERS = {"efs": "efs.csi.aws.com", "fsx": "fsx.csi.aws.com"}

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from mrc_cli.findings import Severity
+
 from mrc_values.cluster import client
 from mrc_values.cluster.objects import Object, at, condition, items, name, text
 from mrc_values.cluster.preflight import resources
 from mrc_values.cluster.preflight.planned import Planned, Pods, Problem, Seen, images
 from mrc_values.cluster.preflight.resources import shown
-from mrc_values.findings import Severity
 from mrc_values.rules.images import ecr_regions
 
 _REGION = "topology.kubernetes.io/region"

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mrc_cli.findings import Severity
+
 from mrc_values import helm
 from mrc_values.check import Result
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Cluster, Forbidden
 from mrc_values.cluster.objects import Object, at, items, name, text, value
-from mrc_values.findings import Severity
 from mrc_values.manifests import objects
 from mrc_values.values import Values
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+from mrc_cli.findings import Severity
+
 from mrc_values.cluster import client
 from mrc_values.cluster.objects import at, items, name, text
 from mrc_values.cluster.preflight import resources
 from mrc_values.cluster.preflight.planned import Planned, Pods, Problem, Seen
 from mrc_values.cluster.preflight.resources import Amounts, amounts, shown
-from mrc_values.findings import Severity
 
 
 def quota_is_enough(planned: Planned, seen: Seen) -> Iterator[Problem]:

@@ -3,30 +3,37 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from mrc_values.documents import MAX_BYTES
-from mrc_values.findings import Finding, Severity, dotted
-
-if TYPE_CHECKING:
-    from mrc_values.rules.registry import Rule
+from mrc_cli.findings import Finding, RuleInfo, Severity, dotted
 
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _SARIF_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _GITHUB_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
-_SHOWN = 300
-"""A longer line of a file is left out of SARIF."""
+_MAX_SNIPPET = 300
+"""A longer line of a file is left out of SARIF, in characters."""
+_MAX_FILE = 1 << 20
+"""Larger files are not read for snippets, in bytes."""
 
 
-def text(findings: Sequence[Finding]) -> str:
-    """One line each."""
+@dataclass(frozen=True)
+class Tool:
+    """The program that reports findings, with all its rules by id."""
+
+    name: str
+    rules: Mapping[str, RuleInfo]
+
+
+def text(findings: Sequence[Finding], _: Tool | None = None) -> str:
+    """One line for each finding."""
     return "\n".join(map(str, findings))
 
 
-def as_json(findings: Sequence[Finding]) -> str:
+def as_json(findings: Sequence[Finding], _: Tool | None = None) -> str:
     """A list of objects; ``line`` and ``column`` count from 1 and are null for a ``--set`` flag."""
     return json.dumps(
         [
@@ -47,25 +54,23 @@ def as_json(findings: Sequence[Finding]) -> str:
     )
 
 
-def as_sarif(findings: Sequence[Finding]) -> str:
+def as_sarif(findings: Sequence[Finding], tool: Tool) -> str:
     """A log of SARIF 2.1.0 with one run, as GitHub's code scanning and editors read it."""
-    from mrc_values.rules import RULES
-
     used = sorted({finding.rule for finding in findings})
     rules = [
         {
             "id": id,
-            "name": RULES[id].title,
-            "shortDescription": {"text": RULES[id].title},
-            "fullDescription": {"text": " ".join(RULES[id].why.split())},
-            "help": {"text": _help(RULES[id])},
-            "defaultConfiguration": {"level": _SARIF_LEVELS[RULES[id].severity]},
+            "name": tool.rules[id].title,
+            "shortDescription": {"text": tool.rules[id].title},
+            "fullDescription": {"text": " ".join(tool.rules[id].why.split())},
+            "help": {"text": _help(tool.rules[id], tool.name)},
+            "defaultConfiguration": {"level": _SARIF_LEVELS[tool.rules[id].severity]},
         }
         for id in used
     ]
     files = {each: _lines(each) for each in {finding.position.file for finding in findings}}
     run = {
-        "tool": {"driver": {"name": "mrc-values", "rules": rules}},
+        "tool": {"driver": {"name": tool.name, "rules": rules}},
         "columnKind": "unicodeCodePoints",
         "results": [
             _sarif_result(finding, used.index(finding.rule), files[finding.position.file])
@@ -76,16 +81,16 @@ def as_sarif(findings: Sequence[Finding]) -> str:
     return json.dumps(log, indent=2, ensure_ascii=False)
 
 
-def _help(rule: "Rule") -> str:
+def _help(rule: RuleInfo, tool_name: str) -> str:
     examples = f"Fails:\n{rule.failing}\n\nPasses:\n{rule.passing}"
-    return f"{' '.join(rule.why.split())}\n\n{examples}\n\nmrc-values explain {rule.id}"
+    return f"{' '.join(rule.why.split())}\n\n{examples}\n\n{tool_name} explain {rule.id}"
 
 
 def _lines(file: str) -> list[str]:
     """A file's lines as YAML counts them; none where there is no such text, as for a flag or a pipe."""
     path = Path(file)
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+        if not path.is_file() or path.stat().st_size > _MAX_FILE:
             return []
         return re.split("[\n\x85\u2028\u2029]", path.read_text("utf-8-sig"))
     except (OSError, ValueError):
@@ -101,7 +106,7 @@ def _sarif_result(finding: Finding, index: int, lines: Sequence[str]) -> dict[st
     if position.line:
         region = {"startLine": position.line, "startColumn": max(position.column, 1)}
         place = {"artifactLocation": {"uri": quote(position.file)}, "region": region}
-        if position.line <= len(lines) and len(line := lines[position.line - 1]) <= _SHOWN:
+        if position.line <= len(lines) and len(line := lines[position.line - 1]) <= _MAX_SNIPPET:
             place["contextRegion"] = {"startLine": position.line, "snippet": {"text": line}}
         location["physicalLocation"] = place
     elif position.file.startswith("--"):
@@ -117,7 +122,7 @@ def _sarif_result(finding: Finding, index: int, lines: Sequence[str]) -> dict[st
     }
 
 
-def as_github(findings: Sequence[Finding]) -> str:
+def as_github(findings: Sequence[Finding], _: Tool | None = None) -> str:
     """Workflow commands, which GitHub Actions shows at the lines of a pull request."""
     return "\n".join(map(_github_line, findings))
 
@@ -141,7 +146,7 @@ def _escaped(words: str) -> str:
     return words.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-FORMATS: dict[str, Callable[[Sequence[Finding]], str]] = {
+FORMATS: dict[str, Callable[[Sequence[Finding], Tool], str]] = {
     "text": text,
     "json": as_json,
     "sarif": as_sarif,

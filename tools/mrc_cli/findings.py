@@ -52,6 +52,18 @@ class Finding:
         return " ".join(text.split())
 
 
+@dataclass(frozen=True)
+class RuleInfo:
+    """What reports say about a rule; ``failing`` and ``passing`` are examples of input that show it."""
+
+    id: str
+    severity: Severity
+    title: str
+    why: str
+    failing: str
+    passing: str
+
+
 def dotted(path: ValuePath) -> str:
     """``("maskrcnn", "env", 0)`` as users write it: ``maskrcnn.env[0]``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
