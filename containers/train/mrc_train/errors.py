@@ -1,11 +1,13 @@
-"""What can go wrong that the user can mend. Each message is one line: what, where, what to do."""
+"""The errors of a training run that its user can fix, beside those of the settings and the data."""
+
+from mrc_cli.errors import UserError
 
 
-class NotFiniteError(RuntimeError):
+class NotFiniteError(UserError):
     """The loss or a weight became NaN or infinite."""
 
 
-class RunFolderError(RuntimeError):
+class RunFolderError(UserError):
     """The run's folder, or a file named for the run, cannot be used."""
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
+from mrc_cli import command
+from mrc_cli.terminal import result
 from tqdm import tqdm
 
-from mrc_train.config import ConfigError, add_config_argument
-from mrc_train.data.coco import DataError, load_split
-from mrc_train.data.images import UnreadableImage, read_image
+from mrc_train.config import add_config_argument
+from mrc_train.data.coco import load_split
+from mrc_train.data.images import read_image
 from mrc_train.drawing import draw_detections
-from mrc_train.errors import RunFolderError
 from mrc_train.evaluation.coco_metrics import evaluate
 
 if TYPE_CHECKING:
@@ -63,22 +64,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Console entry; exits with 1 and one line on stderr when something is wrong."""
+    """Console entry; an error that the user can fix ends it with one line on stderr and exit code 1."""
     arguments = parser().parse_args(argv)
-    try:
-        from mrc_train.predictor import Predictor
+    command.run("mrc-predict: error", lambda: _predict(arguments))
 
-        predictor = Predictor.load(arguments.load, arguments.config)
-        if arguments.predict:
-            draw(predictor, arguments.predict, arguments.output)
-        elif arguments.evaluate:
-            score(predictor, arguments.evaluate)
-        else:
-            predictor.export(arguments.export)
-            print(arguments.export)
-    except (ConfigError, DataError, RunFolderError, UnreadableImage) as error:
-        print(f"mrc-predict: error: {error}", file=sys.stderr)
-        sys.exit(1)
+
+def _predict(arguments: argparse.Namespace) -> None:
+    # TensorFlow takes seconds to import: not for --help.
+    from mrc_train.predictor import Predictor
+
+    predictor = Predictor.load(arguments.load, arguments.config)
+    if arguments.predict:
+        draw(predictor, arguments.predict, arguments.output)
+    elif arguments.evaluate:
+        score(predictor, arguments.evaluate)
+    else:
+        predictor.export(arguments.export)
+        result(str(arguments.export))
 
 
 def draw(predictor: "Predictor", pictures: Sequence[Path], folder: Path) -> None:
@@ -92,7 +94,7 @@ def draw(predictor: "Predictor", pictures: Sequence[Path], folder: Path) -> None
         cv2.imwrite(str(target), draw_detections(picture, found, predictor.categories, threshold))
         names = [predictor.categories.name_of(int(label)) for label in found.labels]
         counts = ", ".join(f"{count} {name}" for name, count in Counter(names).items()) or "nothing"
-        print(f"{target}: {counts} with a score of {threshold} or more")
+        result(f"{target}: {counts} with a score of {threshold} or more")
 
 
 def score(predictor: "Predictor", output: Path) -> None:
@@ -104,7 +106,7 @@ def score(predictor: "Predictor", output: Path) -> None:
         path = output if len(cfg.DATA.VAL) == 1 else output.with_stem(f"{output.stem}-{split.name}")
         path.write_text(json.dumps(results))
         for metric, value in evaluate(split.annotation_file, results, masks=cfg.MODE_MASK).items():
-            print(f"{split.name} {metric} {value:.4f}")
+            result(f"{split.name} {metric} {value:.4f}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from mrc_cli.errors import UserError
 from numpy.typing import NDArray
 
 from mrc_train.data.masks import Bitmap, Segmentation, encode_rle, polygons_to_mask
@@ -39,7 +40,7 @@ LEAST_CONTRAST = 60.0
 LEAST_VISIBLE = 0.35
 
 
-class ScenesError(ValueError):
+class ScenesError(UserError):
     """The output folder cannot be used; the message is one line."""
 
 

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from mrc_cli.errors import UserError
 from numpy.typing import NDArray
 
 from mrc_train.config import Config
@@ -26,8 +27,8 @@ NO_MASK = "objects without a usable segmentation"
 NO_OBJECTS = "training pictures without objects"
 
 
-class DataError(ValueError):
-    """Data that cannot be trained on; the message is one line: what, where, what to do."""
+class DataError(UserError):
+    """Data that cannot be trained on."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import cast
 
 import cv2
 import numpy as np
+from mrc_cli.errors import UserError
 from numpy.typing import NDArray
 
 from mrc_train.config import Config
@@ -14,7 +15,7 @@ SIZE_MULTIPLE = 32
 """Padded heights and widths are multiples of it: the coarsest feature map that is upsampled has stride 32."""
 
 
-class UnreadableImage(Exception):
+class UnreadableImage(UserError):
     """A picture that cannot be decoded or is not of the annotated size; the message names it."""
 
 
