@@ -12,7 +12,7 @@ LEVEL ?= control-plane
 NODES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oracle test-cluster test-browser bench pictures cluster-up cluster-down lint format reference lock clean
+.PHONY: help setup demo test test-oracle test-cluster test-browser bench screenshots cluster-up cluster-down lint format reference lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,8 @@ test-browser: setup ## run the tests of the notebook and TensorBoard in Chromium
 	@command -v chromium > /dev/null || { echo "test-browser: there is no chromium. Install it: apt-get install chromium" >&2; exit 1; }
 	@$(BIN)/pytest tests/browser
 
-pictures: setup ## take the pictures of docs/notebook.md anew, of the demo's run (after make demo)
-	@MRC_TEST_RUN=$(DEMO)/efs/kubeflow/demo MRC_TEST_PICTURES=docs/pictures $(BIN)/pytest tests/browser \
+screenshots: setup ## renew the screenshots in docs/figures from the run of make demo
+	@MRC_TEST_RUN=$(DEMO)/efs/kubeflow/demo MRC_TEST_FIGURES=docs/figures $(BIN)/pytest tests/browser \
 		-k "picture_shows or plots_of"
 
 bench: setup ## measure mrc-values validate against helm and kubeconform (needs Go)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 from mrc_train.data.coco import ImageRecord, Split
-from mrc_train.drawing import Picture, draw_detections, draw_truth, grid, side_by_side
+from mrc_train.drawing import Image, draw_detections, draw_ground_truth, grid, side_by_side
 
 if TYPE_CHECKING:
     from mrc_train.predictor import Predictor
@@ -32,7 +32,7 @@ def detection_sheet(
     records: Sequence[ImageRecord],
     threshold: float | None = None,
     columns: int = 2,
-) -> Picture:
+) -> Image:
     """Each image twice, detections left and truth right, in rows: BGR uint8 (height, width, 3).
 
     Args:
@@ -51,13 +51,13 @@ def detection_sheet(
     return grid(framed, min(columns, len(framed)))
 
 
-def png(picture: Picture) -> bytes:
+def png(picture: Image) -> bytes:
     """The picture as a PNG file, for ``IPython.display.Image`` or a file."""
     _, encoded = cv2.imencode(".png", picture)
     return encoded.tobytes()
 
 
-def _pair(predictor: "Predictor", split: Split, record: ImageRecord, threshold: float) -> Picture:
+def _pair(predictor: "Predictor", split: Split, record: ImageRecord, threshold: float) -> Image:
     picture = record.read()
     found = predictor(picture).above(threshold)
     return side_by_side(
@@ -66,12 +66,12 @@ def _pair(predictor: "Predictor", split: Split, record: ImageRecord, threshold: 
                 f"{record.path.name}: {len(found)} detected",
                 _reduced(draw_detections(picture, found, predictor.categories, threshold)),
             ),
-            (f"truth: {len(record.boxes)}", _reduced(draw_truth(picture, record, split.categories))),
+            (f"truth: {len(record.boxes)}", _reduced(draw_ground_truth(picture, record, split.categories))),
         ]
     )
 
 
-def _reduced(picture: Picture) -> Picture:
+def _reduced(picture: Image) -> Image:
     height, width = picture.shape[:2]
     factor = LONGEST_EDGE / max(height, width)
     if factor >= 1:

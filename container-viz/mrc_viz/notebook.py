@@ -17,7 +17,7 @@ from IPython.display import HTML, DisplayHandle, display
 from mrc_train.config import ConfigError
 from mrc_train.data.coco import Categories, DataError, ImageRecord, Split
 from mrc_train.data.images import UnreadableImage, read_image
-from mrc_train.drawing import Picture
+from mrc_train.drawing import Image
 from mrc_train.errors import RunFolderError
 from mrc_train.evaluation.detections import Detections
 from mrc_train.predictor import Predictor
@@ -103,7 +103,7 @@ class Shown:
     """A picture with its name, and its annotations where it has any."""
 
     name: str
-    picture: Picture
+    picture: Image
     record: ImageRecord | None = None
 
 

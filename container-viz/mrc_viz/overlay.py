@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 from mrc_train.data.coco import Categories, ImageRecord
-from mrc_train.drawing import Picture, draw_detections, draw_truth
+from mrc_train.drawing import Image, draw_detections, draw_ground_truth
 from mrc_train.evaluation.detections import Detections
 from numpy.typing import NDArray
 
@@ -27,7 +27,7 @@ STYLE = """<style>
 
 
 def detections_panel(
-    heading: str, picture: Picture, found: Detections, categories: Categories, threshold: float
+    heading: str, picture: Image, found: Detections, categories: Categories, threshold: float
 ) -> str:
     """HTML of the picture with what was found in it with at least this score: an ``mrc-detection`` a box."""
     shown = found.above(threshold)
@@ -39,10 +39,10 @@ def detections_panel(
     return _panel(heading, picture, drawn, shown.boxes, captions, "mrc-detection")
 
 
-def truth_panel(heading: str, picture: Picture, record: ImageRecord, categories: Categories) -> str:
+def truth_panel(heading: str, picture: Image, record: ImageRecord, categories: Categories) -> str:
     """HTML of the picture with its annotated objects: an ``mrc-truth`` a box."""
     captions = [categories.name_of(label) for label in record.labels.tolist()]
-    drawn = draw_truth(picture, record, categories)
+    drawn = draw_ground_truth(picture, record, categories)
     return _panel(heading, picture, drawn, record.boxes, captions, "mrc-truth")
 
 
@@ -53,8 +53,8 @@ def page(pairs: Sequence[Sequence[str]]) -> str:
 
 def _panel(
     heading: str,
-    picture: Picture,
-    drawn: Picture,
+    picture: Image,
+    drawn: Image,
     boxes: NDArray[np.float32],
     captions: Sequence[str],
     kind: str,
@@ -75,7 +75,7 @@ def _panel(
     )
 
 
-def _jpeg(drawn: Picture) -> str:
+def _jpeg(drawn: Image) -> str:
     height, width = drawn.shape[:2]
     factor = LONGEST_EDGE / max(height, width)
     if factor < 1:

@@ -148,11 +148,11 @@ def _refuse(route: object) -> None:
 def shoot() -> Callable[[Page, str], None]:
     """``shoot(page, name)`` keeps a picture of what the page shows.
 
-    In the folder MRC_TEST_PICTURES, if that is set, the pictures of the guide page are written anew.
+    In the folder MRC_TEST_FIGURES, if that is set, the pictures of the guide page are written anew.
     """
     folder = KEPT / "screenshots"
     folder.mkdir(parents=True, exist_ok=True)
-    guide = os.environ.get("MRC_TEST_PICTURES")
+    guide = os.environ.get("MRC_TEST_FIGURES")
 
     def shoot(page: Page, name: str) -> None:
         page.wait_for_timeout(1000)  # a page paints what was scrolled to a little later

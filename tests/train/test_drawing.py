@@ -5,11 +5,11 @@ import pytest
 from mrc_train.data.coco import Categories, ImageRecord
 from mrc_train.data.masks import encode_rle
 from mrc_train.drawing import (
-    LEAST_EDGE,
+    MIN_EDGE,
     class_colour,
-    detections_beside_truth,
+    detections_beside_ground_truth,
     draw_detections,
-    draw_truth,
+    draw_ground_truth,
     grid,
     side_by_side,
 )
@@ -66,10 +66,10 @@ def test_a_box_is_a_line_of_the_classs_colour() -> None:
     np.testing.assert_array_equal(drawn[230:380, 330:480], GREY[230:380, 330:480])
 
 
-def test_the_picture_given_is_not_drawn_on() -> None:
-    picture = GREY.copy()
-    draw_detections(picture, one([300, 200, 500, 400]), NAMES, 0.5)
-    np.testing.assert_array_equal(picture, GREY)
+def test_the_image_given_is_not_drawn_on() -> None:
+    image = GREY.copy()
+    draw_detections(image, one([300, 200, 500, 400]), NAMES, 0.5)
+    np.testing.assert_array_equal(image, GREY)
 
 
 def test_detections_below_the_threshold_are_not_drawn() -> None:
@@ -77,24 +77,24 @@ def test_detections_below_the_threshold_are_not_drawn() -> None:
     np.testing.assert_array_equal(drawn, GREY)
 
 
-def test_no_detections_leave_the_picture_as_it_is() -> None:
+def test_no_detections_leave_the_image_as_it_is() -> None:
     nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
     np.testing.assert_array_equal(draw_detections(GREY, nothing, NAMES, 0.5), GREY)
 
 
 @pytest.mark.parametrize(("height", "width"), [(128, 128), (100, 300), (1, 500), (7, 3)])
-def test_a_small_picture_is_enlarged_by_a_whole_factor(height: int, width: int) -> None:
+def test_a_small_image_is_enlarged_by_a_whole_factor(height: int, width: int) -> None:
     box = [0.0, 0.0, float(width), float(height)]
     drawn = draw_detections(
         np.zeros((height, width, 3), np.uint8), one(box, shape=(height, width)), NAMES, 0.5
     )
     factor = drawn.shape[0] // height
     assert drawn.shape == (height * factor, width * factor, 3)
-    assert LEAST_EDGE <= max(drawn.shape) < LEAST_EDGE + max(height, width)
+    assert MIN_EDGE <= max(drawn.shape) < MIN_EDGE + max(height, width)
 
 
 @pytest.mark.parametrize("box", [[0, 0, 30, 20], [770, 0, 800, 20], [0, 580, 30, 600], [770, 580, 800, 600]])
-def test_a_caption_stays_in_the_picture_at_every_corner(box: list[float]) -> None:
+def test_a_caption_stays_in_the_image_at_every_corner(box: list[float]) -> None:
     centre = draw_detections(GREY, one([400, 300, 430, 320]), NAMES, 0.5)
     corner = draw_detections(GREY, one(box), NAMES, 0.5)
     ground = [np.all(drawn == class_colour(1), axis=-1).sum() for drawn in (centre, corner)]
@@ -129,36 +129,36 @@ def test_letters_that_the_font_lacks_become_question_marks() -> None:
 
 
 @pytest.mark.parametrize("masks", [True, False])
-def test_truth_is_drawn_with_or_without_masks(masks: bool) -> None:
-    drawn = draw_truth(GREY, record(masks=masks), NAMES)
+def test_ground_truth_is_drawn_with_or_without_masks(masks: bool) -> None:
+    drawn = draw_ground_truth(GREY, record(masks=masks), NAMES)
     assert same_colour(drawn[300, 300], class_colour(2))
     assert np.array_equal(drawn[300, 200], GREY[0, 0]) != masks
 
 
 def test_a_crowd_has_a_longer_caption() -> None:
-    plain, crowd = (draw_truth(GREY, record(crowd=crowd), NAMES) for crowd in (False, True))
+    plain, crowd = (draw_ground_truth(GREY, record(crowd=crowd), NAMES) for crowd in (False, True))
     pure = [int(np.all(drawn == class_colour(2), axis=-1).sum()) for drawn in (plain, crowd)]
     assert pure[1] > pure[0]
 
 
-def test_detections_stand_left_and_the_truth_right_under_headings() -> None:
-    drawn = detections_beside_truth(GREY, one([500, 300, 700, 500]), record(), NAMES, 0.5)
+def test_detections_are_on_the_left_and_the_ground_truth_on_the_right() -> None:
+    drawn = detections_beside_ground_truth(GREY, one([500, 300, 700, 500]), record(), NAMES, 0.5)
     band = drawn.shape[0] - 600
     assert 20 < band < 80 and drawn.shape[1] > 1600
     left, right = drawn[band:, :800], drawn[band:, -800:]
     np.testing.assert_array_equal(left, draw_detections(GREY, one([500, 300, 700, 500]), NAMES, 0.5))
-    np.testing.assert_array_equal(right, draw_truth(GREY, record(), NAMES))
+    np.testing.assert_array_equal(right, draw_ground_truth(GREY, record(), NAMES))
     assert drawn[:band, :400].max() > 200  # letters
 
 
-def test_pictures_of_several_sizes_make_a_grid() -> None:
-    pictures = [np.full((height, 50, 3), 10 * height, np.uint8) for height in (10, 20, 15)]
-    sheet = grid(pictures, columns=2)
+def test_images_of_several_sizes_make_a_grid() -> None:
+    images = [np.full((height, 50, 3), 10 * height, np.uint8) for height in (10, 20, 15)]
+    sheet = grid(images, columns=2)
     assert sheet.shape == (20 + 8 + 20, 50 + 8 + 50, 3)
     for height in (10, 20, 15):
         assert (sheet == 10 * height).all(axis=-1).sum() == height * 50
 
 
-def test_a_row_has_a_heading_for_each_picture() -> None:
+def test_a_row_has_a_heading_for_each_image() -> None:
     row = side_by_side([("before", GREY), ("after", GREY)])
     assert row.shape[0] > 600 and row.shape[1] == 800 + 8 + 800

@@ -10,7 +10,7 @@ import pytest
 from mrc_train.config import Config
 from mrc_train.data.coco import ImageRecord, Split, load_split
 from mrc_train.data.masks import encode_rle, segmentation_to_mask
-from mrc_train.drawing import Picture
+from mrc_train.drawing import Image
 from mrc_train.evaluation.detections import Detections
 from mrc_viz.gallery import detection_sheet, pick, png
 
@@ -34,7 +34,7 @@ def detector(split: Split, found: Callable[[ImageRecord], Detections]) -> Simple
     by_picture = {record.read().tobytes(): record for record in split.records}
 
     class Detector(SimpleNamespace):
-        def __call__(self, picture: Picture) -> Detections:
+        def __call__(self, picture: Image) -> Detections:
             return found(by_picture[picture.tobytes()])
 
     return Detector(cfg=Config(), categories=split.categories)
@@ -47,13 +47,13 @@ def truth(record: ImageRecord, score: float = 1.0) -> Detections:
     return Detections(record.boxes, np.full(len(record.boxes), score, np.float32), record.labels, masks)
 
 
-def panels(sheet: Picture) -> tuple[Picture, Picture]:
+def panels(sheet: Image) -> tuple[Image, Image]:
     """The two pictures of a sheet of one image, without headings and margin."""
     pictures = sheet[-GAP - SIZE : -GAP]
     return pictures[:, GAP : GAP + SIZE], pictures[:, -GAP - SIZE : -GAP]
 
 
-def unlike(first: Picture, second: Picture) -> float:
+def unlike(first: Image, second: Image) -> float:
     """Share of pixels that differ clearly."""
     return float((cv2.absdiff(first, second).max(axis=2) > 20).mean())
 

@@ -16,7 +16,7 @@ from mrc_train.checkpoints import all_prefixes, newest_whole, replace
 from mrc_train.config import Config, Test
 from mrc_train.data.coco import ImageRecord, Split
 from mrc_train.data.sharding import shard
-from mrc_train.drawing import detections_beside_truth
+from mrc_train.drawing import detections_beside_ground_truth
 from mrc_train.errors import NotFiniteError, RunFolderError
 from mrc_train.evaluation.background import BackgroundScorer, Job, ScoringError
 from mrc_train.evaluation.coco_metrics import evaluate
@@ -297,7 +297,7 @@ class Evaluation(Callback):
         """The first of a few pictures, spread over the split and always the same, is a file, too."""
         places = np.linspace(0, len(split.records) - 1, min(PICTURES, len(split.records))).astype(int)
         for number, (record, picture) in enumerate(readable(split.records[place] for place in places), 1):
-            drawn = detections_beside_truth(
+            drawn = detections_beside_ground_truth(
                 picture,
                 detect(self._run, picture, self._cfg),
                 record,

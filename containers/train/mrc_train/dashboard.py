@@ -11,7 +11,7 @@ from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams
 
 from mrc_train.config import Config
-from mrc_train.drawing import Picture
+from mrc_train.drawing import Image
 from mrc_train.tfgraph import v1
 
 SETTINGS = (
@@ -68,7 +68,7 @@ def about(
     ]
 
 
-def picture(tag: str, drawn: Picture) -> Any:
+def picture(tag: str, drawn: Image) -> Any:
     """A picture as a summary, reduced when it is large."""
     height, width = drawn.shape[:2]
     factor = min(1.0, LONGEST_EDGE / max(height, width))

@@ -1,4 +1,4 @@
-"""Pictures for people: detections and ground truth with translucent masks, boxes and readable labels."""
+"""Drawings for people: detections and ground truth with translucent masks, boxes and readable labels."""
 
 import colorsys
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ from mrc_train.data.coco import Categories, ImageRecord
 from mrc_train.data.masks import Bitmap, resize_bitmap, segmentation_to_mask
 from mrc_train.evaluation.detections import Detections
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 """BGR uint8 (height, width, 3)."""
 
-LEAST_EDGE = 480
-"""Smaller pictures are enlarged by a whole factor, so that labels have room."""
+MIN_EDGE = 480
+"""Smaller images are enlarged by an integer factor to make room for captions, in pixels."""
 
 MASK_OPACITY = 0.4
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -30,7 +30,7 @@ Rectangle = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class DrawnObject:
-    """One object to draw: box (4,) in pixels, its colour's class, its caption, its mask if it has one."""
+    """One object to draw: box float32 (4,) in pixels, label, which selects the colour, caption, and mask."""
 
     box: NDArray[np.float32]
     label: int
@@ -39,16 +39,14 @@ class DrawnObject:
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """BGR of a class: bright, and unlike its neighbours' (steps of the golden ratio around the hues)."""
+    """BGR colour of a class. Hues step by the golden ratio, so that neighbouring labels differ clearly."""
     red, green, blue = colorsys.hsv_to_rgb((0.58 + (label - 1) * 0.618034) % 1, 0.75, 1)
     return round(255 * blue), round(255 * green), round(255 * red)
 
 
-def draw_detections(
-    picture: Picture, detections: Detections, categories: Categories, threshold: float
-) -> Picture:
-    """The picture, enlarged when small, with the detections of at least this score."""
-    height, width = picture.shape[:2]
+def draw_detections(image: Image, detections: Detections, categories: Categories, threshold: float) -> Image:
+    """The image with the detections that score at least ``threshold``; small images are enlarged."""
+    height, width = image.shape[:2]
     shown = detections.above(threshold)
     objects = [
         DrawnObject(
@@ -56,11 +54,11 @@ def draw_detections(
         )
         for index, (box, label, score) in enumerate(zip(shown.boxes, shown.labels, shown.scores, strict=True))
     ]
-    return draw_objects(picture, objects)
+    return draw_objects(image, objects)
 
 
-def draw_truth(picture: Picture, record: ImageRecord, categories: Categories) -> Picture:
-    """The picture, enlarged when small, with its annotated objects; crowds are named as such."""
+def draw_ground_truth(image: Image, record: ImageRecord, categories: Categories) -> Image:
+    """The image with its annotated objects, crowds marked in the caption; small images are enlarged."""
     objects = []
     for index, (box, label) in enumerate(zip(record.boxes, record.labels, strict=True)):
         mask = None
@@ -68,47 +66,47 @@ def draw_truth(picture: Picture, record: ImageRecord, categories: Categories) ->
             mask = segmentation_to_mask(record.segmentations[index], record.height, record.width)
         caption = f"{categories.name_of(label)}{' (crowd)' if record.crowd[index] else ''}"
         objects.append(DrawnObject(box, label, caption, mask))
-    return draw_objects(picture, objects)
+    return draw_objects(image, objects)
 
 
-def detections_beside_truth(
-    picture: Picture, detections: Detections, record: ImageRecord, categories: Categories, threshold: float
-) -> Picture:
-    """Left the detections of at least this score, right the annotated objects, each under a heading."""
+def detections_beside_ground_truth(
+    image: Image, detections: Detections, record: ImageRecord, categories: Categories, threshold: float
+) -> Image:
+    """Detections that score at least ``threshold`` on the left, ground truth on the right, with headings."""
     count = len(detections.above(threshold))
     return side_by_side(
         [
-            (f"detections: {count}", draw_detections(picture, detections, categories, threshold)),
-            (f"truth: {len(record.boxes)}", draw_truth(picture, record, categories)),
+            (f"detections: {count}", draw_detections(image, detections, categories, threshold)),
+            (f"ground truth: {len(record.boxes)}", draw_ground_truth(image, record, categories)),
         ]
     )
 
 
-def side_by_side(panels: Sequence[tuple[str, Picture]]) -> Picture:
-    """Pictures of one height in a row, each under its heading."""
-    return grid([_headed(heading, picture) for heading, picture in panels], columns=len(panels))
+def side_by_side(panels: Sequence[tuple[str, Image]]) -> Image:
+    """Images of the same height in a row, each under its heading."""
+    return grid([_headed(heading, image) for heading, image in panels], columns=len(panels))
 
 
-def grid(pictures: Sequence[Picture], columns: int) -> Picture:
-    """Pictures in rows of ``columns`` with gaps; smaller ones stand in the middle of their cell."""
+def grid(images: Sequence[Image], columns: int) -> Image:
+    """Images in rows of ``columns`` with gaps; smaller images are centred in their cell."""
     gap = 8
-    cell_height = max(picture.shape[0] for picture in pictures) + gap
-    cell_width = max(picture.shape[1] for picture in pictures) + gap
-    rows = -(-len(pictures) // columns)
+    cell_height = max(image.shape[0] for image in images) + gap
+    cell_width = max(image.shape[1] for image in images) + gap
+    rows = -(-len(images) // columns)
     sheet = np.full((rows * cell_height - gap, columns * cell_width - gap, 3), 255, np.uint8)
-    for index, picture in enumerate(pictures):
-        height, width = picture.shape[:2]
+    for index, image in enumerate(images):
+        height, width = image.shape[:2]
         top = index // columns * cell_height + (cell_height - gap - height) // 2
         left = index % columns * cell_width + (cell_width - gap - width) // 2
-        sheet[top : top + height, left : left + width] = picture
+        sheet[top : top + height, left : left + width] = image
     return sheet
 
 
-def draw_objects(picture: Picture, objects: Sequence[DrawnObject]) -> Picture:
-    """A copy of the picture, enlarged when small, with objects drawn; the first, the best, lie on top."""
-    factor = max(1, -(-LEAST_EDGE // max(picture.shape[:2])))
-    height, width = picture.shape[0] * factor, picture.shape[1] * factor
-    canvas = np.array(cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
+def draw_objects(image: Image, objects: Sequence[DrawnObject]) -> Image:
+    """A copy of the image with the objects drawn on it, the first on top; small images are enlarged."""
+    factor = max(1, -(-MIN_EDGE // max(image.shape[:2])))
+    height, width = image.shape[0] * factor, image.shape[1] * factor
+    canvas = np.array(cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
     line = max(2, round(min(height, width) / 400))
     for drawn in reversed(objects):
         if drawn.mask is not None:
@@ -128,7 +126,7 @@ def _pixels(box: NDArray[np.float32]) -> Rectangle:
     return x1, y1, x2, y2
 
 
-def _draw_mask(canvas: Picture, mask: Bitmap, colour: tuple[int, int, int], line: int) -> None:
+def _draw_mask(canvas: Image, mask: Bitmap, colour: tuple[int, int, int], line: int) -> None:
     inside = mask.astype(bool)
     canvas[inside] = (canvas[inside] * (1 - MASK_OPACITY) + np.array(colour) * MASK_OPACITY).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
@@ -137,15 +135,15 @@ def _draw_mask(canvas: Picture, mask: Bitmap, colour: tuple[int, int, int], line
 
 
 def _with_rim(colour: tuple[int, int, int], line: int) -> Iterator[tuple[tuple[int, int, int], int]]:
-    """Strokes to draw one over the other: a dark rim keeps a line visible on its own colour."""
+    """Colour and thickness of the strokes to draw, in order: a dark rim, then the line itself."""
     yield BLACK, line + 2
     yield colour, line
 
 
 def _draw_caption(
-    canvas: Picture, caption: str, box: Rectangle, colour: tuple[int, int, int], taken: list[Rectangle]
+    canvas: Image, caption: str, box: Rectangle, colour: tuple[int, int, int], taken: list[Rectangle]
 ) -> None:
-    """Writes on a filled ground, above or below the box or in it: where it covers other captions least."""
+    """Write on a filled rectangle above, below or inside the box, where it covers other captions least."""
     size = _font_size(canvas)
     text = _ascii(caption)
     (text_width, text_height), below_line = cv2.getTextSize(text, FONT, size, 1)
@@ -162,17 +160,17 @@ def _draw_caption(
     cv2.putText(canvas, text, baseline, FONT, size, _readable_on(colour), 1, cv2.LINE_AA)
 
 
-def _font_size(canvas: Picture) -> float:
+def _font_size(canvas: Image) -> float:
     longest: int = max(canvas.shape[:2])
     return max(0.45, longest / 1600)
 
 
 def _ascii(text: str) -> str:
-    """OpenCV's font has no other letters."""
+    """OpenCV's fonts have ASCII characters only; others become question marks."""
     return text.encode("ascii", "replace").decode()
 
 
-def _moved_inside(x: int, y: int, width: int, height: int, canvas: Picture) -> Rectangle:
+def _moved_inside(x: int, y: int, width: int, height: int, canvas: Image) -> Rectangle:
     left = max(0, min(x, canvas.shape[1] - width))
     top = max(0, min(y, canvas.shape[0] - height))
     return left, top, left + width, top + height
@@ -189,9 +187,9 @@ def _readable_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
     return BLACK if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else WHITE
 
 
-def _headed(heading: str, picture: Picture) -> Picture:
-    size = _font_size(picture) * 1.2
+def _headed(heading: str, image: Image) -> Image:
+    size = _font_size(image) * 1.2
     (_, text_height), below_line = cv2.getTextSize(heading, FONT, size, 1)
-    band = np.full((text_height + below_line + 16, picture.shape[1], 3), BAND_COLOUR, np.uint8)
+    band = np.full((text_height + below_line + 16, image.shape[1], 3), BAND_COLOUR, np.uint8)
     cv2.putText(band, _ascii(heading), (8, 8 + text_height), FONT, size, WHITE, 1, cv2.LINE_AA)
-    return cast(Picture, np.vstack([band, picture]))
+    return cast(Image, np.vstack([band, image]))
