@@ -59,10 +59,10 @@ bench: setup ## measure mrc-values validate against helm and kubeconform (needs 
 	@$(BIN)/python bench/validate.py
 
 cluster-up: setup ## start such a Kubernetes to try the charts on (NODES="p4d=1000": other numbers of nodes)
-	@PYTHONPATH=tests/cluster $(BIN)/python -m testcluster up $(LEVEL) --nodes "$(NODES)"
+	@$(BIN)/python -m testcluster up $(LEVEL) --nodes "$(NODES)"
 
 cluster-down: setup ## stop it
-	@PYTHONPATH=tests/cluster $(BIN)/python -m testcluster down
+	@$(BIN)/python -m testcluster down
 
 lint: setup ## ruff and mypy
 	@$(BIN)/ruff check .

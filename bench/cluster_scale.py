@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cluster"))
-
 from mrc_values.check import check
 from mrc_values.cluster import client, job, reading
 from mrc_values.cluster.preflight import preflight

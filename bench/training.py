@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 from epochs import epoch_seconds
-from mrc_train.train import add_config_argument
+from mrc_train.config import add_config_argument
 
 BIN = Path(sys.executable).parent
 STEPS_PER_EPOCH = 10

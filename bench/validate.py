@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import kubernetes_validate
+from testcluster import programs
 
 ROOT = Path(__file__).parents[1]
 CHART = ROOT / "charts" / "maskrcnn"
@@ -25,9 +26,6 @@ SCHEMAS = Path(kubernetes_validate.__file__).parent / "kubernetes-json-schema" /
 """The schemas that mrc-values uses."""
 
 VALUES = "maskrcnn:\n  image: registry.example.com/mask-rcnn:1.0\n  node_group: p4d\n"
-
-sys.path.insert(0, str(ROOT / "tests" / "cluster"))
-from testcluster import programs  # noqa: E402
 
 
 def main() -> None:

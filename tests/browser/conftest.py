@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,6 @@ from pathlib import Path
 import pytest
 from browser_run import EXAMPLES, KEPT, ROOT, Release
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-
-sys.path.insert(0, str(ROOT / "tests" / "charts"))  # for what the charts render
-
 from servers import Lab, jupyter, tensorboard
 
 VIZ = ROOT / "container-viz"

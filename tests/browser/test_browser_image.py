@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +14,6 @@ from mrc_viz.gallery import pick
 from mrc_viz.runs import validation_splits
 from playwright.sync_api import BrowserContext, Page, expect
 from servers import Lab
-
-sys.path.insert(0, str(ROOT / "tests" / "cluster"))  # for the images that its node runs
-
 from testcluster import images
 
 NOTEBOOK = "test-model.ipynb"

@@ -13,6 +13,7 @@ from mrc_values.check import check
 from mrc_values.helm import RenderError, render
 from rendering import CHARTS, NEWEST, OLDEST, Object, check_object, objects, render_objects
 from servers import ALONE, SUBCHART, WAYS, server
+from subchart_schemas import PARENT, SUBCHARTS, merged
 
 BOTH = ("jupyter", "tensorboard")
 PATH = {ALONE: "", SUBCHART: "{}."}
@@ -327,11 +328,6 @@ def test_no_two_charts_define_one_template(one: str, other: str) -> None:
 
 
 def test_the_parent_s_schema_has_those_of_its_sub_charts() -> None:
-    sys.path.insert(0, str(CHARTS.parent / "packaging"))
-    try:
-        from subchart_schemas import PARENT, SUBCHARTS, merged
-    finally:
-        sys.path.pop(0)
     schemas = {name: (CHARTS / name / "values.schema.json").read_text() for name in SUBCHARTS}
     assert merged(PARENT.read_text(), schemas) == PARENT.read_text(), "run make reference"
     with pytest.raises(ValueError, match=r"jupyter: \$defs/port is another than in the parent's schema"):
@@ -389,7 +385,7 @@ def test_mrc_values_validates_the_chart_alone(chart: str) -> None:
     program = Path(sys.executable).with_name("mrc-values")
 
     def validate(*flags: str) -> tuple[int, str]:
-        command = [program, "validate", CHARTS / chart, *flags]
+        command: list[str | Path] = [program, "validate", CHARTS / chart, *flags]
         result = subprocess.run(command, capture_output=True, text=True)
         return result.returncode, result.stdout
 

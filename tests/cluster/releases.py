@@ -31,6 +31,6 @@ def upgrade(user: Client, release: str, chart: str, *values: str) -> str:
 
 
 def end_launcher(user: Client, job: str, code: int) -> None:
-    """The container of a job's launcher ends with this exit code (testcluster/stages.yaml)."""
+    """The container of a job's launcher ends with this exit code (tools/testcluster/stages.yaml)."""
     launcher = next(pod for pod in user.pods(job, "launcher") if pod["status"]["phase"] == "Running")
     user.kubectl("annotate", "pod", launcher["metadata"]["name"], f"mask-rcnn/exit-code={code}")

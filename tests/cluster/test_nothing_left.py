@@ -65,7 +65,6 @@ def test_a_cluster_of_the_tests_ends_with_them_when_they_are_killed(folder: Path
     tests = subprocess.Popen(
         [sys.executable, "-c", UP_AND_STAY, str(folder)],
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent)},
     )
     assert tests.stdout
     with tests.stdout as told:

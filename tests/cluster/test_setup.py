@@ -12,13 +12,12 @@ from testcluster.errors import ClusterError
 from testcluster.nodes import DEFAULT, groups, parse_counts
 from testcluster.programs import build
 
-HERE = Path(__file__).parent
 UP = [sys.executable, "-m", "testcluster", "up", "control-plane"]
 
 
 def up(*prefix: str, path: str = os.environ["PATH"]) -> str:
     """What ``up`` says on stderr when it fails."""
-    environment = os.environ | {"PYTHONPATH": str(HERE), "PATH": path}
+    environment = os.environ | {"PATH": path}
     done = subprocess.run([*prefix, *UP], capture_output=True, text=True, env=environment)
     assert done.returncode == 1
     return done.stderr

@@ -17,7 +17,7 @@ def test_large_answers_are_asked_for_and_come_compressed(user: Client, tmp_path:
     large = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "large"}, "data": {"text": TEXT}}
     user.kubectl("create", "--filename=-", stdin=json.dumps(large))
     # It takes the encryption off, and leaves headers and body as they are.
-    argv = [user.cluster.bin / "kubectl", "proxy", "--port=0"]
+    argv: list[str | Path] = [user.cluster.bin / "kubectl", "proxy", "--port=0"]
     with subprocess.Popen(argv, env=user.cluster.environment, stdout=subprocess.PIPE, text=True) as plain:
         try:
             line = plain.stdout.readline() if plain.stdout else ""

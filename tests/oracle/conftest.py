@@ -3,7 +3,6 @@ TensorFlow and torch in one process abort. ``make test-oracle`` sets them up and
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "train"))  # for its helpers
 
 Arrays = dict[str, np.ndarray]
 

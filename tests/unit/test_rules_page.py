@@ -15,7 +15,7 @@ SECTIONS = dict(re.findall(r"^### (MRC\d+)\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE
 
 
 def test_the_page_is_up_to_date() -> None:
-    command = [sys.executable, ROOT / "packaging" / "rules_page.py", "--check"]
+    command: list[str | Path] = [sys.executable, ROOT / "packaging" / "rules_page.py", "--check"]
     result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
 

@@ -107,7 +107,7 @@ def test_a_mistake_is_refused_in_its_line_or_is_harmless(mutation: Mutation, tmp
 )
 def test_the_program_ends_with_1_and_names_the_line(mutation: Mutation, tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text(mutation.content)
-    command = [PROGRAM, "validate", CHARTS / mutation.chart, "-f", "values.yaml"]
+    command: list[str | Path] = [PROGRAM, "validate", CHARTS / mutation.chart, "-f", "values.yaml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     places = [line.split(":")[:2] for line in done.stdout.splitlines() if " error MRC" in line]

@@ -32,7 +32,7 @@ def charts(tmp_path: Path) -> Path:
 
 def call(charts: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`mrc-values new ...` in the folder above the charts."""
-    command = [PROGRAM, "new", *arguments]
+    command: list[str | Path] = [PROGRAM, "new", *arguments]
     return subprocess.run(command, cwd=charts.parent, capture_output=True, text=True, timeout=60)
 
 

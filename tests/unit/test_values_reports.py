@@ -68,7 +68,7 @@ def test_sarif_has_the_line_of_a_finding_for_viewers_without_the_file(tmp_path: 
 def test_sarif_of_a_pipe_has_no_line(tmp_path: Path) -> None:
     pipe = tmp_path / "values.yaml"
     os.mkfifo(pipe)
-    argv = [PROGRAM, "validate", CHART, "-f", pipe, "--format=sarif"]
+    argv: list[str | Path] = [PROGRAM, "validate", CHART, "-f", pipe, "--format=sarif"]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
         pipe.write_text("maskrcnn: {gpus: few}\n")
         log = json.loads(program.communicate(timeout=60)[0])

@@ -1,6 +1,7 @@
 """The tool's copy of how the chart passes settings, against what Helm really renders."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -9,7 +10,7 @@ from mrc_values import helm, values
 from mrc_values.trainer_settings import settings
 from values_files import CHART
 
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "defaults": {},
     "texts": {"lr_schedule": "1x", "extra_config": "A.B=[1, 2] C=3\n  D.E=x y"},
     "lists": {

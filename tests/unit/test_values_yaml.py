@@ -10,7 +10,7 @@ MERGES = "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(
 TOO_MANY = "its aliases stand for more than 10,000 values or nest more than 50 deep. Write the values out."
 CHECK = "Check indentation, quotes and brackets here and in the line above."
 
-UNREADABLE = {
+UNREADABLE: dict[str, tuple[str | bytes, str, str]] = {
     "a list": (
         "- a: 1\n",
         "1:1",

@@ -24,9 +24,9 @@ def reasons_made() -> set[str]:
     found = {text for text in texts() if WORD.fullmatch(text)} - NO_REASONS
     for file in (ROOT / "tools" / "mrc_values" / "cluster").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            made = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Reason", "Cause")
-            if made and node.args and isinstance(node.args[0], ast.Constant):  # type: ignore[attr-defined]
-                found.add(node.args[0].value)  # type: ignore[attr-defined]
+            match node:
+                case ast.Call(func=ast.Name(id="Reason" | "Cause"), args=[ast.Constant(str(reason)), *_]):
+                    found.add(reason)
     return found
 
 

@@ -2,14 +2,11 @@
 
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "train"))  # for its tiny model
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-module maskrcnn/tests/cluster/programs/kwok
+module testcluster/kwok
 
 go 1.26.0
 

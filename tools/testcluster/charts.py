@@ -12,7 +12,7 @@ import yaml
 from testcluster.cluster import Cluster
 from testcluster.errors import ClusterError
 
-CHARTS = Path(__file__).parents[3] / "charts"
+CHARTS = Path(__file__).parents[2] / "charts"
 CLAIMS = CHARTS / "maskrcnn" / "examples" / "claims"
 
 Object = dict[str, Any]

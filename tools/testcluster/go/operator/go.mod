@@ -1,4 +1,4 @@
-module maskrcnn/tests/cluster/programs/operator
+module testcluster/operator
 
 go 1.26
 

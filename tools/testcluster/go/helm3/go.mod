@@ -1,4 +1,4 @@
-module maskrcnn/tests/cluster/programs/helm3
+module testcluster/helm3
 
 go 1.26.0
 

@@ -1,4 +1,4 @@
-module maskrcnn/tests/cluster/programs/kubernetes
+module testcluster/kubernetes
 
 go 1.25.0
 

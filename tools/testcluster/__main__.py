@@ -10,7 +10,7 @@ from testcluster.cluster import Cluster
 from testcluster.errors import ClusterError
 from testcluster.nodes import parse_counts
 
-FOLDER = Path(__file__).parents[3] / ".cluster"
+FOLDER = Path(__file__).parents[2] / ".cluster"
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The programs of a cluster, built once from the Go modules that ../programs pins.
+"""The programs of a cluster, built once from the Go modules that go/ pins.
 
 They lie in a cache outside the checkout, each in a folder named after all that decides how it comes out, so
 that a checkout finds what another one built and never a stale one.
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from testcluster.errors import ClusterError
 
-MODULES = Path(__file__).parents[1] / "programs"
+MODULES = Path(__file__).parent / "go"
 
 GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -trimpath", "GOWORK": "off"}
 """Static programs; never another compiler than the one that is installed."""

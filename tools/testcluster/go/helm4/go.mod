@@ -1,4 +1,4 @@
-module maskrcnn/tests/cluster/programs/helm4
+module testcluster/helm4
 
 go 1.26.0
 

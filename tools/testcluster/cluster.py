@@ -154,7 +154,6 @@ class Cluster:
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
-                env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
             )
         try:
             link = network.connect(_first_child(process))

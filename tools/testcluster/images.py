@@ -19,13 +19,14 @@ from pathlib import Path
 from testcluster.errors import ClusterError
 from testcluster.programs import build, cache
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 CONTEXT = [
     ".dockerignore",
     "LICENSE",
     "README.md",
     "pyproject.toml",
     "packaging/horovod-xla-stub",
+    "tools/mrc_cli",
     "tools/mrc_values",
     "containers/train",
     "container-viz",

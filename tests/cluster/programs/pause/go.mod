@@ -1,3 +1,0 @@
-module maskrcnn/tests/cluster/programs/pause
-
-go 1.26
