@@ -171,9 +171,9 @@ def test_an_environment_variable_is_set_once_and_exported_to_the_ranks(
 def test_a_node_groups_own_fusion_threshold_goes_before_the_charts(tmp_path: Path) -> None:
     shutil.copytree(CHARTS, tmp_path / "charts", symlinks=True)
     chart = tmp_path / "charts" / CHART.name
-    groups = yaml.safe_load((chart / "files" / "node-groups.yaml").read_text())
+    groups = yaml.safe_load((chart / "files" / "common" / "node-groups.yaml").read_text())
     groups["g5"]["env"] = {"HOROVOD_FUSION_THRESHOLD": "1"}
-    (chart / "files" / "node-groups.yaml").write_text(yaml.safe_dump(groups))
+    (chart / "files" / "common" / "node-groups.yaml").write_text(yaml.safe_dump(groups))
 
     assert run(chart=chart, node_group="g5").env["HOROVOD_FUSION_THRESHOLD"] == "1"
     assert run(chart=chart, node_group="p4d").env["HOROVOD_FUSION_THRESHOLD"] == "67108864"

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 import yaml
-from maskrcnn_chart import CHART, check_job, run
+from maskrcnn_chart import check_job, run
+from rendering import CHARTS
 
-CATALOGUE: dict[str, dict[str, Any]] = yaml.safe_load((CHART / "files" / "node-groups.yaml").read_text())
+CATALOGUE: dict[str, dict[str, Any]] = yaml.safe_load(
+    (CHARTS / "common" / "files" / "node-groups.yaml").read_text()
+)
 FIELDS: dict[str, Any] = {
     "instance_type": str,
     "gpu": str,

@@ -310,17 +310,31 @@ def test_notes_of_a_training_name_what_is_enabled() -> None:
     assert "TensorBoard, at" not in notes(tensorboard={"enabled": False})
 
 
-def test_helpers_that_charts_share_are_one_file() -> None:
-    shared = (CHARTS / "maskrcnn" / "templates" / "_helpers.tpl").resolve()
-    for chart in BOTH:
-        assert (CHARTS / chart / "templates" / "_helpers.tpl").resolve() == shared
-        assert (CHARTS / "maskrcnn" / "charts" / chart).resolve() == (CHARTS / chart).resolve()
+COMMON = CHARTS / "common"
+LINKED = sorted(
+    link for link in CHARTS.glob("*/*/common") if link.is_symlink() and not link.parent.parent.is_symlink()
+)
+
+
+@pytest.mark.parametrize("link", LINKED, ids=lambda link: str(link.relative_to(CHARTS)))
+def test_what_charts_share_is_linked_from_one_place(link: Path) -> None:
+    assert link.resolve() == COMMON / link.parent.name
+
+
+def test_no_chart_links_into_another_except_the_optimized_one_and_sub_charts() -> None:
+    links = [path for path in CHARTS.rglob("*") if path.is_symlink()]
+    for link in links:
+        chart, place = link.relative_to(CHARTS).parts[:2]
+        target = link.resolve().relative_to(CHARTS).parts[0]
+        assert (
+            target == "common" or place == "charts" or (chart, target) == ("maskrcnn-optimized", "maskrcnn")
+        )
 
 
 @pytest.mark.parametrize(("one", "other"), list(combinations(("maskrcnn", *BOTH), 2)))
 def test_no_two_charts_define_one_template(one: str, other: str) -> None:
     def defined(chart: str) -> set[str]:
-        files = [file for file in (CHARTS / chart / "templates").glob("*.tpl") if file.name != "_helpers.tpl"]
+        files = (CHARTS / chart / "templates").glob("*.tpl")
         return {name for file in files for name in re.findall(r'define "([^"]+)"', file.read_text())}
 
     assert not defined(one) & defined(other)

@@ -69,7 +69,10 @@ def test_json_without_findings_is_an_empty_list() -> None:
         ),
         (["validate", "--format", "xml"], "Error: Invalid value for '--format': "),
         (["explain", "MRC41"], "mrc-values: no rule MRC41. Did you mean MRC0"),
-        (["node-groups", "templates"], "mrc-values: templates: no catalogue here (files/node-groups.yaml)."),
+        (
+            ["node-groups", "templates"],
+            "mrc-values: templates: no catalogue here (files/common/node-groups.yaml).",
+        ),
         (["valdate"], "Error: No such command 'valdate'."),
     ],
 )

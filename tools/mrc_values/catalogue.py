@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-FILE = Path("files") / "node-groups.yaml"
+FILE = Path("files") / "common" / "node-groups.yaml"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from testcluster.control_plane import ControlPlane
 from testcluster.errors import ClusterError
 from testcluster.processes import Processes
 
-CATALOGUE = Path(__file__).parents[2] / "charts" / "maskrcnn" / "files" / "node-groups.yaml"
+CATALOGUE = Path(__file__).parents[2] / "charts" / "common" / "files" / "node-groups.yaml"
 STAGES = Path(__file__).with_name("stages.yaml")
 KWOK_NODE = {"kwok.x-k8s.io/node": "fake"}
 

@@ -9,7 +9,7 @@ from mrc_values.commands.arguments import Chart, chart_folder
 def node_groups(chart: Chart = None) -> None:
     """Show the node groups that maskrcnn.node_group can name.
 
-    The rows come from the chart's files/node-groups.yaml. Memory is what pods of a node can have.
+    The rows come from the chart's files/common/node-groups.yaml. Memory is what pods of a node can have.
 
     Example: mrc-values node-groups
     """

@@ -1,0 +1,54 @@
+{{/*
+Names and labels. The helpers in this directory are shared by all charts of the suite through a link,
+templates/common. Named templates are global: a parent chart and its sub-charts see one another's, and of two
+with the same name the one loaded last wins. Helpers whose name starts with "mrc." therefore depend only on their
+argument, .Values.global, .Release, .Chart and .Files. A helper of a single chart starts with that chart's name and
+is defined in that chart.
+
+The argument is the root context ("."), unless the comment says otherwise.
+*/}}
+
+{{/* Namespace of all objects. */}}
+{{- define "mrc.namespace" -}}
+{{- /* `helm lint` has no namespace. */ -}}
+{{- $namespace := .Values.global.namespace | default .Release.Namespace -}}
+{{- if not (has .Release.Namespace (list "" "default" $namespace)) -}}
+{{- fail (printf "global.namespace: the release goes to the namespace %s, its objects to %s. Run helm with --namespace %s, or set global.namespace to \"\" to have them in %s." .Release.Namespace $namespace $namespace .Release.Namespace) -}}
+{{- end -}}
+{{- $namespace -}}
+{{- end -}}
+
+{{/*
+A text as a name that Kubernetes takes anywhere (DNS-1035: letters, digits and hyphens, a letter first).
+Argument: dict "text" and "max", the length; a longer text keeps a hash of what is cut, so that two differ.
+*/}}
+{{- define "mrc.dnsName" -}}
+{{- $text := .text | lower | replace "." "-" | replace "_" "-" -}}
+{{- if not (regexMatch "^[a-z]" $text) -}}{{- $text = printf "m-%s" $text -}}{{- end -}}
+{{- if gt (len $text) (int .max) -}}
+{{- printf "%s-%s" (trunc (int (sub .max 9)) $text | trimAll "-") (sha256sum .text | trunc 8) -}}
+{{- else -}}
+{{- trimAll "-" $text -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where a chart's values stand: nothing for the chart itself, "jupyter." for the sub-chart jupyter. */}}
+{{- define "mrc.valuePath" -}}
+{{- if not .Chart.IsRoot -}}{{- .Chart.Name -}}.{{- end -}}
+{{- end -}}
+
+{{/* Labels that select the pods of a component, fixed for the life of a release. Argument: dict "root", "component". */}}
+{{- define "mrc.selectorLabels" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{/* The labels that Kubernetes recommends, for an object's metadata. Argument: dict "root", "component". */}}
+{{- define "mrc.labels" -}}
+{{ include "mrc.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: mask-rcnn
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end -}}

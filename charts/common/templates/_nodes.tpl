@@ -1,0 +1,36 @@
+{{/* The node-group catalogue, node selectors and tolerations. */}}
+
+{{/*
+Row of the node-group catalogue (YAML), an empty one without a node group. Argument: dict "root", "values" with
+node_group and gpu_instance_type, "path" of these with a dot at its end, "byHand": the values for other nodes.
+*/}}
+{{- define "mrc.nodeGroup" -}}
+{{- $groups := .root.Files.Get "files/common/node-groups.yaml" | fromYaml -}}
+{{- $row := dict -}}
+{{- if .values.node_group -}}
+{{- if not (hasKey $groups .values.node_group) -}}
+{{- fail (printf "%snode_group: %s is not in the catalogue. Set one of %s, or \"\" and %s by hand." .path .values.node_group (keys $groups | sortAlpha | join ", ") .byHand) -}}
+{{- end -}}
+{{- $row = get $groups .values.node_group | default dict -}}
+{{- else if .values.gpu_instance_type -}}
+{{- range $groups -}}{{- if eq .instance_type $.values.gpu_instance_type -}}{{- $row = . -}}{{- end -}}{{- end -}}
+{{- if not $row -}}
+{{- fail (printf "%sgpu_instance_type: %s is not in the catalogue. Set %snode_group to one of %s, or %s by hand." .path .values.gpu_instance_type .path (keys $groups | sortAlpha | join ", ") .byHand) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $row -}}
+{{- end -}}
+
+{{/* Labels of a pod's node (YAML). Argument: dict "node", the node group, "values" with node_selector. */}}
+{{- define "mrc.nodeSelector" -}}
+{{- toYaml (merge (deepCopy (.values.node_selector | default dict)) (.node.labels | default dict)) -}}
+{{- end -}}
+
+{{/* Tolerations of the node group's taints, and the user's, a list. Argument: dict "node", "values". */}}
+{{- define "mrc.tolerations" -}}
+{{- $tolerations := list -}}
+{{- range .node.taints -}}
+{{- $tolerations = append $tolerations (dict "key" .key "operator" "Exists" "effect" .effect) -}}
+{{- end -}}
+{{- toYaml (concat $tolerations (.values.tolerations | default list) | uniq) -}}
+{{- end -}}

@@ -1,0 +1,106 @@
+{{/*
+Charts that serve a web page: one Deployment and one Service, as a sub-chart of a training job or installed alone.
+The argument is the root context ("."), unless the comment says otherwise.
+*/}}
+
+{{/*
+Name of their objects: <release>-<name>; the release's alone where that is the same, which a sub-chart leaves
+to its parent's objects. At most 57 characters, so that <name>-token fits a host name's 63.
+*/}}
+{{- define "mrc.serverName" -}}
+{{- $name := .Values.name | default .Chart.Name -}}
+{{- $text := printf "%s-%s" .Release.Name $name -}}
+{{- if and .Chart.IsRoot (eq .Release.Name $name) -}}{{- $text = $name -}}{{- end -}}
+{{- include "mrc.dnsName" (dict "text" $text "max" 57) -}}
+{{- end -}}
+
+{{/* The schema leaves global open for parents that share more; of a chart that has none, a name is a typo. */}}
+{{- define "mrc.checkGlobal" -}}
+{{- $known := list "namespace" "shared_fs" "shared_pvc" "source_cidr" -}}
+{{- range keys (.Values.global | default dict) | sortAlpha -}}
+{{- if and $.Chart.IsRoot (not (has . $known)) -}}
+{{- fail (printf "global.%s: there is no such value. Known here: %s." . (join ", " $known)) -}}
+{{- end -}}
+{{- end -}}
+{{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
+{{- end -}}
+
+{{/* Networks that may reach a load balancer, a list. */}}
+{{- define "mrc.sourceRanges" -}}
+{{- $path := include "mrc.valuePath" . -}}
+{{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])" -}}
+{{- $v4 := printf "(%s[.]){3}%s/(3[0-2]|[12]?[0-9])" $octet $octet -}}
+{{- $v6 := "[0-9A-Fa-f]*:[0-9A-Fa-f.:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])" -}}
+{{- $networks := list -}}
+{{- range splitList "," (.Values.global.source_cidr | default "") -}}
+{{- $network := trim . -}}
+{{- if and $network (not (regexMatch (printf "^(%s|%s)$" $v4 $v6) $network)) -}}
+{{- fail (printf "global.source_cidr: %s is not a network. Write networks such as 203.0.113.0/24, with commas between several." $network) -}}
+{{- end -}}
+{{- if $network -}}{{- $networks = append $networks $network -}}{{- end -}}
+{{- end -}}
+{{- if not $networks -}}
+{{- fail (printf "%sservice.type: a LoadBalancer needs to know who may reach it, and global.source_cidr is empty. Set global.source_cidr to your network, for example 203.0.113.0/24, or %sservice.type to ClusterIP." $path $path) -}}
+{{- end -}}
+{{- toYaml $networks -}}
+{{- end -}}
+
+{{/*
+The Service. A load balancer is the AWS Load Balancer Controller's, straight to the pod. Argument: dict "root",
+"component", "portName", the name of the container's port.
+*/}}
+{{- define "mrc.service" -}}
+{{- $values := .root.Values -}}
+{{- $balanced := eq $values.service.type "LoadBalancer" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "mrc.serverName" .root | quote }}
+  namespace: {{ include "mrc.namespace" .root | quote }}
+  labels:
+    {{- include "mrc.labels" . | nindent 4 }}
+  {{- if $balanced }}
+  annotations:
+    service.beta.kubernetes.io/aws-load-balancer-type: external
+    service.beta.kubernetes.io/aws-load-balancer-nlb-target-type: ip
+    service.beta.kubernetes.io/aws-load-balancer-scheme: {{ $values.service.scheme }}
+  {{- end }}
+spec:
+  type: {{ $values.service.type }}
+  {{- if $balanced }}
+  allocateLoadBalancerNodePorts: false
+  loadBalancerSourceRanges:
+    {{- include "mrc.sourceRanges" .root | nindent 4 }}
+  {{- end }}
+  selector:
+    {{- include "mrc.selectorLabels" . | nindent 4 }}
+  ports:
+    - name: {{ .portName }}
+      port: {{ int $values.port }}
+      targetPort: {{ .portName }}
+{{- end -}}
+
+{{/* What the pods' specs have in common: nothing that Pod Security "restricted" refuses. */}}
+{{- define "mrc.serverPod" -}}
+automountServiceAccountToken: false
+# Docker's links: a service called jupyter would give JUPYTER_PORT, which Jupyter reads, an address for a value.
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ int64 .Values.run_as_user }}
+  runAsGroup: {{ int64 .Values.run_as_group }}
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "mrc.serverContainer" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
+{{/* kubectl's port-forward to the service. Argument: dict "root", "port" of this machine. */}}
+{{- define "mrc.portForward" -}}
+kubectl port-forward --namespace {{ include "mrc.namespace" .root }} service/{{ include "mrc.serverName" .root }} {{ .port }}:{{ int .root.Values.port }}
+{{- end -}}

@@ -1,0 +1,39 @@
+{{/* Claims of the shared and the data file system. The argument is the root context ("."), unless the comment says otherwise. */}}
+
+{{/* The claim of a file system that nobody named. Argument: "efs" or "fsx". */}}
+{{- define "mrc.defaultClaim" -}}
+{{- get (dict "efs" "tensorpack-efs-gp-bursting" "fsx" "tensorpack-fsx") . -}}
+{{- end -}}
+
+{{/* The claim of the file system of logs and checkpoints. */}}
+{{- define "mrc.sharedClaim" -}}
+{{- $fs := .Values.global.shared_fs -}}
+{{- $claim := .Values.global.shared_pvc | default (include "mrc.defaultClaim" $fs) -}}
+{{- range $other := without (list "efs" "fsx") $fs -}}
+{{- if eq $claim (include "mrc.defaultClaim" $other) -}}
+{{- fail (printf "global.shared_pvc: %s is the claim of %s, and global.shared_fs is %s. Set global.shared_pvc to \"\" or to a claim of %s." $claim $other $fs $fs) -}}
+{{- end -}}
+{{- end -}}
+{{- $claim -}}
+{{- end -}}
+
+{{/*
+The claim of the data's file system: the shared one when that is the same. Argument: dict "root", "fs", the
+data's file system, "claim", its claim if given, "path" of these values with a dot at its end.
+*/}}
+{{- define "mrc.dataClaim" -}}
+{{- $sharedFs := .root.Values.global.shared_fs -}}
+{{- $shared := include "mrc.sharedClaim" .root -}}
+{{- if eq .fs $sharedFs -}}
+{{- if and .claim (ne .claim $shared) -}}
+{{- fail (printf "%sdata_pvc: %s and %s are two claims of one file system, %s. Set %sdata_pvc to \"\", or %sdata_fs to the other file system." .path .claim $shared .fs .path .path) -}}
+{{- end -}}
+{{- $shared -}}
+{{- else -}}
+{{- $claim := .claim | default (include "mrc.defaultClaim" .fs) -}}
+{{- if eq $claim $shared -}}
+{{- fail (printf "%sdata_pvc: %s is the claim of %s already (global.shared_pvc), and %sdata_fs is %s. Give each file system its own claim." .path $claim $sharedFs .path .fs) -}}
+{{- end -}}
+{{- $claim -}}
+{{- end -}}
+{{- end -}}

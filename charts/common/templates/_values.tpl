@@ -1,0 +1,37 @@
+{{/* Checking values and converting them to text. */}}
+
+{{/*
+A null in the user's values takes a default away before the schema is asked. Argument: dict "values", "path"
+of them with a dot at its end, "names" of those that need a value.
+*/}}
+{{- define "mrc.checkNulls" -}}
+{{- range .names -}}
+{{- if has (get ($.values | default dict) .) (list nil "") -}}
+{{- fail (printf "%s%s is null and has to have a value. Set it, or leave it out to have the default." $.path .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+A value as text: a text as it is, a number with its own digits (Helm reads 67108864 as 6.7108864e+07), and
+booleans, lists and null as Python writes them. Argument: the value.
+*/}}
+{{- define "mrc.literal" -}}
+{{- if kindIs "string" . -}}{{- trim . -}}{{- else -}}{{- include "mrc.pythonLiteral" . -}}{{- end -}}
+{{- end -}}
+
+{{- define "mrc.pythonLiteral" -}}
+{{- if kindIs "bool" . -}}{{- ternary "True" "False" . -}}
+{{- else if kindIs "invalid" . -}}None
+{{- else if kindIs "slice" . -}}
+{{- $items := list -}}
+{{- range . -}}{{- $items = append $items (include "mrc.pythonLiteral" .) -}}{{- end -}}
+{{- printf "[%s]" (join ", " $items) -}}
+{{- else -}}{{- toRawJson . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" for true, 1, "1", "True" and the like, else nothing. Argument: the value. */}}
+{{- define "mrc.isTrue" -}}
+{{- if has (toString . | lower) (list "true" "1") -}}true{{- end -}}
+{{- end -}}

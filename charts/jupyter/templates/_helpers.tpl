@@ -1,1 +1,0 @@
-../../maskrcnn/templates/_helpers.tpl
