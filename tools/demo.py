@@ -158,10 +158,10 @@ class Release:
     def plan(self) -> tuple[Path, list[str]]:
         """The folder of the run, and its settings as KEY=VALUE texts."""
         found = check(CHART, [self.example], self.sets, release=self.name)
-        mounts = up.folders(found.values, self.folder, None, self.data_fs)
+        mounts = up.file_systems(found.values, self.folder, None, self.data_fs)
         launcher = launch.launcher_of(found.rendered)
         words = launch.command_line(launcher, launch.environment(launcher, mounts))
-        folder = Path(os.path.relpath(launch.run_folder(launcher, mounts["SHARED_FS"])))
+        folder = Path(os.path.relpath(launch.run_dir(launcher, mounts["SHARED_FS"])))
         return folder, words[words.index("--config") + 1 :]
 
 

@@ -30,7 +30,7 @@ def test_status_as_json_has_the_documented_keys(running: Client, tmp_path: Path)
     found = json.loads(mrc_values(running, "status", "demo", "--format=json").stdout)
     assert list(found) == [
         *("name", "namespace", "job", "state", "exit_code", "ranks", "ranks_alive", "progress", "checkpoint"),
-        *("evaluation", "run_folder", "claim", "log", "network", "network_advice", "reasons", "pods"),
+        *("evaluation", "run_dir", "claim", "log", "network", "network_advice", "reasons", "pods"),
     ]
     assert found["progress"] == {
         **{"step": 150, "steps": 3500, "epoch": 1, "epochs": 18},

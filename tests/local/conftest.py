@@ -9,7 +9,7 @@ from local_run import LocalRun
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[LocalRun]:
-    """A release in a folder of its own; whatever a failed test left running is ended."""
+    """A release in a separate directory; processes that a failed test left behind are killed."""
     run = LocalRun(tmp_path)
     yield run
     for pid in run.processes():

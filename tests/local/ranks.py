@@ -1,7 +1,7 @@
-"""A stand-in for the trainer: two real MPI ranks, no TensorFlow, the trainer's log lines and progress.json.
+"""Replaces the trainer: real MPI ranks without TensorFlow, with the trainer's log lines and progress.json.
 
-STEPS: steps of 50 ms each. FAIL_RANK: the rank that raises in step 3. It resumes: the first step is the
-one after that in progress.json.
+STEPS: number of steps, 50 ms each. FAIL_RANK: the rank that fails in step 3. Resumes after the step in
+progress.json.
 """
 
 import argparse
@@ -27,13 +27,13 @@ first = json.loads(progress.read_text())["step"] + 1 if progress.exists() else 1
 comm.barrier()
 
 
-def say_goodbye(number: int, frame: FrameType | None) -> None:
-    (arguments.logdir / f"goodbye-{comm.rank}").touch()
+def leave_a_trace(number: int, frame: FrameType | None) -> None:
+    (arguments.logdir / f"terminated-{comm.rank}").touch()
     os._exit(1)
 
 
-signal.signal(signal.SIGTERM, say_goodbye)
-seen = {
+signal.signal(signal.SIGTERM, leave_a_trace)
+report = {
     "rank": comm.rank,
     "size": comm.size,
     "sum": comm.allreduce(10**comm.rank),
@@ -42,7 +42,7 @@ seen = {
     "shared_fs": os.environ["SHARED_FS"],
     "data_fs": os.environ["DATA_FS"],
 }
-(arguments.logdir / f"rank-{comm.rank}.json").write_text(json.dumps(seen))
+(arguments.logdir / f"rank-{comm.rank}.json").write_text(json.dumps(report))
 for step in range(first, steps + 1):
     time.sleep(0.05)
     if comm.rank == 0:
@@ -55,5 +55,5 @@ for step in range(first, steps + 1):
         fresh.write_text(json.dumps(line))
         fresh.replace(progress)
     if step == 3 and os.environ.get("FAIL_RANK") == str(comm.rank):
-        print("ValueError: picture 7 has no pixels", file=sys.stderr, flush=True)
+        print("ValueError: image 7 has no pixels", file=sys.stderr, flush=True)
         comm.Abort(3)

@@ -1,4 +1,4 @@
-"""`mrc-values local open`: Jupyter and TensorBoard of a release of this machine."""
+"""`mrc-values local open`: Jupyter and TensorBoard for a release on this machine."""
 
 import json
 import os
@@ -21,9 +21,9 @@ NOTEBOOK = "test-model.ipynb"
 
 @contextmanager
 def on_a_terminal(run: LocalRun, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
-    """`mrc-values local open trial ...` as a person sees it, from when it has shown an address.
+    """`mrc-values local open trial ...` on a terminal, after it has printed an address.
 
-    Gives the process, the address without the token, and the token.
+    Yields the process, the address without the token, and the token.
     """
     ours, its = pty.openpty()
     process = subprocess.Popen(run.argv("open", *arguments), stdout=its, stderr=subprocess.DEVNULL)
@@ -47,7 +47,7 @@ def status(url: str, token: str = "") -> int:
 
 
 def listening(process: subprocess.Popen[bytes]) -> set[str]:
-    """Addresses of this machine on which a process or a child of it waits for connections."""
+    """Addresses of this machine on which a process or one of its children listens."""
     parent = psutil.Process(process.pid)
     connections = [c for each in (parent, *parent.children(recursive=True)) for c in each.net_connections()]
     return {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
@@ -55,31 +55,31 @@ def listening(process: subprocess.Popen[bytes]) -> set[str]:
 
 @pytest.fixture
 def trained(run: LocalRun) -> LocalRun:
-    """A release that has run."""
+    """A release that has finished."""
     up = run.call("up", steps=1)
     assert up.returncode == 0, up.stderr
     return run
 
 
-def test_jupyter_opens_on_the_test_notebook_and_only_to_its_token(trained: LocalRun) -> None:
-    notebooks = trained.run_folder.with_name("trial-jupyter")
+def test_jupyter_serves_the_test_notebook_only_with_its_token(trained: LocalRun) -> None:
+    notebooks = trained.run_dir.with_name("trial-jupyter")
     notebooks.mkdir()
-    (notebooks / NOTEBOOK).write_text("mine")
+    (notebooks / NOTEBOOK).write_text("edited")
     with on_a_terminal(trained, "jupyter") as (process, address, token):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/lab", address)
         contents = address.removesuffix("lab") + f"api/contents{notebooks}"
         assert (status(contents), status(contents, "wrong"), status(contents, token)) == (403, 403, 200)
-        assert (notebooks / NOTEBOOK).read_text() == "mine"
+        assert (notebooks / NOTEBOOK).read_text() == "edited"
         assert listening(process) == {"127.0.0.1"}
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=30) == 0
         with pytest.raises(URLError):
             status(contents)
-    assert token not in (trained.folder / "releases" / "trial.jupyter.log").read_text()
+    assert token not in (trained.directory / "releases" / "trial.jupyter.log").read_text()
 
 
-def test_the_notebook_is_copied_for_the_first_time(trained: LocalRun) -> None:
-    notebooks = trained.run_folder.with_name("trial-jupyter")
+def test_the_notebook_is_copied_when_it_does_not_exist(trained: LocalRun) -> None:
+    notebooks = trained.run_dir.with_name("trial-jupyter")
     with on_a_terminal(trained, "jupyter"):
         cells = json.loads((notebooks / NOTEBOOK).read_text())["cells"]
         assert "".join(cells[0]["source"]).startswith("# Test a trained Mask R-CNN")
@@ -93,13 +93,13 @@ def test_tensorboard_is_started_once(trained: LocalRun) -> None:
     trained.call("down")
 
 
-def test_another_server_is_refused(trained: LocalRun) -> None:
+def test_an_unknown_server_is_rejected(trained: LocalRun) -> None:
     done = trained.call("open", "grafana")
     assert done.returncode == 2
-    assert "grafana: there is no such server. Give jupyter or tensorboard." in done.stderr
+    assert "grafana: unknown server. Use jupyter or tensorboard." in done.stderr
 
 
-def test_a_release_that_was_never_started_is_named(run: LocalRun, tmp_path: Path) -> None:
+def test_a_release_that_does_not_exist_is_named_in_the_error(run: LocalRun, tmp_path: Path) -> None:
     done = run.call("open", "jupyter")
     assert done.returncode == 1
     assert f"no local release trial in {tmp_path}" in done.stderr

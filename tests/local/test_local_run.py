@@ -1,4 +1,4 @@
-"""`mrc-values local` with real mpirun and two real ranks; the trainer is ranks.py."""
+"""`mrc-values local` with a real mpirun and two real ranks; ranks.py replaces the trainer."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from local_run import LocalRun, end, until
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalRun, subprocess.CompletedProcess[str]]:
-    """A run of four steps that has ended, and what its `up` said."""
+    """A finished run of four steps, and the result of its `up`."""
     run = LocalRun(tmp_path_factory.mktemp("finished"))
     return run, run.call("up", steps=4)
 
@@ -22,74 +22,76 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalRun, subpro
 Finished = tuple[LocalRun, subprocess.CompletedProcess[str]]
 
 
-def test_up_runs_two_ranks_that_reach_each_other(finished: Finished) -> None:
+def test_up_runs_two_ranks_that_communicate(finished: Finished) -> None:
     run, up = finished
     assert up.returncode == 0, up.stderr
-    ranks = [json.loads((run.run_folder / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    ranks = [json.loads((run.run_dir / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
     assert [(rank["rank"], rank["size"], rank["sum"]) for rank in ranks] == [(0, 2, 11), (1, 2, 11)]
     assert run.processes() == {}
 
 
-def test_folders_take_the_place_of_the_mounts(finished: Finished) -> None:
+def test_directories_replace_the_mounts(finished: Finished) -> None:
     run, _ = finished
-    rank = json.loads((run.run_folder / "rank-0.json").read_text())
-    assert (rank["shared_fs"], rank["data_fs"]) == (f"{run.folder}/efs", f"{run.folder}/efs")
-    assert f"DATA.BASEDIR={run.folder}/efs/data" in rank["config"]
+    rank = json.loads((run.run_dir / "rank-0.json").read_text())
+    assert (rank["shared_fs"], rank["data_fs"]) == (f"{run.directory}/efs", f"{run.directory}/efs")
+    assert f"DATA.BASEDIR={run.directory}/efs/data" in rank["config"]
 
 
-def test_output_goes_to_stdout_and_to_the_log_of_the_runs_folder(finished: Finished) -> None:
+def test_output_goes_to_stdout_and_to_the_log_in_the_run_directory(finished: Finished) -> None:
     run, up = finished
     assert re.findall(r"step=\d/4", up.stdout) == ["step=1/4", "step=2/4", "step=3/4", "step=4/4"]
-    assert up.stdout in (run.run_folder / "launcher.log").read_text()
+    assert up.stdout in (run.run_dir / "launcher.log").read_text()
     assert up.stderr.splitlines()[-1] == "finished."
 
 
-def test_down_of_a_run_that_ended_says_so_and_keeps_the_folder(finished: Finished) -> None:
+def test_down_of_a_finished_run_reports_it_and_keeps_the_run_directory(finished: Finished) -> None:
     run, _ = finished
     down = run.call("down")
     assert (down.returncode, down.stderr.splitlines()[0]) == (0, "nothing was running.")
-    assert (run.run_folder / "progress.json").exists()
+    assert (run.run_dir / "progress.json").exists()
     assert run.state()["state"] == "finished"
 
 
-def test_open_mpis_own_files_are_gone(finished: Finished) -> None:
+def test_open_mpis_temporary_files_are_removed(finished: Finished) -> None:
     run, _ = finished
-    scratch = json.loads((run.folder / "releases" / "trial.json").read_text())["scratch"]
+    scratch = json.loads((run.directory / "releases" / "trial.json").read_text())["scratch"]
     assert Path(scratch).parent.is_dir() and not Path(scratch).exists()
 
 
-def test_a_failing_rank_ends_up_with_exit_code_1_and_its_last_words(run: LocalRun) -> None:
+def test_when_a_rank_fails_up_exits_with_1_and_prints_the_error(run: LocalRun) -> None:
     up = run.call("up", steps=200, FAIL_RANK="1")
     assert up.returncode == 1
-    assert up.stderr.splitlines()[-2] == "failed with exit code 3: ValueError: picture 7 has no pixels"
+    assert up.stderr.splitlines()[-2] == "failed with exit code 3: ValueError: image 7 has no pixels"
     assert run.state()["state"] == "failed"
     assert run.processes() == {}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_every_process_after_a_goodbye(run: LocalRun, number: int, code: int) -> None:
+def test_a_signal_lets_the_ranks_clean_up_and_stops_every_process(
+    run: LocalRun, number: int, code: int
+) -> None:
     up = run.start(steps=2000)
     assert end(up, number)[0] == code
-    assert [(run.run_folder / f"goodbye-{rank}").exists() for rank in (0, 1)] == [True, True]
+    assert [(run.run_dir / f"terminated-{rank}").exists() for rank in (0, 1)] == [True, True]
     assert run.processes() == {}
     assert run.state()["state"] == "stopped"
 
 
-def test_a_killed_launcher_fails_the_run_and_up_goes_on_where_it_was(run: LocalRun) -> None:
+def test_a_killed_launcher_fails_the_run_and_up_resumes_it(run: LocalRun) -> None:
     up = run.start(steps=2000)
     os.kill(run.launcher_pid(), signal.SIGKILL)
     assert up.wait(timeout=30) == 1
     assert run.processes() == {}
-    assert "the launcher was killed by SIGKILL" in (run.run_folder / "launcher.log").read_text()
+    assert "the launcher was killed by SIGKILL" in (run.run_dir / "launcher.log").read_text()
     reached = run.step()
     again = run.call("up", steps=reached + 2)
     assert again.returncode == 0
     assert re.findall(rf"step=(\d+)/{reached + 2}", again.stdout) == [str(reached + 1), str(reached + 2)]
-    log = (run.run_folder / "launcher.log").read_text()
+    log = (run.run_dir / "launcher.log").read_text()
     assert len(re.findall(r"^--- .* trial: 2 ranks$", log, re.MULTILINE)) == 2
 
 
-def test_a_killed_rank_fails_the_run_with_mpiruns_verdict(run: LocalRun) -> None:
+def test_a_killed_rank_fails_the_run_with_mpiruns_message(run: LocalRun) -> None:
     up = run.start(steps=2000)
     os.kill(run.rank_pids()[0], signal.SIGKILL)
     output, _ = up.communicate(timeout=30)
@@ -100,11 +102,11 @@ def test_a_killed_rank_fails_the_run_with_mpiruns_verdict(run: LocalRun) -> None
     assert run.processes() == {}
 
 
-def test_after_a_killed_supervisor_up_ends_the_orphans_before_it_starts(run: LocalRun) -> None:
+def test_after_a_killed_supervisor_up_ends_the_orphaned_ranks_before_it_starts(run: LocalRun) -> None:
     up = run.start(steps=2000)
     orphans = run.rank_pids()
     for pid in set(run.processes()) - set(orphans):
-        os.kill(pid, signal.SIGSTOP)  # else mpirun may notice that nobody listens, and end them
+        os.kill(pid, signal.SIGSTOP)  # otherwise mpirun may notice that its output is closed and end them
     assert end(up)[0] == -signal.SIGKILL
     assert run.state()["state"] == "lost"
     again = run.call("up", steps=1)
@@ -114,11 +116,11 @@ def test_after_a_killed_supervisor_up_ends_the_orphans_before_it_starts(run: Loc
     assert run.processes() == {}
 
 
-def test_a_second_up_is_refused_while_the_first_runs(run: LocalRun) -> None:
+def test_a_second_up_is_rejected_while_the_first_is_running(run: LocalRun) -> None:
     up = run.start(steps=2000)
     second = run.call("up")
     assert second.returncode == 1
-    assert second.stderr.startswith("mrc-values: trial is running already.")
+    assert second.stderr.startswith("mrc-values: trial is already running.")
     assert len(run.rank_pids()) == 2
     end(up, signal.SIGINT)
 
@@ -127,16 +129,16 @@ def test_detach_returns_at_once_and_status_logs_and_down_work_on_it(run: LocalRu
     started = time.monotonic()
     assert run.call("up", "--detach", steps=400).returncode == 0
     assert time.monotonic() - started < 15
-    until(lambda: run.step() >= 3, "the run computes")
+    until(lambda: run.step() >= 3, "step 3")
     state = run.state()
     assert (state["state"], state["ranks_alive"], state["progress"]["steps"]) == ("running", 2, 400)
     table = run.call("status").stdout
     assert re.search(r"trial +running +2/2 +\d+/400 +0\.5000 +20\.0 +0:00:01", table), table
     with subprocess.Popen(run.argv("logs", "-f"), stdout=subprocess.PIPE, text=True) as logs:
-        until(lambda: run.step() >= 6, "the run goes on")
+        until(lambda: run.step() >= 6, "step 6")
         down = run.call("down")
         output, _ = logs.communicate(timeout=20)
-    assert down.stderr.startswith("stopped.\nstays: ")
+    assert down.stderr.startswith("stopped.\nkept: ")
     assert "step=6/400" in output
     assert run.processes() == {}
     assert run.state()["state"] == "stopped"
@@ -164,7 +166,7 @@ def test_detach_returns_at_once_and_status_logs_and_down_work_on_it(run: LocalRu
         ("up", ("--ranks", "0"), 2, "Error: Invalid value for '--ranks'"),
     ],
 )
-def test_what_cannot_run_is_refused_with_one_line(
+def test_what_cannot_run_is_rejected_with_one_line(
     run: LocalRun, verb: str, more: tuple[str, ...], code: int, text: str
 ) -> None:
     argv = run.argv(verb)
@@ -180,10 +182,10 @@ def test_findings_stop_up_before_anything_starts(run: LocalRun) -> None:
     assert up.returncode == 1
     assert up.stdout.startswith("--set maskrcnn.gpuz=1: error MRC003 maskrcnn.gpuz: ")
     assert up.stderr.endswith("1 error. Nothing was started.\n")
-    assert not run.run_folder.exists()
+    assert not run.run_dir.exists()
 
 
-def test_a_name_that_is_no_release_name_is_wrong_usage(run: LocalRun) -> None:
+def test_an_invalid_release_name_is_wrong_usage(run: LocalRun) -> None:
     argv = [part if part != "trial" else "../trial" for part in run.argv("up")]
     result = subprocess.run(argv, capture_output=True, text=True, timeout=30)
     assert (result.returncode, result.stderr.split(",")[0]) == (
@@ -198,7 +200,7 @@ def test_warnings_are_shown_and_do_not_stop_the_run(run: LocalRun) -> None:
     assert re.findall(r"warning (MRC\d+)", up.stderr) == ["MRC050"]
 
 
-def test_a_release_with_jupyter_names_the_command_for_it(run: LocalRun) -> None:
+def test_for_a_release_with_jupyter_up_prints_the_command_that_opens_it(run: LocalRun) -> None:
     up = run.call("up", "--set", "jupyter.enabled=true", "--set", "jupyter.image=lab:1", steps=2)
     assert up.returncode == 0, up.stderr
-    assert f"Jupyter: mrc-values local open trial jupyter --dir {run.folder}\n" in up.stderr
+    assert f"Jupyter: mrc-values local open trial jupyter --dir {run.directory}\n" in up.stderr

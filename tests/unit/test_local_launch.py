@@ -1,4 +1,4 @@
-"""Local mode's pure parts: expansion, the launcher of a manifest, log lines."""
+"""The pure functions of local mode: variable expansion, the launcher of a manifest, log lines."""
 
 from pathlib import Path
 from typing import Any
@@ -6,15 +6,9 @@ from typing import Any
 import pytest
 import yaml
 from mrc_cli.errors import UserError
+from mrc_values.launcher_log import last_error, with_one_tag
 from mrc_values.local.launch import command_line, environment, expand, launcher_of
-from mrc_values.local.progress import (
-    Progress,
-    last_error,
-    last_evaluation,
-    newest_checkpoint,
-    parse_line,
-    tidy,
-)
+from mrc_values.local.progress import Progress, last_evaluation, newest_checkpoint, parse_line
 
 VARIABLES = {"VAR_A": "A", "VAR_B": "B", "VAR_REF": "$(VAR_A)", "VAR_EMPTY": ""}
 
@@ -45,7 +39,7 @@ def test_variables_expand_as_in_kubernetes(text: str, expanded: str) -> None:
 
 
 def rendered(container: dict[str, Any], **pod: Any) -> dict[str, str]:
-    """A chart's render: an MPIJob with that launcher."""
+    """A rendered chart: an MPIJob with this container as its launcher."""
     launcher = {"template": {"spec": {"containers": [container], **pod}}}
     job = {
         "kind": "MPIJob",
@@ -55,7 +49,7 @@ def rendered(container: dict[str, Any], **pod: Any) -> dict[str, str]:
     return {"c/templates/job.yaml": yaml.safe_dump(job), "c/templates/NOTES.txt": "kind: MPIJob"}
 
 
-def test_the_command_has_the_folders_and_the_manifests_variables() -> None:
+def test_the_command_uses_the_directories_and_the_manifests_variables() -> None:
     env = [
         {"name": "SHARED_FS", "value": "/efs"},
         {"name": "RUN_DIR", "value": "$(SHARED_FS)/$(POD_NAMESPACE)/run"},
@@ -65,7 +59,7 @@ def test_the_command_has_the_folders_and_the_manifests_variables() -> None:
         rendered({"command": ["sh", "-c", "x"], "args": ["$(RUN_DIR)", "$(POD_NAMESPACE)"], "env": env})
     )
     variables = environment(launcher, {"SHARED_FS": Path("/tmp/efs")})
-    # A variable sees only those above it.
+    # A variable can refer only to variables before it.
     assert command_line(launcher, variables) == ["sh", "-c", "x", "/tmp/efs/$(POD_NAMESPACE)/run", "ml"]
 
 
@@ -75,47 +69,50 @@ SECRET = {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b
 @pytest.mark.parametrize(
     ("manifests", "message"),
     [
-        ({}, "the chart renders 0 MPIJobs; local mode runs exactly one."),
+        ({}, "the chart renders 0 MPIJobs; local mode needs exactly one."),
         (
             rendered({"args": ["x"]}),
-            "the launcher of MPIJob job has no command, and local mode has no image to take it from.",
+            "the launcher of MPIJob job has no command, and local mode cannot take the image's.",
         ),
         (
             rendered({"command": ["x"]}, initContainers=[{}]),
-            "the launcher of MPIJob job has several containers; local mode runs exactly one.",
+            "the launcher of MPIJob job has several containers; local mode can run only one.",
         ),
         (
             rendered({"command": ["x"], "envFrom": [{}]}),
-            "the launcher takes variables from a ConfigMap or Secret (envFrom), which needs a cluster.",
+            "the launcher takes variables from a ConfigMap or Secret (envFrom), which requires a cluster.",
         ),
         (
             rendered({"command": ["x"], "env": [SECRET]}),
-            "the launcher's variable TOKEN comes from a secretKeyRef, which needs a cluster.",
+            "the launcher's variable TOKEN comes from a secretKeyRef, which requires a cluster.",
         ),
     ],
 )
-def test_what_only_a_cluster_can_run_is_refused(manifests: dict[str, str], message: str) -> None:
-    with pytest.raises(UserError) as refused:
+def test_a_launcher_that_requires_a_cluster_is_rejected(manifests: dict[str, str], message: str) -> None:
+    with pytest.raises(UserError) as error:
         launcher_of(manifests)
-    assert str(refused.value) == message
+    assert str(error.value) == message
 
 
-def test_a_progress_line_is_read_with_mpiruns_tags_around_it() -> None:
+def test_a_progress_line_is_parsed_with_mpiruns_tags_around_it() -> None:
     line = "[1,0]<stdout>:progress step=1200/3500 epoch=6/18 loss=0.8123 images_per_second=120.3 eta=0:01:20"
     wanted = Progress(1200, 3500, 6, 18, 0.8123, 120.3, 80)
     assert parse_line(line) == parse_line(line + "[1,0]<stdout>:") == wanted
 
 
 @pytest.mark.parametrize("line", ["", "loss 3", "[1,0]<stdout>:progress made", "progress step=x/y"])
-def test_other_lines_are_no_progress(line: str) -> None:
+def test_other_lines_are_not_parsed_as_progress(line: str) -> None:
     assert parse_line(line) in (None, Progress())
 
 
-def test_of_mpiruns_tags_the_first_stays() -> None:
-    assert tidy("[1,1]<stderr>:Value[1,1]<stderr>:Error: [1,1]<stderr>:x") == "[1,1]<stderr>:ValueError: x"
+def test_only_the_first_of_mpiruns_tags_is_kept() -> None:
+    assert (
+        with_one_tag("[1,1]<stderr>:Value[1,1]<stderr>:Error: [1,1]<stderr>:x")
+        == "[1,1]<stderr>:ValueError: x"
+    )
 
 
-MPIRUN_SAYS = """\
+MPIRUN_OUTPUT = """\
 --------------------------------------------------------------------------
 mpirun detected that one or more processes exited with non-zero status, thus causing
 the job to be terminated. The first process to do so was:
@@ -127,27 +124,27 @@ KILLED = "mpirun noticed that process rank 1 with PID 0 on node a exited on sign
 
 
 @pytest.mark.parametrize(
-    ("log", "said"),
+    ("log", "message"),
     [
         (
-            f"[1,1]<stderr>:KeyError: 'x'\n[1,0]<stdout>:progress step=1/2\n{MPIRUN_SAYS}",
+            f"[1,1]<stderr>:KeyError: 'x'\n[1,0]<stdout>:progress step=1/2\n{MPIRUN_OUTPUT}",
             "KeyError: 'x'",
         ),
         (
-            f"[1,0]<stderr>:mrc_train.config.ConfigError: no\n{MPIRUN_SAYS}",
+            f"[1,0]<stderr>:mrc_train.config.ConfigError: no\n{MPIRUN_OUTPUT}",
             "mrc_train.config.ConfigError: no",
         ),
-        (f"[1,0]<stderr>:mrc-train: error: no data\n{MPIRUN_SAYS}", "mrc-train: error: no data"),
+        (f"[1,0]<stderr>:mrc-train: error: no data\n{MPIRUN_OUTPUT}", "mrc-train: error: no data"),
         (f"[1,0]<stdout>:progress step=1/2\n-----\n{KILLED}\n-----", KILLED),
         ("launch: running: mpirun\nlaunch: /efs is not writable", "launch: /efs is not writable"),
         ("", ""),
     ],
 )
-def test_the_last_error_of_a_log_is_the_line_that_says_why(log: str, said: str) -> None:
-    assert last_error(log.splitlines()) == said
+def test_the_last_error_of_a_log_is_the_line_that_explains_the_failure(log: str, message: str) -> None:
+    assert last_error(log.splitlines()) == message
 
 
-def test_a_runs_folder_tells_checkpoint_and_evaluation(tmp_path: Path) -> None:
+def test_checkpoint_and_evaluation_are_read_from_the_run_directory(tmp_path: Path) -> None:
     (tmp_path / "checkpoint").write_text(
         'model_checkpoint_path: "model-500"\nall_model_checkpoint_paths: "model-250"\n'
     )
@@ -156,5 +153,5 @@ def test_a_runs_folder_tells_checkpoint_and_evaluation(tmp_path: Path) -> None:
     assert last_evaluation(tmp_path) == {"bbox/AP50": 0.9}
 
 
-def test_an_empty_folder_tells_nothing(tmp_path: Path) -> None:
+def test_an_empty_run_directory_has_neither_checkpoint_nor_evaluation(tmp_path: Path) -> None:
     assert (newest_checkpoint(tmp_path), last_evaluation(tmp_path)) == ("", {})

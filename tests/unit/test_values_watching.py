@@ -175,7 +175,7 @@ def status(pods: list[Pod]) -> Status:
         progress=Progress(),
         checkpoint="",
         evaluation={},
-        run_folder="",
+        run_dir="",
         claim="",
         log="read",
         network=Transport(),

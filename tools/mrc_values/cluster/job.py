@@ -128,7 +128,7 @@ def environment(job: Object) -> dict[str, str]:
     return {each["name"]: text(each, "value") for each in items(containers[0], "env")} if containers else {}
 
 
-def run_folder(job: Object) -> str:
+def run_dir(job: Object) -> str:
     """Where the run's log and checkpoints lie, as its pods see it: ``/efs/kubeflow/demo``."""
     variables = environment(job)
     return re.sub(

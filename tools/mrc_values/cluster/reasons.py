@@ -9,7 +9,7 @@ from mrc_values.cluster import claims, containers, refusals, scheduling
 from mrc_values.cluster.job import QUEUE_LABEL, Snapshot, State, ready, role, state
 from mrc_values.cluster.objects import Object, at, condition, items, name, text, value
 from mrc_values.cluster.scheduling import Cause
-from mrc_values.local.progress import last_error
+from mrc_values.launcher_log import last_error
 
 PATIENCE = timedelta(seconds=10)
 """A job or pod this young may not have been looked at yet."""

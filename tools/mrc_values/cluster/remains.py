@@ -20,7 +20,7 @@ def remains(manifest: str) -> list[str]:
                 if (claim := text(volume, "persistentVolumeClaim", "claimName"))
             }
         if item.get("kind") == "MPIJob":
-            folder, claim = _run_folder(item)
+            folder, claim = _run_dir(item)
             lines.append(f"the run of {name(item)}: logs and checkpoints in {folder}, claim {claim}")
         kept = text(item, "metadata", "annotations", "helm.sh/resource-policy") == "keep"
         if kept:
@@ -30,7 +30,7 @@ def remains(manifest: str) -> list[str]:
     return [*lines, *sorted(claims), *(f"the namespace {each}" for each in sorted(namespaces - made))]
 
 
-def _run_folder(job: Object) -> tuple[str, str]:
+def _run_dir(job: Object) -> tuple[str, str]:
     """The run's folder as its launcher sees it, and the claim that it lies on."""
     spec = at(job, "spec", "mpiReplicaSpecs", "Launcher", "template", "spec")
     (container, *_) = items(spec, "containers") or ({},)

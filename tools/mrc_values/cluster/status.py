@@ -12,11 +12,11 @@ from mrc_values.cluster.job import Snapshot, State
 from mrc_values.cluster.nccl import Transport
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 from mrc_values.cluster.reasons import Reason
-from mrc_values.local.progress import Progress, parse_line, without_tag
+from mrc_values.launcher_log import without_colors, without_tag
+from mrc_values.local.progress import Progress, parse_line
 
 _SAVED = re.compile(r"Model saved to (\S+?)\.?$")
 _METRIC = re.compile(r"^(?:.*\] )?(\S*(?:bbox/|segm/|mAP\((?:bbox|segm)\)/)\S+): ([\d.eE+-]+)$")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 _MANY = 8
 """So many pods are shown one by one; of more only those that differ."""
@@ -38,7 +38,7 @@ class Pod:
 class Status:
     """A job as a user sees it. ``ranks_alive`` counts the ranks of workers that are ready.
 
-    ``run_folder`` and ``claim`` say where log and checkpoints lie. ``log`` is ``read``, ``empty`` (nothing
+    ``run_dir`` and ``claim`` say where log and checkpoints lie. ``log`` is ``read``, ``empty`` (nothing
     printed yet) or ``gone`` (its pod is, or the node does not give it).
     """
 
@@ -52,7 +52,7 @@ class Status:
     progress: Progress
     checkpoint: str
     evaluation: dict[str, float]
-    run_folder: str
+    run_dir: str
     claim: str
     log: str
     network: Transport
@@ -95,7 +95,7 @@ class Status:
             found.append(f"network: {network}   [{self.network.line}]")
         if self.network_advice:
             found.append(f"warning: {self.network_advice}")
-        where = f"{self.run_folder} on the claim {self.claim}" if self.claim else self.run_folder
+        where = f"{self.run_dir} on the claim {self.claim}" if self.claim else self.run_dir
         if where:
             found.append(
                 f"folder: {where}" + (" (the launcher's log is there too)" if self.log == "gone" else "")
@@ -129,7 +129,7 @@ def summary(snapshot: Snapshot, log: Sequence[str] | None, begin: Sequence[str])
     launcher = snapshot.launchers[-1] if snapshot.launchers else None
     network = nccl.transport(begin)
     slots = snapshot.ranks // max(snapshot.workers_wanted, 1)
-    folder = job.run_folder(snapshot.job)
+    folder = job.run_dir(snapshot.job)
     return Status(
         name=at(snapshot.job, "metadata", "labels").get("app.kubernetes.io/instance", snapshot.name),
         namespace=text(snapshot.job, "metadata", "namespace"),
@@ -141,7 +141,7 @@ def summary(snapshot: Snapshot, log: Sequence[str] | None, begin: Sequence[str])
         progress=_progress(log or ()),
         checkpoint=_checkpoint(log or ()),
         evaluation=_evaluation(log or ()),
-        run_folder=folder,
+        run_dir=folder,
         claim=_claim(snapshot.job, folder),
         log="gone" if log is None else "read" if log else "empty",
         network=network,
@@ -173,7 +173,7 @@ def _evaluation(lines: Iterable[str]) -> dict[str, float]:
 
 
 def _plain(line: str) -> str:
-    return _COLOUR.sub("", without_tag(line)).strip()
+    return without_colors(without_tag(line)).strip()
 
 
 def _pod(pod: Object) -> Pod:

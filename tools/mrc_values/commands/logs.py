@@ -62,7 +62,7 @@ def logs(
         if not pods:
             who = " or ".join(roles)
             if job.state(mpijob) in (job.State.FINISHED, job.State.FAILED):
-                where = job.run_folder(mpijob)
+                where = job.run_dir(mpijob)
                 raise UserError(
                     f"{name}: the {who} is gone, and its log with it. The run's own log: {where}."
                 )
@@ -75,7 +75,8 @@ def logs(
 def _print(lines: Iterable["Line"], rank: int | None, *, prefixed: bool, mpijob: "Object") -> None:
     """Prints lines, and once what they say of the network."""
     from mrc_values.cluster import nccl
-    from mrc_values.local.progress import parse_line, without_tag
+    from mrc_values.launcher_log import without_tag
+    from mrc_values.local.progress import parse_line
 
     tag = re.compile(rf"\[\d+,{rank}\]<")
     of_nccl: list[str] = []

@@ -1,6 +1,6 @@
-"""From a rendered MPIJob to the command that its launcher would run, on this machine.
+"""From a rendered MPIJob to the command that its launcher would run, adapted to this machine.
 
-Pure: takes manifests and folders, returns an argument list and an environment.
+Pure functions: manifests and directories in, an argument list and an environment out.
 """
 
 import re
@@ -13,8 +13,8 @@ from mrc_cli.errors import UserError
 
 from mrc_values.manifests import objects
 
-CHART_FOLDERS = ("SHARED_FS", "DATA_FS")
-"""Variables of the launcher that name mounted file systems; local mode sets them to folders."""
+MOUNT_VARIABLES = ("SHARED_FS", "DATA_FS")
+"""Variables of the launcher that name mounted file systems; local mode sets them to directories."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ def launcher_of(rendered: Mapping[str, str]) -> Launcher:
     """The launcher among rendered templates (text by path).
 
     Raises UserError for what local mode cannot run: no MPIJob or several, init containers, several
-    containers, an environment that only a cluster can give.
+    containers, variables whose values only a cluster can provide.
     """
     jobs = [item for item in objects(rendered) if item.get("kind") == "MPIJob"]
     if len(jobs) != 1:
-        raise UserError(f"the chart renders {len(jobs)} MPIJobs; local mode runs exactly one.")
+        raise UserError(f"the chart renders {len(jobs)} MPIJobs; local mode needs exactly one.")
     job = jobs[0]
     name = str(job["metadata"]["name"])
     try:
@@ -48,11 +48,11 @@ def launcher_of(rendered: Mapping[str, str]) -> Launcher:
             f"MPIJob {name} has no launcher; local mode needs spec.mpiReplicaSpecs.Launcher."
         ) from None
     if len(containers) != 1 or pod.get("initContainers"):
-        raise UserError(f"the launcher of MPIJob {name} has several containers; local mode runs exactly one.")
+        raise UserError(f"the launcher of MPIJob {name} has several containers; local mode can run only one.")
     container = containers[0]
     if not container.get("command"):
         raise UserError(
-            f"the launcher of MPIJob {name} has no command, and local mode has no image to take it from."
+            f"the launcher of MPIJob {name} has no command, and local mode cannot take the image's."
         )
     return Launcher(
         job=name,
@@ -65,7 +65,7 @@ def launcher_of(rendered: Mapping[str, str]) -> Launcher:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """``$(NAME)`` as Kubernetes expands it: ``$$`` is a dollar sign, an unknown name stays as it is."""
+    """Expand ``$(NAME)`` as Kubernetes does: ``$$`` is a dollar sign, an unknown name is left unchanged."""
 
     def replacement(match: re.Match[str]) -> str:
         return "$" if match[0] == "$$" else variables.get(match[1], match[0])
@@ -73,32 +73,32 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
     return re.sub(r"\$\$|\$\(([^)]*)\)", replacement, text)
 
 
-def environment(launcher: Launcher, folders: Mapping[str, Path]) -> dict[str, str]:
-    """The container's variables, ``folders`` (by CHART_FOLDERS name) in place of its mounts.
+def environment(launcher: Launcher, mounts: Mapping[str, Path]) -> dict[str, str]:
+    """The container's variables, with directories (by names in MOUNT_VARIABLES) in place of its mounts.
 
-    As in a pod, a variable may use those above it.
+    As in a pod, a variable can refer only to variables before it.
     """
-    variables = {name: str(folder) for name, folder in folders.items()}
+    variables = {name: str(directory) for name, directory in mounts.items()}
     for name, value in launcher.env:
-        if name not in folders:
+        if name not in mounts:
             variables[name] = expand(value, variables)
     return variables
 
 
 def command_line(launcher: Launcher, variables: Mapping[str, str]) -> list[str]:
-    """Command and arguments with the container's variables put in."""
+    """Command and arguments with the container's variables expanded."""
     return [expand(part, variables) for part in (*launcher.command, *launcher.args)]
 
 
-def run_folder(launcher: Launcher, shared_fs: Path) -> Path:
-    """Where the run keeps logs and checkpoints: ``<shared fs>/<namespace>/<MPIJob name>``."""
+def run_dir(launcher: Launcher, shared_fs: Path) -> Path:
+    """The run directory, for logs and checkpoints: ``<shared fs>/<namespace>/<MPIJob name>``."""
     return shared_fs / launcher.namespace / launcher.job
 
 
 def _variables(container: dict[str, Any], job: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if container.get("envFrom"):
         raise UserError(
-            "the launcher takes variables from a ConfigMap or Secret (envFrom), which needs a cluster."
+            "the launcher takes variables from a ConfigMap or Secret (envFrom), which requires a cluster."
         )
     metadata = job["metadata"]
     fields = {
@@ -114,6 +114,6 @@ def _variables(container: dict[str, Any], job: dict[str, Any]) -> Iterable[tuple
         if field not in fields:
             kind = next(iter(source), "valueFrom")
             raise UserError(
-                f"the launcher's variable {item['name']} comes from a {kind}, which needs a cluster."
+                f"the launcher's variable {item['name']} comes from a {kind}, which requires a cluster."
             )
         yield str(item["name"]), str(fields[field])

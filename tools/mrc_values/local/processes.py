@@ -1,7 +1,7 @@
-"""Finding and ending every process of a run.
+"""Finds and ends every process of a run.
 
-mpirun puts each rank into a process group of its own, and ranks outlive a killed mpirun; what they
-all keep is the environment they were started with. A variable in it marks the run.
+mpirun puts each rank into a separate process group, and ranks outlive an mpirun that is killed. All of them
+keep the environment that they were started with, so a variable in it marks the processes of a run.
 """
 
 import contextlib
@@ -14,25 +14,25 @@ from pathlib import Path
 
 import psutil
 
-RUN = "MRC_LOCAL_RUN"
-KILL_ROUNDS = 20
+MARK_VARIABLE = "MRC_LOCAL_RUN"
+MAX_KILL_ROUNDS = 20
 _RANK = "OMPI_COMM_WORLD_RANK"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A process beyond doubt: a pid alone may be another's by now. ``created`` is seconds since the epoch."""
+    """Identifies a process even after its pid is reused. ``created`` is in seconds since the epoch."""
 
     pid: int
     created: float
 
     @staticmethod
     def of(pid: int) -> "Identity":
-        """Raises psutil.NoSuchProcess when there is none."""
+        """The identity of a running process. Raises psutil.NoSuchProcess."""
         return Identity(pid, psutil.Process(pid).create_time())
 
     def process(self) -> psutil.Process | None:
-        """The process while it runs; None for one that has ended, zombies included."""
+        """The process, or None when it has ended; a zombie has ended."""
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.created) < 0.01
@@ -42,40 +42,40 @@ class Identity:
 
 
 def marked(mark: str) -> dict[psutil.Process, dict[str, str]]:
-    """Running processes of the run ``mark``, each with its environment."""
-    return {process: environ for process, environ in _environments() if environ.get(RUN) == mark}
+    """The running processes with this mark, each with its environment."""
+    return {process: environ for process, environ in _environments() if environ.get(MARK_VARIABLE) == mark}
 
 
 def ranks(mark: str) -> set[int]:
-    """MPI ranks of the run that are alive."""
+    """The MPI ranks of a run that are alive."""
     return {int(environ[_RANK]) for environ in marked(mark).values() if _RANK in environ}
 
 
 def end(mark: str, grace: float = 0) -> None:
-    """Ends every process of the run: SIGTERM, at most ``grace`` seconds, SIGKILL.
+    """End every process of a run: SIGTERM, up to ``grace`` seconds, then SIGKILL.
 
-    Where there are ranks, they alone get the SIGTERM: they save and leave, and mpirun follows. After a
-    SIGTERM of its own it would kill them within two seconds.
+    If there are ranks, only they receive the SIGTERM: they save and exit, and mpirun follows. An mpirun that
+    receives a SIGTERM kills its ranks within two seconds.
     """
     if grace:
-        found = marked(mark)
-        for process in [process for process, environ in found.items() if _RANK in environ] or found:
+        running = marked(mark)
+        for process in [process for process, environ in running.items() if _RANK in environ] or running:
             with contextlib.suppress(psutil.Error):
                 process.terminate()
         deadline = time.monotonic() + grace
         while time.monotonic() < deadline and marked(mark):
             time.sleep(0.1)
-    for _ in range(KILL_ROUNDS):  # more than one, for a process that was just being started
-        left = marked(mark)
-        if not left:
+    for _ in range(MAX_KILL_ROUNDS):  # repeated, because a process may just be starting another
+        remaining = marked(mark)
+        if not remaining:
             return
-        for process in left:
+        for process in remaining:
             _kill(process)
-        psutil.wait_procs(list(left), timeout=1)
+        psutil.wait_procs(list(remaining), timeout=1)
 
 
 def end_one(identity: Identity | None, grace: float = 3.0) -> None:
-    """Ends one process: SIGTERM, ``grace`` seconds, SIGKILL."""
+    """End one process: SIGTERM, up to ``grace`` seconds, then SIGKILL."""
     process = identity.process() if identity else None
     if process is None:
         return
@@ -89,12 +89,12 @@ def end_one(identity: Identity | None, grace: float = 3.0) -> None:
 
 
 def cores() -> int:
-    """CPU cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def gpus() -> int:
-    """NVIDIA GPUs of this machine."""
+    """Number of NVIDIA GPUs of this machine."""
     return sum(bool(re.fullmatch(r"nvidia\d+", device.name)) for device in Path("/dev").iterdir())
 
 
@@ -109,4 +109,4 @@ def _environments() -> Iterator[tuple[psutil.Process, dict[str, str]]]:
             if process.status() != psutil.STATUS_ZOMBIE:
                 yield process, process.environ()
         except (psutil.Error, OSError):
-            continue  # gone, or another user's
+            continue  # it has ended, or belongs to another user

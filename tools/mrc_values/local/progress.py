@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_RANK_TAG = re.compile(r"\[\d+,\d+\]<(?:stdout|stderr)>:")
+from mrc_values.launcher_log import without_tag
+
 _METRIC = re.compile(r"(?:^|/)(?:bbox|segm)/|^mAP\((?:bbox|segm)\)/")
 _FIELD = re.compile(r"(\w+)=(\S+)")
 
@@ -50,78 +50,34 @@ def parse_line(line: str) -> Progress | None:
         return None
 
 
-def tidy(line: str) -> str:
-    """A line with its first tag only: mpirun puts one before each piece in which a line reaches it."""
-    first = _RANK_TAG.match(line)
-    start = first.end() if first else 0
-    return line[:start] + _RANK_TAG.sub("", line[start:])
-
-
-def without_tag(line: str) -> str:
-    """A line without mpirun's ``[1,0]<stdout>:``."""
-    return _RANK_TAG.sub("", line)
-
-
-def read(run_folder: Path) -> Progress:
+def read(run_dir: Path) -> Progress:
     """The run folder's progress.json; empty when there is none yet."""
-    found = _json(run_folder / "progress.json")
+    found = _json(run_dir / "progress.json")
     if not isinstance(found, dict):
         return Progress()
     return Progress(**{key: value for key, value in found.items() if key in Progress.__dataclass_fields__})
 
 
-def newest_checkpoint(run_folder: Path) -> str:
+def newest_checkpoint(run_dir: Path) -> str:
     """Name of the checkpoint that a restart would load; empty when there is none."""
     try:
         match = re.search(
-            r'^model_checkpoint_path: "(.*)"', (run_folder / "checkpoint").read_text(), re.MULTILINE
+            r'^model_checkpoint_path: "(.*)"', (run_dir / "checkpoint").read_text(), re.MULTILINE
         )
     except OSError:
         return ""
     return Path(match[1]).name if match else ""
 
 
-def last_evaluation(run_folder: Path) -> dict[str, float]:
+def last_evaluation(run_dir: Path) -> dict[str, float]:
     """COCO metrics of the newest epoch that has any: ``bbox/AP50``, ``segm/AP``, and, with several
     validation splits, ``<split>/bbox/AP50``. Tensorpack's own names, ``mAP(bbox)/IoU=0.5``, are taken too.
     """
-    entries = _json(run_folder / "stats.json")
+    entries = _json(run_dir / "stats.json")
     for entry in reversed(entries if isinstance(entries, list) else []):
         if found := {key: float(value) for key, value in entry.items() if _METRIC.search(key)}:
             return found
     return {}
-
-
-_ERROR = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception)\b|^(?:[\w.-]+: )?(?:error|fatal)\b", re.IGNORECASE)
-_KILLED = re.compile(r"^mpirun noticed that process rank|^the launcher was killed by ")
-_WORDS = re.compile(r"^(?!progress )(?=.*\w)")
-
-
-def killed_line(name: str) -> str:
-    """What the log says of a launcher that could not say it itself; ``name`` is the signal's."""
-    return f"the launcher was killed by {name}"
-
-
-def last_error(lines: Iterable[str]) -> str:
-    """The line of a failed launcher's output that says why; empty when it said nothing.
-
-    An exception or error of a rank, else mpirun's verdict on a killed rank, else the last words of a
-    rank, else of the launcher.
-    """
-    everything = [(_RANK_TAG.match(line) is not None, without_tag(line).strip()) for line in lines]
-    everything.reverse()
-    of_ranks = [text for tagged, text in everything if tagged]
-    texts = [text for _, text in everything]
-    for candidates, pattern in (
-        (of_ranks, _ERROR),
-        (texts, _ERROR),
-        (texts, _KILLED),
-        (of_ranks, _WORDS),
-        (texts, _WORDS),
-    ):
-        if found := next(filter(pattern.search, candidates), None):
-            return found
-    return ""
 
 
 def _json(path: Path) -> Any:

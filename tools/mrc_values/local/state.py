@@ -1,23 +1,24 @@
-"""What local mode remembers of a release: one JSON file each, replaced atomically."""
+"""The state that local mode keeps for each release: a JSON file, replaced atomically."""
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from mrc_cli.errors import UserError
+from mrc_cli.files import write_atomically
 
+from mrc_values import printed
 from mrc_values.local.processes import Identity
 
 
 class Phase(StrEnum):
-    """How a release stands. LOST: its supervisor was killed and could not write an ending."""
+    """The state of a release. LOST: its supervisor was killed before it could record how the run ended."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -28,18 +29,21 @@ class Phase(StrEnum):
 
 @dataclass
 class Release:
-    """One release. Times are ISO 8601 in UTC; folders and files are absolute."""
+    """One release. Times are ISO 8601 in UTC; paths are absolute.
+
+    ``up_words`` are the words after NAME with which ``local up`` was called, for the command that resumes.
+    """
 
     name: str
-    chart: str
     namespace: str
     job: str
     mark: str
     ranks: int
     shared_fs: str
     data_fs: str
-    run_folder: str
+    run_dir: str
     manifest: str
+    up_words: list[str] = field(default_factory=list)
     scratch: str = ""
     started: str = ""
     ended: str = ""
@@ -52,7 +56,7 @@ class Release:
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> "Release":
-        """From what ``dataclasses.asdict`` made. Raises TypeError for other keys."""
+        """The inverse of ``dataclasses.asdict``. Raises TypeError for unknown keys."""
         for key in ("supervisor", "launcher", "tensorboard"):
             if values.get(key) is not None:
                 values[key] = Identity(**values[key])
@@ -60,12 +64,12 @@ class Release:
 
     @property
     def log(self) -> Path:
-        """Where all that the launcher prints is kept."""
-        return Path(self.run_folder) / "launcher.log"
+        """The log with everything that the launcher prints."""
+        return Path(self.run_dir) / "launcher.log"
 
     @property
     def phase(self) -> Phase:
-        """Looks at the processes, not only at what was written."""
+        """The current state, by the processes that are running as well as by the recorded state."""
         if self.supervisor is not None and self.supervisor.process() and not self.ended:
             return Phase.RUNNING
         if self.stopped:
@@ -76,25 +80,25 @@ class Release:
 
 
 class Store:
-    """The releases of one state folder."""
+    """The releases in one state directory."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve() / "releases"
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve() / "releases"
 
     def mark(self, name: str) -> str:
-        """The text that marks the processes of release ``name`` of this folder."""
-        return f"{self.folder}/{name}"
+        """The mark of the processes of a release in this directory."""
+        return f"{self.directory}/{name}"
 
     def file(self, name: str, suffix: str) -> Path:
-        """A file of the release, such as ``.json`` or ``.yaml``."""
-        return self.folder / f"{name}{suffix}"
+        """The release's file with a suffix such as ``.json`` or ``.yaml``."""
+        return self.directory / f"{name}{suffix}"
 
     def names(self) -> list[str]:
-        """Every release of the folder."""
-        return sorted(path.stem for path in self.folder.glob("*.json"))
+        """The names of all releases in the directory."""
+        return sorted(path.stem for path in self.directory.glob("*.json"))
 
     def load(self, name: str) -> Release | None:
-        """The release; None when there never was one. Raises UserError for a damaged file."""
+        """A release, or None when it does not exist. Raises UserError when its file is damaged."""
         path = self.file(name, ".json")
         try:
             return Release.from_json(json.loads(path.read_text()))
@@ -102,43 +106,43 @@ class Store:
             return None
         except (ValueError, TypeError, AttributeError):
             raise UserError(
-                f"{path} is damaged. Remove it; the run's folder keeps all that was trained."
+                f"{path} is damaged. Remove it; checkpoints and logs in the run directory are not affected."
             ) from None
 
     def get(self, name: str) -> Release:
-        """The release. Raises UserError, naming those there are, when there is none."""
+        """A release. Raises UserError, listing the existing ones, when it does not exist."""
         release = self.load(name)
         if release is None:
-            there = ", ".join(self.names()) or "none yet"
-            raise UserError(f"no local release {name} in {self.folder.parent} (there: {there}).")
+            known = ", ".join(self.names()) or "none"
+            raise UserError(
+                f"no local release {name} in {self.directory.parent}. Existing releases: {known}."
+            )
         return release
 
     def save(self, release: Release) -> None:
-        """Writes the release; a reader sees the old or the new text, never half."""
-        path = self.file(release.name, ".json")
-        fresh = path.with_suffix(f".{os.getpid()}.tmp")
-        fresh.write_text(json.dumps(asdict(release), indent=1) + "\n")
-        fresh.replace(path)
+        """Write the release to its file."""
+        write_atomically(self.file(release.name, ".json"), json.dumps(asdict(release), indent=1) + "\n")
 
     @contextmanager
     def lock(self, name: str) -> Iterator[int]:
-        """Holds the release against a second ``up``; yields a file descriptor that a child may inherit.
+        """Lock the release against a second ``up``; yields a file descriptor that a child may inherit.
 
-        The system drops the lock when its last holder ends, however that ends. Raises UserError when
-        another holds it.
+        The kernel releases the lock when the last process that holds it ends, in whatever way. Raises
+        UserError when another process holds it.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         with self.file(name, ".lock").open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                follow = printed.local("logs", name, self.directory.parent, ["-f"])
+                down = printed.local("down", name, self.directory.parent)
                 raise UserError(
-                    f"{name} is running already. Watch it with `mrc-values local logs {name} -f`, "
-                    f"or stop it with `mrc-values local down {name}`."
+                    f"{name} is already running. Follow it with `{follow}`, or stop it with `{down}`."
                 ) from None
             yield handle.fileno()
 
 
 def now() -> str:
-    """The time as a release keeps it."""
+    """The current time in the format that releases keep."""
     return datetime.now(UTC).isoformat(timespec="seconds")

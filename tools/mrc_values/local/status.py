@@ -1,21 +1,17 @@
-"""What `mrc-values local status` and `logs` tell."""
+"""The status of a local release."""
 
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from mrc_cli.errors import UserError
 
 from mrc_values import runs
 from mrc_values.local import processes, progress
 from mrc_values.local.progress import Progress
-from mrc_values.local.state import Phase, Release, Store
+from mrc_values.local.state import Phase, Release
 
 
 @dataclass(frozen=True)
 class Status:
-    """A release as a user sees it. ``ranks_alive`` counts MPI ranks that run now."""
+    """A release as shown to the user. ``ranks_alive`` counts the MPI ranks that are running now."""
 
     name: str
     state: str
@@ -25,11 +21,11 @@ class Status:
     progress: Progress
     checkpoint: str
     evaluation: dict[str, float] = field(default_factory=dict)
-    run_folder: str = ""
+    run_dir: str = ""
     tensorboard: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """A row of the table, under runs.HEADER."""
+        """A row of the table with the columns runs.HEADER."""
         state = f"{self.state} ({self.exit_code})" if self.state == Phase.FAILED else self.state
         return runs.cells(
             self.name,
@@ -43,46 +39,18 @@ class Status:
 
 
 def status_of(release: Release) -> Status:
-    """How a release stands, from its processes and its folder."""
-    folder = Path(release.run_folder)
-    board = release.tensorboard is not None and release.tensorboard.process() is not None
+    """The status of a release, from its processes and its run directory."""
+    run_dir = Path(release.run_dir)
+    tensorboard_runs = release.tensorboard is not None and release.tensorboard.process() is not None
     return Status(
         name=release.name,
         state=release.phase.value,
         exit_code=release.exit_code,
         ranks=release.ranks,
         ranks_alive=len(processes.ranks(release.mark)),
-        progress=progress.read(folder),
-        checkpoint=progress.newest_checkpoint(folder),
-        evaluation=progress.last_evaluation(folder),
-        run_folder=release.run_folder,
-        tensorboard=release.tensorboard_address if board else "",
+        progress=progress.read(run_dir),
+        checkpoint=progress.newest_checkpoint(run_dir),
+        evaluation=progress.last_evaluation(run_dir),
+        run_dir=release.run_dir,
+        tensorboard=release.tensorboard_address if tensorboard_runs else "",
     )
-
-
-def log_lines(store: Store, name: str, follow: bool, pause: float = 0.2) -> Iterator[str]:
-    """Lines of the launcher's log; with ``follow`` until the run has ended.
-
-    Raises UserError when there is no log yet and none to wait for.
-    """
-    release = store.get(name)
-    while not release.log.exists():
-        if not follow or release.phase is not Phase.RUNNING:
-            raise UserError(f"{release.log} does not exist yet.")
-        time.sleep(pause)
-        release = store.get(name)
-    with release.log.open(errors="replace") as log:
-        part = ""
-        while True:
-            # Asked before reading: what was written before the end is read after the question.
-            running = follow and store.get(name).phase is Phase.RUNNING
-            for text in log:
-                part += text
-                if part.endswith("\n"):
-                    yield part.rstrip("\n")
-                    part = ""
-            if not running:
-                break
-            time.sleep(pause)
-        if part:
-            yield part

@@ -1,6 +1,6 @@
-"""Runs a launcher until it ends, keeps its output, and leaves no process behind.
+"""Runs a launcher until it ends, logs its output, and leaves no process behind.
 
-In the foreground a function of `mrc-values local up`; detached, this module in a session of its own.
+`mrc-values local up` calls it directly; with --detach this module runs as a program in a new session.
 """
 
 import contextlib
@@ -18,23 +18,24 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from mrc_values.local import processes, progress
+from mrc_values import launcher_log
+from mrc_values.local import processes
 from mrc_values.local.processes import Identity
 from mrc_values.local.state import Release, Store, now
 
 GRACE = 15.0
-"""Seconds between SIGTERM and SIGKILL: time for the ranks to finish a step and say goodbye."""
+"""Seconds between SIGTERM and SIGKILL: time for the ranks to finish a step and save."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The command to run: arguments, whole environment, folder to run it in."""
+class Command:
+    """A command to run: arguments, the complete environment, and the working directory."""
 
     argv: list[str]
     env: dict[str, str]
-    folder: str
+    directory: str
 
 
 class _Stopped(Exception):
@@ -43,20 +44,20 @@ class _Stopped(Exception):
         self.number = number
 
 
-def supervise(store: Store, release: Release, plan: Plan, show: Callable[[str], None]) -> int:
-    """Runs ``plan`` for ``release``, giving each line of its output to ``show``; returns the exit code.
+def supervise(store: Store, release: Release, command: Command, show: Callable[[str], None]) -> int:
+    """Run ``command`` for ``release`` and pass each line of its output to ``show``; returns the exit code.
 
-    The release is saved when the launcher starts and when it ends. SIGINT, SIGTERM and SIGHUP end the
-    run; the exit code is then 128 and the signal's number.
+    The release is saved when the launcher starts and when it ends. SIGINT, SIGTERM and SIGHUP end the run;
+    the exit code is then 128 plus the signal's number.
     """
     release.supervisor = Identity.of(os.getpid())
     release.started, release.ended, release.exit_code, release.stopped = now(), "", None, False
-    shared_memory = Path("/dev/shm")  # noqa: S108 (the folder is made by mkdtemp)
+    shared_memory = Path("/dev/shm")  # noqa: S108 (mkdtemp makes a new directory in it)
     release.scratch = tempfile.mkdtemp(prefix="mrc-", dir=shared_memory if shared_memory.is_dir() else None)
     release.log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _signals_as_exceptions():
-            code = _run(store, release, plan, show)
+            code = _run(store, release, command, show)
     except _Stopped as stop:
         code = 128 + stop.number
         release.stopped = True
@@ -69,26 +70,26 @@ def supervise(store: Store, release: Release, plan: Plan, show: Callable[[str], 
     return code
 
 
-def _run(store: Store, release: Release, plan: Plan, show: Callable[[str], None]) -> int:
+def _run(store: Store, release: Release, command: Command, show: Callable[[str], None]) -> int:
     env = {
-        **plan.env,
-        processes.RUN: release.mark,
-        # Open MPI's own files: in one folder, which is removed even after a SIGKILL.
+        **command.env,
+        processes.MARK_VARIABLE: release.mark,
+        # Open MPI's temporary files go to one directory, which is removed even after a SIGKILL.
         "OMPI_MCA_orte_tmpdir_base": release.scratch,
         "OMPI_MCA_btl_vader_backing_directory": release.scratch,
     }
     with release.log.open("a", encoding="utf-8", errors="replace") as log:
         print(f"--- {release.started} {release.name}: {release.ranks} ranks", file=log, flush=True)
         launcher = subprocess.Popen(  # noqa: S603 (the chart's own command)
-            plan.argv,
+            command.argv,
             env=env,
-            cwd=plan.folder,
+            cwd=command.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # a Ctrl-C reaches it through this process only, in order
+            start_new_session=True,  # Ctrl-C must reach it only through this process
         )
         try:
             release.launcher = Identity.of(launcher.pid)
@@ -103,12 +104,12 @@ def _run(store: Store, release: Release, plan: Plan, show: Callable[[str], None]
         processes.end(release.mark)  # ranks of a killed mpirun would hold the pipe open
         reader.join(timeout=10)
         if code < 0:
-            _pump([progress.killed_line(signal.Signals(-code).name)], log, show)
+            _pump([launcher_log.killed_line(signal.Signals(-code).name)], log, show)
     return code if code >= 0 else 128 - code
 
 
 def _end(mark: str) -> None:
-    """Ends the launcher and its ranks; a second signal ends the patience."""
+    """End the launcher and its ranks; a second signal skips the grace period."""
     try:
         processes.end(mark, GRACE)
     except _Stopped:
@@ -117,19 +118,19 @@ def _end(mark: str) -> None:
 
 
 def _pump(output: Iterable[str], log: IO[str], show: Callable[[str], None]) -> None:
-    """Copies lines to the log and the reader until the launcher's side is closed."""
+    """Copy lines to the log and to ``show`` until the launcher closes its output."""
     for text in output:
-        line = progress.tidy(text.rstrip("\r\n"))
-        with contextlib.suppress(OSError, ValueError):  # a full disk must not stop the launcher's output
+        line = launcher_log.with_one_tag(text.rstrip("\r\n"))
+        with contextlib.suppress(OSError, ValueError):  # a full disk must not block the launcher
             print(line, file=log, flush=True)
         try:
             show(line)
-        except OSError:  # whoever read our output is gone; the log goes on
+        except OSError:  # the reader of our output is gone; keep writing the log
             show = _ignore
 
 
 def _ignore(line: str) -> None:
-    """Shows nothing."""
+    """Discard a line."""
 
 
 @contextlib.contextmanager
@@ -155,10 +156,10 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def detach(store: Store, release: Release, plan: Plan, lock: int) -> None:
-    """Starts ``supervise`` in a session of its own, which inherits the ``lock``."""
+def detach(store: Store, release: Release, command: Command, lock: int) -> None:
+    """Run ``supervise`` in a new session that inherits the ``lock``."""
     supervisor = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "mrc_values.local.supervise", str(store.folder.parent)],
+        [sys.executable, "-m", "mrc_values.local.supervise", str(store.directory.parent)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -167,18 +168,18 @@ def detach(store: Store, release: Release, plan: Plan, lock: int) -> None:
         text=True,
     )
     assert supervisor.stdin is not None
-    # Saved before it gets its order, so that what it saves itself comes after.
+    # Saved before the supervisor receives its input, so that its own saves come later.
     release.supervisor, release.started, release.ended = Identity.of(supervisor.pid), now(), ""
     store.save(release)
     with supervisor.stdin as pipe:
-        json.dump({"release": asdict(release), "plan": asdict(plan)}, pipe)
+        json.dump({"release": asdict(release), "command": asdict(command)}, pipe)
 
 
 def main() -> None:
-    """The detached supervisor: state folder as its argument, release and plan as JSON on stdin."""
-    order = json.load(sys.stdin)
-    release = Release.from_json(order["release"])
-    sys.exit(supervise(Store(Path(sys.argv[1])), release, Plan(**order["plan"]), _ignore))
+    """The detached supervisor: the state directory as its argument, release and command as JSON on stdin."""
+    received = json.load(sys.stdin)
+    release = Release.from_json(received["release"])
+    sys.exit(supervise(Store(Path(sys.argv[1])), release, Command(**received["command"]), _ignore))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""TensorBoard beside a run, on this machine's loopback address only."""
+"""TensorBoard for a release on this machine, listening on the loopback address only."""
 
 import shutil
 import socket
@@ -9,14 +9,13 @@ from mrc_values.local.processes import Identity
 from mrc_values.local.state import Release
 
 FIRST_PORT = 6006
-_PORTS = 100
+_PORTS_TO_TRY = 100
 
 
 def start(release: Release, programs: Path, log: Path) -> bool:
-    """Starts TensorBoard on the folder of the release's namespace; True when it is there.
+    """Start TensorBoard on the runs in the release's namespace, unless it is running already.
 
-    One that still runs is kept. Without the program ``tensorboard`` in the folder ``programs``
-    nothing is started.
+    Returns False, and starts nothing, when the directory ``programs`` has no program ``tensorboard``.
     """
     if release.tensorboard is not None and release.tensorboard.process():
         return True
@@ -24,7 +23,7 @@ def start(release: Release, programs: Path, log: Path) -> bool:
     program = shutil.which("tensorboard", path=str(programs))
     if program is None:
         return False
-    logdir = Path(release.run_folder).parent
+    logdir = Path(release.run_dir).parent
     logdir.mkdir(parents=True, exist_ok=True)
     port = free_port(FIRST_PORT)
     with log.open("ab") as output:
@@ -41,14 +40,14 @@ def start(release: Release, programs: Path, log: Path) -> bool:
 
 
 def free_port(first: int) -> int:
-    """The first free port of the loopback address from ``first`` on, else any."""
-    for port in (*range(first, first + _PORTS), 0):
+    """The first free loopback port from ``first`` on, or any free port when many are taken."""
+    for port in (*range(first, first + _PORTS_TO_TRY), 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            found: int = probe.getsockname()[1]
-            return found
+            bound: int = probe.getsockname()[1]
+            return bound
     raise OSError("no free port")
