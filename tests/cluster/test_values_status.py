@@ -17,12 +17,14 @@ def test_status_shows_progress_network_and_pods(running: Client, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     header, row, *rest = done.stdout.splitlines()
     assert re.sub(" +", " ", header) == "run state ranks step epoch loss images/s ETA checkpoint evaluation"
-    expected = "demo running 16/16 150/3500 1/18 0.7123 121.5 0:01:10 model-100 box AP50 0.451"
+    expected = (
+        "demo running 16/16 150/3500 1/18 0.7123 121.5 0:01:10 model-100 box AP50 0.451 mask AP50 0.407"
+    )
     assert re.sub(" +", " ", row) == expected
     text = "\n".join(rest)
     assert re.search(r"^demo-worker-1 +Running +yes +0 +p4d-\d$", text, re.MULTILINE)
     assert "network: EFA, 4 interfaces a rank, GPUDirect RDMA" in text
-    assert f"folder: /efs/{running.namespace}/demo on the claim tensorpack-efs-gp-bursting" in text
+    assert f"run directory: /efs/{running.namespace}/demo on the claim tensorpack-efs-gp-bursting" in text
 
 
 def test_status_as_json_has_the_documented_keys(running: Client, tmp_path: Path) -> None:
@@ -30,7 +32,8 @@ def test_status_as_json_has_the_documented_keys(running: Client, tmp_path: Path)
     found = json.loads(mrc_values(running, "status", "demo", "--format=json").stdout)
     assert list(found) == [
         *("name", "namespace", "job", "state", "exit_code", "ranks", "ranks_alive", "progress", "checkpoint"),
-        *("evaluation", "run_dir", "claim", "log", "network", "network_advice", "reasons", "pods"),
+        *("evaluation", "failed_evaluation", "run_dir", "claim", "log", "network", "network_advice"),
+        *("reasons", "pods"),
     ]
     assert found["progress"] == {
         **{"step": 150, "steps": 3500, "epoch": 1, "epochs": 18},
@@ -55,7 +58,7 @@ def test_status_says_where_the_log_is_when_its_pod_is_gone(running: Client) -> N
     running.kubectl("delete", "pods", "--selector=training.kubeflow.org/job-role=launcher")
     said = mrc_values(running, "status", "demo").stdout
     assert re.search(r"^demo +finished +0/16$", said, re.MULTILINE)
-    assert "(the launcher's log is there too)" in said
+    assert "(also has the launcher's log)" in said
 
 
 def test_what_launch_says_of_ssh_is_a_reason(running: Client, tmp_path: Path) -> None:

@@ -5,19 +5,27 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mrc_train.run_lines import Checkpoint, Evaluation, Progress
 from testcluster.client import Client, Object, until
 from values_tool import PROGRAM
 
-TRAINING = """\
-launch: 2 workers answer after 3 s
-[1,0]<stdout>:demo-worker-0:26:26 [0] NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)
-[1,8]<stdout>:demo-worker-1:26:26 [0] NCCL INFO Using network AWS Libfabric
-[1,0]<stdout>:w:26:27 [0] NCCL INFO Channel 00/0 : 8[0] -> 0[0] [send] via NET/AWS Libfabric/0/GDRDMA
-[1,0]<stdout>:progress step=100/3500 epoch=1/18 loss=0.8123 images_per_second=120.3 eta=0:01:20
-[1,0]<stdout>:\x1b[32m[1121 13:00:00 @saver.py:82]\x1b[0m Model saved to /efs/kubeflow/demo/model-100.
-[1,0]<stdout>:[1121 13:00:00 @monitor.py:471] bbox/AP50: 0.4512
-[1,0]<stdout>:progress step=150/3500 epoch=1/18 loss=0.7123 images_per_second=121.5 eta=0:01:10
-"""
+_RUN_LINES = (
+    Progress(100, 3500, 1, 18, 0.8123, 120.3, 80),
+    Checkpoint(100, "model-100"),
+    Evaluation(100, "val2017", 5000, {"bbox/AP50": 0.4512, "segm/AP50": 0.4071}),
+    Progress(150, 3500, 1, 18, 0.7123, 121.5, 70),
+)
+
+TRAINING = "\n".join(
+    (
+        "launch: 2 workers answer after 3 s",
+        "[1,0]<stdout>:demo-worker-0:26:26 [0] NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)",
+        "[1,8]<stdout>:demo-worker-1:26:26 [0] NCCL INFO Using network AWS Libfabric",
+        "[1,0]<stdout>:w:26:7 [0] NCCL INFO Channel 00/0 : 8 -> 0 [send] via NET/AWS Libfabric/0/GDRDMA",
+        *(f"[1,0]<stdout>:{line.line()}" for line in _RUN_LINES),
+    )
+)
+"""The log of a launcher: NCCL's lines as on real clusters, and the trainer's as its own writers make them."""
 
 
 class PodLog:

@@ -10,10 +10,12 @@ import os
 import signal
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
 from mpi4py import MPI
+from mrc_train.run_lines import Progress
 
 comm = MPI.COMM_WORLD
 parser = argparse.ArgumentParser()
@@ -46,13 +48,10 @@ report = {
 for step in range(first, steps + 1):
     time.sleep(0.05)
     if comm.rank == 0:
-        print(
-            f"progress step={step}/{steps} epoch=1/1 loss=0.5000 images_per_second=20.0 eta=0:00:01",
-            flush=True,
-        )
-        line = {"step": step, "steps": steps, "loss": 0.5, "images_per_second": 20.0, "eta_seconds": 1}
+        reached = Progress(step, steps, 1, 1, 0.5, 20.0, 1)
+        print(reached.line(), flush=True)
         fresh = progress.with_suffix(".tmp")
-        fresh.write_text(json.dumps(line))
+        fresh.write_text(json.dumps(asdict(reached)))
         fresh.replace(progress)
     if step == 3 and os.environ.get("FAIL_RANK") == str(comm.rank):
         print("ValueError: image 7 has no pixels", file=sys.stderr, flush=True)

@@ -133,7 +133,7 @@ def test_detach_returns_at_once_and_status_logs_and_down_work_on_it(run: LocalRu
     state = run.state()
     assert (state["state"], state["ranks_alive"], state["progress"]["steps"]) == ("running", 2, 400)
     table = run.call("status").stdout
-    assert re.search(r"trial +running +2/2 +\d+/400 +0\.5000 +20\.0 +0:00:01", table), table
+    assert re.search(r"trial +running +2/2 +\d+/400 +1/1 +0\.5000 +20\.0 +0:00:01", table), table
     with subprocess.Popen(run.argv("logs", "-f"), stdout=subprocess.PIPE, text=True) as logs:
         until(lambda: run.step() >= 6, "step 6")
         down = run.call("down")

@@ -8,7 +8,6 @@ import yaml
 from mrc_cli.errors import UserError
 from mrc_values.launcher_log import last_error, with_one_tag
 from mrc_values.local.launch import command_line, environment, expand, launcher_of
-from mrc_values.local.progress import Progress, last_evaluation, newest_checkpoint, parse_line
 
 VARIABLES = {"VAR_A": "A", "VAR_B": "B", "VAR_REF": "$(VAR_A)", "VAR_EMPTY": ""}
 
@@ -94,17 +93,6 @@ def test_a_launcher_that_requires_a_cluster_is_rejected(manifests: dict[str, str
     assert str(error.value) == message
 
 
-def test_a_progress_line_is_parsed_with_mpiruns_tags_around_it() -> None:
-    line = "[1,0]<stdout>:progress step=1200/3500 epoch=6/18 loss=0.8123 images_per_second=120.3 eta=0:01:20"
-    wanted = Progress(1200, 3500, 6, 18, 0.8123, 120.3, 80)
-    assert parse_line(line) == parse_line(line + "[1,0]<stdout>:") == wanted
-
-
-@pytest.mark.parametrize("line", ["", "loss 3", "[1,0]<stdout>:progress made", "progress step=x/y"])
-def test_other_lines_are_not_parsed_as_progress(line: str) -> None:
-    assert parse_line(line) in (None, Progress())
-
-
 def test_only_the_first_of_mpiruns_tags_is_kept() -> None:
     assert (
         with_one_tag("[1,1]<stderr>:Value[1,1]<stderr>:Error: [1,1]<stderr>:x")
@@ -142,16 +130,3 @@ KILLED = "mpirun noticed that process rank 1 with PID 0 on node a exited on sign
 )
 def test_the_last_error_of_a_log_is_the_line_that_explains_the_failure(log: str, message: str) -> None:
     assert last_error(log.splitlines()) == message
-
-
-def test_checkpoint_and_evaluation_are_read_from_the_run_directory(tmp_path: Path) -> None:
-    (tmp_path / "checkpoint").write_text(
-        'model_checkpoint_path: "model-500"\nall_model_checkpoint_paths: "model-250"\n'
-    )
-    (tmp_path / "stats.json").write_text('[{"bbox/AP50": 0.9, "loss/total": 1}, {"loss/total": 2}]')
-    assert newest_checkpoint(tmp_path) == "model-500"
-    assert last_evaluation(tmp_path) == {"bbox/AP50": 0.9}
-
-
-def test_an_empty_run_directory_has_neither_checkpoint_nor_evaluation(tmp_path: Path) -> None:
-    assert (newest_checkpoint(tmp_path), last_evaluation(tmp_path)) == ("", {})

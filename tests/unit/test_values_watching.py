@@ -1,12 +1,13 @@
 """What mrc-values makes of messages, logs and tables of a job in a cluster."""
 
 import pytest
+from mrc_train.run_lines import Checkpoint, Evaluation, EvaluationFailed, Progress
 from mrc_values.cluster import containers, nccl, refusals, scheduling
+from mrc_values.cluster.job import Snapshot
 from mrc_values.cluster.logs import Place
 from mrc_values.cluster.nccl import Transport
 from mrc_values.cluster.reasons import Reason
-from mrc_values.cluster.status import Pod, Status
-from mrc_values.local.progress import Progress
+from mrc_values.cluster.status import Pod, Status, summary
 
 WORKER = {"spec": {"containers": [{"resources": {"requests": {"nvidia.com/gpu": "8"}}}]}}
 """A pod that asks for eight GPUs, on whatever node."""
@@ -172,9 +173,10 @@ def status(pods: list[Pod]) -> Status:
         exit_code=None,
         ranks=512,
         ranks_alive=504,
-        progress=Progress(),
+        progress=None,
         checkpoint="",
         evaluation={},
+        failed_evaluation=None,
         run_dir="",
         claim="",
         log="read",
@@ -191,4 +193,38 @@ def test_of_many_workers_only_those_are_shown_that_differ() -> None:
     assert rows == [
         ("demo-worker-63", "Pending", "no", "0", ""),
         ("63 workers", "Running", "yes", "0", "63 nodes"),
+    ]
+
+
+RUNNING = {
+    "metadata": {"name": "demo", "namespace": "kubeflow"},
+    "status": {"conditions": [{"type": "Running", "status": "True"}]},
+}
+
+
+def test_status_shows_checkpoint_and_evaluation_as_the_trainer_writes_them() -> None:
+    lines = (
+        Checkpoint(100, "model-100"),
+        Evaluation(100, "val2017", 5000, {"bbox/AP50": 0.4512, "segm/AP50": 0.4071}),
+        Progress(150, 3500, 1, 18, 0.7123, 121.5, 70),
+    )
+    cells = summary(Snapshot(RUNNING), [f"[1,0]<stdout>:{line.line()}" for line in lines], ()).cells()
+    assert cells[3:] == (
+        *("150/3500", "1/18", "0.7123", "121.5", "0:01:10"),
+        *("model-100", "box AP50 0.451  mask AP50 0.407"),
+    )
+
+
+def test_status_shows_checkpoint_and_evaluation_of_tensorpacks_own_example() -> None:
+    log = [
+        "[1,0]<stdout>:\x1b[32m[1121 13:00:00 @saver.py:82]\x1b[0m Model saved to /efs/ml/demo/model-100.",
+        "[1,0]<stdout>:\x1b[32m[1121 13:00:00 @monitor.py:471]\x1b[0m mAP(bbox)/IoU=0.5: 0.4512",
+    ]
+    assert summary(Snapshot(RUNNING), log, ()).cells()[-2:] == ("model-100", "box AP50 0.451")
+
+
+def test_status_warns_of_an_evaluation_that_failed() -> None:
+    failed = EvaluationFailed(100, "val2017", "annotation 7 has no area")
+    assert summary(Snapshot(RUNNING), [failed.line()], ()).lines() == [
+        "warning: the evaluation of val2017 at step 100 failed: annotation 7 has no area"
     ]

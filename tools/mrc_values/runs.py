@@ -1,50 +1,37 @@
-"""How a run is shown, the same on this machine and in a cluster."""
+"""The table of runs, the same on this machine and in a cluster."""
+
+from collections.abc import Mapping
 
 from mrc_cli.terminal import clock
-
-from mrc_values.local.progress import Progress
+from mrc_train.run_folder import headline
+from mrc_train.run_lines import Progress
 
 HEADER = ("run", "state", "ranks", "step", "epoch", "loss", "images/s", "ETA", "checkpoint", "evaluation")
-
-_HEADLINES = {
-    "bbox/AP50": "box AP50",
-    "mAP(bbox)/IoU=0.5": "box AP50",
-    "segm/AP50": "mask AP50",
-    "mAP(segm)/IoU=0.5": "mask AP50",
-}
 
 
 def cells(
     name: str,
     state: str,
     ranks: str,
-    reached: Progress,
+    progress: Progress | None,
     checkpoint: str,
-    evaluation: dict[str, float],
+    metrics: Mapping[str, float],
     *,
     running: bool,
 ) -> tuple[str, ...]:
-    """A row under HEADER; what is not known stays empty, and only a run that goes on has an ETA."""
-    eta = clock(reached.eta_seconds) if reached.eta_seconds is not None and running else ""
+    """A row of the table; unknown cells are empty, and only a running run has an ETA."""
+    evaluation = "  ".join(f"{title} {value:.3f}" for title, value in headline(metrics).items())
+    return (name, state, ranks, *_progress_cells(progress, running), checkpoint, evaluation)
+
+
+def _progress_cells(progress: Progress | None, running: bool) -> tuple[str, ...]:
+    """Step, epoch, loss, images/s and ETA."""
+    if progress is None:
+        return ("", "", "", "", "")
     return (
-        name,
-        state,
-        ranks,
-        "" if reached.step is None else f"{reached.step}/{reached.steps}",
-        "" if reached.epoch is None else f"{reached.epoch}/{reached.epochs}",
-        "" if reached.loss is None else f"{reached.loss:.4f}",
-        "" if reached.images_per_second is None else f"{reached.images_per_second:.1f}",
-        eta,
-        checkpoint,
-        "  ".join(f"{metric} {value:.3f}" for metric, value in headline(evaluation).items()),
+        f"{progress.step}/{progress.steps}",
+        f"{progress.epoch}/{progress.epochs}",
+        "" if progress.loss is None else f"{progress.loss:.4f}",
+        "" if progress.images_per_second is None else f"{progress.images_per_second:.1f}",
+        "" if progress.eta_seconds is None or not running else clock(progress.eta_seconds),
     )
-
-
-def headline(evaluation: dict[str, float]) -> dict[str, float]:
-    """Of all metrics the ones that people quote: box and mask AP at IoU 0.5."""
-    return {
-        key.removesuffix(name) + short: value
-        for key, value in evaluation.items()
-        for name, short in _HEADLINES.items()
-        if key.endswith(name)
-    }

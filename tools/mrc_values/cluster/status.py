@@ -1,9 +1,11 @@
-"""What `mrc-values status` tells of a job in the cluster."""
+"""The status of a job in the cluster: its objects, and the end and the beginning of its launcher's log."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from mrc_train import run_lines
+from mrc_train.run_lines import EvaluationFailed, Progress
 
 from mrc_values import runs
 from mrc_values.cluster import claims, job, nccl, reading, reasons
@@ -12,19 +14,14 @@ from mrc_values.cluster.job import Snapshot, State
 from mrc_values.cluster.nccl import Transport
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 from mrc_values.cluster.reasons import Reason
-from mrc_values.launcher_log import without_colors, without_tag
-from mrc_values.local.progress import Progress, parse_line
 
-_SAVED = re.compile(r"Model saved to (\S+?)\.?$")
-_METRIC = re.compile(r"^(?:.*\] )?(\S*(?:bbox/|segm/|mAP\((?:bbox|segm)\)/)\S+): ([\d.eE+-]+)$")
-
-_MANY = 8
-"""So many pods are shown one by one; of more only those that differ."""
+_MAX_LISTED_WORKERS = 8
+"""With more workers, those that are ready and never restarted share a row."""
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod of the job. ``state`` is its phase, or the reason that its container gives."""
+    """A pod of the job. ``state`` is its phase, or the reason in its container's status."""
 
     name: str
     role: str
@@ -36,10 +33,14 @@ class Pod:
 
 @dataclass(frozen=True)
 class Status:
-    """A job as a user sees it. ``ranks_alive`` counts the ranks of workers that are ready.
+    """A job as shown to the user.
 
-    ``run_dir`` and ``claim`` say where log and checkpoints lie. ``log`` is ``read``, ``empty`` (nothing
-    printed yet) or ``gone`` (its pod is, or the node does not give it).
+    Attributes:
+        ranks_alive: ranks of the workers that are ready.
+        evaluation: metrics of the last evaluation.
+        failed_evaluation: an evaluation that failed after the last one that succeeded.
+        run_dir, claim: the directory of logs and checkpoints, and the claim that it is on.
+        log: of the launcher: ``read``, ``empty`` (nothing printed yet) or ``gone`` (with its pod or node).
     """
 
     name: str
@@ -49,9 +50,10 @@ class Status:
     exit_code: int | None
     ranks: int
     ranks_alive: int
-    progress: Progress
+    progress: Progress | None
     checkpoint: str
-    evaluation: dict[str, float]
+    evaluation: Mapping[str, float]
+    failed_evaluation: EvaluationFailed | None
     run_dir: str
     claim: str
     log: str
@@ -61,7 +63,7 @@ class Status:
     pods: Sequence[Pod]
 
     def cells(self) -> tuple[str, ...]:
-        """A row of the table, under runs.HEADER."""
+        """A row of the table with the columns runs.HEADER."""
         failed = self.state == State.FAILED and self.exit_code
         return runs.cells(
             self.name,
@@ -74,10 +76,10 @@ class Status:
         )
 
     def pod_rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Rows of pod, state, ready, restarts, node; of many workers those that differ."""
+        """Rows of pod, state, ready, restarts, node; many healthy workers share one row."""
         workers = [pod for pod in self.pods if pod.role == "worker"]
-        usual = [pod for pod in workers if pod.ready and not pod.restarts]
-        hidden = usual if len(workers) > _MANY else []
+        healthy = [pod for pod in workers if pod.ready and not pod.restarts]
+        hidden = healthy if len(workers) > _MAX_LISTED_WORKERS else []
         rows = [
             (pod.name, pod.state, "yes" if pod.ready else "no", str(pod.restarts), pod.node)
             for pod in self.pods
@@ -89,18 +91,21 @@ class Status:
         return rows
 
     def lines(self) -> list[str]:
-        """What stands under the tables: why it waits, the network, the folder."""
-        found = [f"why: {each}" for each in self.reasons]
-        if network := nccl.sentence(self.network):
-            found.append(f"network: {network}   [{self.network.line}]")
-        if self.network_advice:
-            found.append(f"warning: {self.network_advice}")
-        where = f"{self.run_dir} on the claim {self.claim}" if self.claim else self.run_dir
-        if where:
-            found.append(
-                f"folder: {where}" + (" (the launcher's log is there too)" if self.log == "gone" else "")
+        """The lines below the tables: reasons, failed evaluation, network, run directory."""
+        lines = [f"why: {each}" for each in self.reasons]
+        if failed := self.failed_evaluation:
+            lines.append(
+                f"warning: the evaluation of {failed.split} at step {failed.step} failed: {failed.reason}"
             )
-        return found
+        if network := nccl.sentence(self.network):
+            lines.append(f"network: {network}   [{self.network.line}]")
+        if self.network_advice:
+            lines.append(f"warning: {self.network_advice}")
+        if self.run_dir:
+            claim = f" on the claim {self.claim}" if self.claim else ""
+            log = " (also has the launcher's log)" if self.log == "gone" else ""
+            lines.append(f"run directory: {self.run_dir}{claim}{log}")
+        return lines
 
     def to_json(self) -> dict[str, Any]:
         """The object of ``--format json``."""
@@ -108,28 +113,29 @@ class Status:
 
 
 def status_of(cluster: Cluster, mpijob: Object) -> Status:
-    """How a job stands, by its objects and its launcher's log."""
+    """The status of a job, from its objects and its launcher's log."""
     snapshot = reading.read(cluster, mpijob)
     launcher = snapshot.launchers[-1] if snapshot.launchers else None
     end = reading.log_end(cluster, launcher) if launcher else _no_log(mpijob)
-    whole = end is not None and len(end) < reading.TAIL
-    begin = end if launcher is None or whole or not end else reading.log_begin(cluster, launcher)
-    return summary(snapshot, end, begin or ())
+    complete = end is not None and len(end) < reading.TAIL
+    start = end if launcher is None or complete or not end else reading.log_begin(cluster, launcher)
+    return summary(snapshot, end, start or ())
 
 
 def _no_log(mpijob: Object) -> list[str] | None:
-    """Nothing has been printed before there is a launcher; afterwards it went with its pod."""
+    """Without a launcher the log is empty before the job starts, and gone (None) afterwards."""
     return [] if job.state(mpijob) in (State.WAITING, State.SUSPENDED) else None
 
 
-def summary(snapshot: Snapshot, log: Sequence[str] | None, begin: Sequence[str]) -> Status:
-    """The status of a job, from its objects, the end of its log (None: cannot be read) and its begin."""
+def summary(snapshot: Snapshot, log: Sequence[str] | None, start: Sequence[str]) -> Status:
+    """The status of a job, from its objects and the end (None: cannot be read) and the start of its log."""
     state = job.state(snapshot.job)
     snapshot = snapshot.with_log(log)
     launcher = snapshot.launchers[-1] if snapshot.launchers else None
-    network = nccl.transport(begin)
+    network = nccl.transport(start)
+    reported = run_lines.summarize(log or ())
     slots = snapshot.ranks // max(snapshot.workers_wanted, 1)
-    folder = job.run_dir(snapshot.job)
+    run_dir = job.run_dir(snapshot.job)
     return Status(
         name=at(snapshot.job, "metadata", "labels").get("app.kubernetes.io/instance", snapshot.name),
         namespace=text(snapshot.job, "metadata", "namespace"),
@@ -138,11 +144,12 @@ def summary(snapshot: Snapshot, log: Sequence[str] | None, begin: Sequence[str])
         exit_code=job.exit_code(launcher) if launcher else None,
         ranks=snapshot.ranks,
         ranks_alive=slots * sum(map(job.ready, snapshot.workers)),
-        progress=_progress(log or ()),
-        checkpoint=_checkpoint(log or ()),
-        evaluation=_evaluation(log or ()),
-        run_dir=folder,
-        claim=_claim(snapshot.job, folder),
+        progress=reported.progress,
+        checkpoint=reported.checkpoint.name if reported.checkpoint else "",
+        evaluation=reported.metrics,
+        failed_evaluation=reported.failed,
+        run_dir=run_dir,
+        claim=_claim(snapshot.job, run_dir),
         log="gone" if log is None else "read" if log else "empty",
         network=network,
         network_advice=network_advice(network, snapshot.job),
@@ -152,28 +159,9 @@ def summary(snapshot: Snapshot, log: Sequence[str] | None, begin: Sequence[str])
 
 
 def network_advice(network: Transport, mpijob: Object) -> str:
-    """A warning when a job's nodes could talk faster than they do, else empty."""
+    """A warning when a job uses a slower network than its nodes have, else empty."""
     workers = value(mpijob, "spec", "mpiReplicaSpecs", "Worker", "replicas")
     return nccl.advice(network, _efa(mpijob), int(workers or 0))
-
-
-def _progress(lines: Sequence[str]) -> Progress:
-    return next((found for line in reversed(lines) if (found := parse_line(line))), Progress())
-
-
-def _checkpoint(lines: Sequence[str]) -> str:
-    found = next((hit for line in reversed(lines) if (hit := _SAVED.search(_plain(line)))), None)
-    return found[1].rpartition("/")[2] if found else ""
-
-
-def _evaluation(lines: Iterable[str]) -> dict[str, float]:
-    """The newest value of each metric that the log names."""
-    hits = (_METRIC.match(_plain(line)) for line in lines if ("bbox" in line or "segm" in line))
-    return {hit[1]: float(hit[2]) for hit in hits if hit}
-
-
-def _plain(line: str) -> str:
-    return without_colors(without_tag(line)).strip()
 
 
 def _pod(pod: Object) -> Pod:
@@ -192,14 +180,14 @@ def _template(mpijob: Object, role: str) -> Object:
     return at(mpijob, "spec", "mpiReplicaSpecs", role, "template")
 
 
-def _claim(mpijob: Object, folder: str) -> str:
-    """The claim that is mounted where the run's folder is: volumes are called as their mount paths."""
-    volume = folder.lstrip("/").partition("/")[0]
+def _claim(mpijob: Object, run_dir: str) -> str:
+    """The claim that the run directory is on: the charts name volumes after their mount paths."""
+    volume = run_dir.lstrip("/").partition("/")[0]
     pod = _template(mpijob, "Launcher")
-    found = [each for each in items(pod, "spec", "volumes") if each.get("name") == volume]
-    return next(iter(claims.of_pod({"spec": {"volumes": found}})), "")
+    volumes = [item for item in items(pod, "spec", "volumes") if item.get("name") == volume]
+    return next(iter(claims.of_pod({"spec": {"volumes": volumes}})), "")
 
 
 def _efa(mpijob: Object) -> int:
     containers = items(_template(mpijob, "Worker"), "spec", "containers")
-    return sum(int(at(each, "resources", "limits").get("vpc.amazonaws.com/efa", 0)) for each in containers)
+    return sum(int(at(item, "resources", "limits").get("vpc.amazonaws.com/efa", 0)) for item in containers)

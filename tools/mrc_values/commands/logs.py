@@ -74,9 +74,10 @@ def logs(
 
 def _print(lines: Iterable["Line"], rank: int | None, *, prefixed: bool, mpijob: "Object") -> None:
     """Prints lines, and once what they say of the network."""
+    from mrc_train.run_lines import Progress
+
     from mrc_values.cluster import nccl
     from mrc_values.launcher_log import without_tag
-    from mrc_values.local.progress import parse_line
 
     tag = re.compile(rf"\[\d+,{rank}\]<")
     of_nccl: list[str] = []
@@ -84,7 +85,7 @@ def _print(lines: Iterable["Line"], rank: int | None, *, prefixed: bool, mpijob:
     for line in lines:
         if not told and nccl.ANY.search(line.text):
             of_nccl.append(line.text)
-        elif not told and of_nccl and parse_line(line.text):
+        elif not told and of_nccl and Progress.parse(line.text):
             told = True
             _network(of_nccl, mpijob)
         if rank is not None:

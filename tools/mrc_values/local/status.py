@@ -1,11 +1,14 @@
 """The status of a local release."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mrc_train import run_folder
+from mrc_train.run_lines import Progress
+
 from mrc_values import runs
-from mrc_values.local import processes, progress
-from mrc_values.local.progress import Progress
+from mrc_values.local import processes
 from mrc_values.local.state import Phase, Release
 
 
@@ -18,9 +21,9 @@ class Status:
     exit_code: int | None
     ranks: int
     ranks_alive: int
-    progress: Progress
+    progress: Progress | None
     checkpoint: str
-    evaluation: dict[str, float] = field(default_factory=dict)
+    evaluation: Mapping[str, float] = field(default_factory=dict)
     run_dir: str = ""
     tensorboard: str = ""
 
@@ -41,6 +44,8 @@ class Status:
 def status_of(release: Release) -> Status:
     """The status of a release, from its processes and its run directory."""
     run_dir = Path(release.run_dir)
+    progress = run_folder.read_progress(run_dir)
+    evaluation = run_folder.last_evaluation(run_dir)
     tensorboard_runs = release.tensorboard is not None and release.tensorboard.process() is not None
     return Status(
         name=release.name,
@@ -48,9 +53,9 @@ def status_of(release: Release) -> Status:
         exit_code=release.exit_code,
         ranks=release.ranks,
         ranks_alive=len(processes.ranks(release.mark)),
-        progress=progress.read(run_dir),
-        checkpoint=progress.newest_checkpoint(run_dir),
-        evaluation=progress.last_evaluation(run_dir),
+        progress=progress.progress if progress else None,
+        checkpoint=run_folder.newest_checkpoint(run_dir) or "",
+        evaluation=evaluation.metrics if evaluation else {},
         run_dir=release.run_dir,
         tensorboard=release.tensorboard_address if tensorboard_runs else "",
     )

@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mrc_cli.terminal import clock, printable, result
+from mrc_train.run_lines import Progress
 
 from mrc_values.launcher_log import without_colors
 
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from mrc_values.local.progress import Progress
 
 MAX_TAIL = 400
 """Lines kept for the message about a failed run."""
@@ -52,13 +52,11 @@ class LauncherOutput:
 
     def show(self, line: str) -> None:
         """Show one line of the launcher."""
-        from mrc_values.local.progress import parse_line
-
         self.tail = [*self.tail[1 - MAX_TAIL :], line]
         if self._bar is None:
             result(without_colors(line))
             return
-        progress = parse_line(line)
+        progress = Progress.parse(line)
         if progress is not None:
             self._advance(self._bar, progress)
         elif sys.stdout.isatty():
@@ -76,4 +74,4 @@ class LauncherOutput:
             text += f"  ETA {clock(progress.eta_seconds)}"
         if self._task is None:
             self._task = bar.add_task(text, total=progress.steps)
-        bar.update(self._task, completed=progress.step or 0, total=progress.steps, description=text)
+        bar.update(self._task, completed=progress.step, total=progress.steps, description=text)
