@@ -14,11 +14,10 @@ import ipywidgets as widgets
 import numpy as np
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import HTML, DisplayHandle, display
-from mrc_train.config import ConfigError
 from mrc_train.data.coco import Categories, DataError, ImageRecord, Split
 from mrc_train.data.images import UnreadableImage, read_image
 from mrc_train.drawing import Image
-from mrc_train.errors import RunFolderError
+from mrc_train.errors import ConfigError, RunFolderError
 from mrc_train.evaluation.detections import Detections
 from mrc_train.predictor import Predictor
 from tqdm import tqdm

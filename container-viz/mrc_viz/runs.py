@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 import yaml
-from mrc_train.config import Config, ConfigError
+from mrc_train.config import Config
 from mrc_train.data.coco import Split, load_split
-from mrc_train.errors import RunFolderError
+from mrc_train.errors import ConfigError, RunFolderError
 from numpy.typing import NDArray
 
 _CHECKPOINT = re.compile(r"model-(\d+)\.index")

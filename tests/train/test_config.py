@@ -1,7 +1,8 @@
 """The trainer's settings."""
 
 import pytest
-from mrc_train.config import Config, ConfigError, known_keys, parse, parse_literal
+from mrc_train.config import Config, known_keys, parse, parse_literal
+from mrc_train.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,16 @@ def test_a_mistake_is_one_line_that_names_the_setting(item: str, message: str) -
     assert "\n" not in str(error.value)
 
 
+def test_an_error_has_every_problem_with_the_settings_that_it_is_about() -> None:
+    with pytest.raises(ConfigError) as error:
+        parse(["FPN.ANCHOR_STRIDES=(4,8,16,32)", "TRAIN.LR_SCHEDULE=[3,2]"])
+    assert [problem.keys for problem in error.value.problems] == [
+        ("FPN.ANCHOR_STRIDES", "RPN.ANCHOR_SIZES"),
+        ("TRAIN.LR_SCHEDULE",),
+    ]
+    assert str(error.value) == "; ".join(problem.message for problem in error.value.problems)
+
+
 @pytest.mark.parametrize(("block", "smallest"), [("bottleneck", 4), ("basic", 16)])
 def test_so_few_channels_that_onednn_crashes_are_refused(block: str, smallest: int) -> None:
     def channels(first: int) -> list[str]:
@@ -99,7 +110,7 @@ def test_so_few_channels_that_onednn_crashes_are_refused(block: str, smallest: i
 def test_layers_with_group_norm_need_multiples_of_32_channels(settings: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as error:
         parse(settings)
-    assert str(error.value) == f"{message}: group normalisation needs multiples of 32 channels"
+    assert str(error.value) == f"{message}: group normalization needs multiples of 32 channels"
 
 
 def test_of_two_values_for_one_setting_the_last_counts() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from coco_files import image, thing, write_split
-from mrc_train.config import Config, ConfigError, parse
+from mrc_train.config import Config, parse
 from mrc_train.data.coco import ImageRecord, training_records
 from mrc_train.data.loader import training_flow
 from mrc_train.data.padding import batch_shape, groups_of, padding_shapes, pads_nothing
+from mrc_train.errors import ConfigError
 
 AWS = parse(["PREPROC.PREDEFINED_PADDING=True"]).PREPROC
 LYING, UPRIGHT = (48, 64), (64, 48)

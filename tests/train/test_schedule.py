@@ -1,7 +1,8 @@
 import math
 
 import pytest
-from mrc_train.config import ConfigError, Train
+from mrc_train.config import Train
+from mrc_train.errors import ConfigError
 from mrc_train.schedule import LearningRate, steps_per_epoch
 
 AWS_SCHEDULE = ((16, 0.1), (20, 0.01), (24, None))

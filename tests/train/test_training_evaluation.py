@@ -92,7 +92,8 @@ def test_a_run_below_one_of_its_targets_goes_on() -> None:
     ],
 )
 def test_a_target_that_nothing_can_reach_is_refused(settings: list[str], message: str) -> None:
-    from mrc_train.config import ConfigError, parse
+    from mrc_train.config import parse
+    from mrc_train.errors import ConfigError
 
     with pytest.raises(ConfigError, match=message):
         parse(settings)

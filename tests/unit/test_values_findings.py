@@ -109,6 +109,15 @@ def test_a_pattern_ends_at_the_end_of_the_text_as_for_helm(tmp_path: Path) -> No
     assert rule_ids(checked(tmp_path, "maskrcnn:\n  queue: |\n    gpu\n")) == {"MRC009"}
 
 
+def test_a_contradiction_between_two_settings_is_one_finding(tmp_path: Path) -> None:
+    values = "maskrcnn: {extra_config: ['FPN.ANCHOR_STRIDES=(4,8,16,32)']}"
+    found = [finding for finding in checked(tmp_path, values).findings if finding.rule == "MRC061"]
+    assert [finding.message for finding in found] == [
+        "RPN.ANCHOR_SIZES has 5 entries and FPN.ANCHOR_STRIDES has 4; give one size per level."
+    ]
+    assert found[0].path == ("maskrcnn", "extra_config", 0)
+
+
 def test_with_a_script_of_the_image_the_charts_values_are_checked_and_extra_config_is_not(
     tmp_path: Path,
 ) -> None:

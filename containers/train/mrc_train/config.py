@@ -25,12 +25,19 @@ from pydantic import (
     model_validator,
 )
 
+from mrc_train.contradictions import contradictions
+from mrc_train.errors import ConfigError, ConfigProblem
+
 REFERENCE_BATCH = 8
 """Total batch size for which ``TRAIN.BASE_LR`` and ``TRAIN.LR_SCHEDULE`` are given (Detectron's)."""
 
 
-class ConfigError(ValueError):
-    """A setting that the trainer does not have or cannot use; the message is one line and says what to do."""
+class _ContradictionError(ValueError):
+    """What pydantic passes on from a validator: it takes only errors of values."""
+
+    def __init__(self, problems: tuple[ConfigProblem, ...]) -> None:
+        super().__init__(problems)
+        self.problems = problems
 
 
 def _as_tuple(value: Any) -> Any:
@@ -289,86 +296,10 @@ class Config(_Section):
     TEST: Test = Test()
 
     @model_validator(mode="after")
-    def _fields_agree(self) -> "Config":
-        self._check_channels()
-        self._check_group_norm()
-        if self.FPN.CASCADE:
-            self._check_cascade()
-        if self.MODE_FPN and len(self.RPN.ANCHOR_SIZES) != len(self.FPN.ANCHOR_STRIDES):
-            raise ValueError(
-                f"RPN.ANCHOR_SIZES has {len(self.RPN.ANCHOR_SIZES)} entries and FPN.ANCHOR_STRIDES has "
-                f"{len(self.FPN.ANCHOR_STRIDES)}; give one size per level"
-            )
-        if self.RPN.NEGATIVE_ANCHOR_THRESH > self.RPN.POSITIVE_ANCHOR_THRESH:
-            raise ValueError("RPN.NEGATIVE_ANCHOR_THRESH is above RPN.POSITIVE_ANCHOR_THRESH")
-        low, high = self.PREPROC.TRAIN_SHORT_EDGE_SIZE
-        if not low <= high <= self.PREPROC.MAX_SIZE:
-            raise ValueError(
-                f"PREPROC.TRAIN_SHORT_EDGE_SIZE=({low}, {high}) must rise and stay within "
-                f"PREPROC.MAX_SIZE={self.PREPROC.MAX_SIZE}"
-            )
-        if self.PREPROC.PREDEFINED_PADDING and not any(
-            max(shape) >= self.PREPROC.MAX_SIZE and min(shape) >= high
-            for shape in self.PREPROC.PADDING_SHAPES
-        ):
-            raise ValueError(
-                f"PREPROC.PADDING_SHAPES={[list(shape) for shape in self.PREPROC.PADDING_SHAPES]} has none "
-                f"for pictures of {high} by {self.PREPROC.MAX_SIZE} pixels, the largest that "
-                "PREPROC.TRAIN_SHORT_EDGE_SIZE and PREPROC.MAX_SIZE allow"
-            )
-        if self.TEST.MASK_TARGET is not None and not self.MODE_MASK:
-            raise ValueError("TEST.MASK_TARGET is set but MODE_MASK=False: there are no masks to score")
-        has_target = self.TEST.BOX_TARGET is not None or self.TEST.MASK_TARGET is not None
-        if has_target and not (self.DATA.VAL and self.TRAIN.EVAL_PERIOD):
-            raise ValueError(
-                "TEST.BOX_TARGET and TEST.MASK_TARGET need evaluations: set DATA.VAL and TRAIN.EVAL_PERIOD"
-            )
-        schedule = self.TRAIN.LR_SCHEDULE
-        if isinstance(schedule, tuple) and (not schedule or list(schedule) != sorted(set(schedule))):
-            raise ValueError(f"TRAIN.LR_SCHEDULE={list(schedule)} must be steps in rising order")
+    def _settings_agree(self) -> "Config":
+        if problems := tuple(contradictions(self)):
+            raise _ContradictionError(problems)
         return self
-
-    def _check_channels(self) -> None:
-        """oneDNN's gradient of a 1x1 convolution with a stride writes outside its memory below 16 inputs."""
-        smallest = 4 if self.BACKBONE.BLOCK == "bottleneck" else 16
-        if min(self.BACKBONE.CHANNELS[:3]) < smallest:
-            raise ValueError(
-                f"BACKBONE.CHANNELS={self.BACKBONE.CHANNELS}: training would crash on CPUs; give each of the "
-                f"first three stages {smallest} or more, with BACKBONE.BLOCK={self.BACKBONE.BLOCK}"
-            )
-
-    def _check_group_norm(self) -> None:
-        for name, channels in self._group_normalised():
-            if any(number % 32 for number in channels):
-                shown = channels if len(channels) > 1 else channels[0]
-                raise ValueError(f"{name}={shown}: group normalisation needs multiples of 32 channels")
-
-    def _group_normalised(self) -> Iterator[tuple[str, tuple[int, ...]]]:
-        if self.BACKBONE.NORM == "GN":
-            yield "BACKBONE.CHANNELS", self.BACKBONE.CHANNELS
-        if not self.MODE_FPN:
-            return
-        if self.FPN.NORM == "GN":
-            yield "FPN.NUM_CHANNEL", (self.FPN.NUM_CHANNEL,)
-        if self.FPN.FRCNN_HEAD_FUNC == "fastrcnn_4conv1fc_gn_head":
-            yield "FPN.FRCNN_CONV_HEAD_DIM", (self.FPN.FRCNN_CONV_HEAD_DIM,)
-        if self.MODE_MASK and self.FPN.MRCNN_HEAD_FUNC == "maskrcnn_up4conv_gn_head":
-            yield "MRCNN.HEAD_DIM", (self.MRCNN.HEAD_DIM,)
-
-    def _check_cascade(self) -> None:
-        ious, weights = self.CASCADE.IOUS, self.CASCADE.BBOX_REG_WEIGHTS
-        if not self.MODE_FPN:
-            raise ValueError("FPN.CASCADE=True needs MODE_FPN=True: cascade heads are on the feature pyramid")
-        if len(ious) != len(weights):
-            raise ValueError(
-                f"CASCADE.IOUS has {len(ious)} entries and CASCADE.BBOX_REG_WEIGHTS has {len(weights)}; "
-                "give one of each per head"
-            )
-        if ious[0] != self.FRCNN.FG_THRESH:
-            raise ValueError(
-                f"CASCADE.IOUS begins with {ious[0]}, FRCNN.FG_THRESH is {self.FRCNN.FG_THRESH}: "
-                "the first head's RoIs are sampled at that; give both the same value"
-            )
 
     def to_yaml(self) -> str:
         """YAML text that ``from_yaml`` reads back."""
@@ -422,9 +353,9 @@ def parse(items: Iterable[str], base: Config | None = None) -> Config:
         key, equals, text = item.partition("=")
         key = key.strip()
         if not equals:
-            raise ConfigError(f"{item!r} is not of the form KEY=VALUE")
+            raise ConfigError(ConfigProblem((), f"{item!r} is not of the form KEY=VALUE"))
         if key not in known:
-            raise ConfigError(f"{key}: no such setting.{_did_you_mean(key, known)}")
+            raise ConfigError(ConfigProblem((key,), f"{key}: no such setting.{_did_you_mean(key, known)}"))
         section = values
         *parents, leaf = key.split(".")
         for parent in parents:
@@ -447,17 +378,19 @@ def _validated(values: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError("; ".join(_lines(error))) from None
+        raise ConfigError(*_problems(error)) from None
 
 
-def _lines(error: ValidationError) -> Iterator[str]:
-    seen = set()
-    for finding in error.errors():
-        if finding["type"] == "value_error":
-            yield str(finding["ctx"]["error"])
+def _problems(error: ValidationError) -> Iterator[ConfigProblem]:
+    reported = set()
+    for detail in error.errors():
+        cause = detail.get("ctx", {}).get("error")
+        if isinstance(cause, _ContradictionError):
+            yield from cause.problems
             continue
-        # A union reports one finding for each of its members: the key and the value say enough once.
-        key = ".".join(part for part in map(str, finding["loc"]) if part.isupper())
-        if key not in seen:
-            seen.add(key)
-            yield f"{key}={finding['input']!r}: {finding['msg'][0].lower()}{finding['msg'][1:]}"
+        # pydantic reports one error for each member of a union; the first is enough.
+        key = ".".join(part for part in map(str, detail["loc"]) if part.isupper())
+        if key not in reported:
+            reported.add(key)
+            message = f"{detail['msg'][0].lower()}{detail['msg'][1:]}"
+            yield ConfigProblem((key,), f"{key}={detail['input']!r}: {message}")

@@ -1,6 +1,29 @@
 """The errors of a training run that its user can fix, beside those of the settings and the data."""
 
+from typing import NamedTuple
+
 from mrc_cli.errors import UserError
+
+
+class ConfigProblem(NamedTuple):
+    """One thing that is wrong with the settings.
+
+    Attributes:
+        keys: the settings involved, such as ``TRAIN.BASE_LR``, the one most likely to change first; empty
+            for text that names no setting.
+        message: a complete sentence without a full stop: what is wrong and what to do.
+    """
+
+    keys: tuple[str, ...]
+    message: str
+
+
+class ConfigError(UserError):
+    """Settings that the trainer does not have or cannot use; the message has all problems in one line."""
+
+    def __init__(self, *problems: ConfigProblem) -> None:
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
 
 
 class NotFiniteError(UserError):

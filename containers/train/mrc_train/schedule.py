@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from mrc_train.config import REFERENCE_BATCH, ConfigError, Train
+from mrc_train.config import REFERENCE_BATCH, Train
+from mrc_train.errors import ConfigError, ConfigProblem
 
 _DETECTRON_1X = (120_000, 160_000, 180_000)
 
@@ -77,10 +78,11 @@ def _milestones(train: Train, total_batch: int, per_epoch: int) -> tuple[tuple[t
         *drops, (last, end) = train.LR_EPOCH_SCHEDULE
         epochs = [epoch for epoch, _ in train.LR_EPOCH_SCHEDULE]
         if end is not None or any(factor is None for _, factor in drops) or epochs != sorted(set(epochs)):
-            raise ConfigError(
+            message = (
                 f"TRAIN.LR_EPOCH_SCHEDULE={list(train.LR_EPOCH_SCHEDULE)} must be (epoch, factor) pairs "
                 "with rising epochs, factor None in the last only: [(16, 0.1), (20, 0.01), (24, None)]"
             )
+            raise ConfigError(ConfigProblem(("TRAIN.LR_EPOCH_SCHEDULE",), message))
         return tuple(
             (epoch * per_epoch, factor) for epoch, factor in drops if factor is not None
         ), last * per_epoch

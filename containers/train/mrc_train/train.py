@@ -16,10 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from mrc_cli import command
+from mrc_cli.errors import UserError
+
 from mrc_train import config
-from mrc_train.config import ConfigError, add_config_argument
-from mrc_train.data.coco import Categories, DataError, check_same_categories, load_split, training_records
-from mrc_train.errors import NotFiniteError, RunFolderError, Stopped
+from mrc_train.config import add_config_argument
+from mrc_train.data.coco import Categories, check_same_categories, load_split, training_records
+from mrc_train.errors import RunFolderError, Stopped
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
 
 DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
@@ -59,43 +62,59 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Console entry; exits non-zero with one line on stderr when something is wrong.
+    """Console entry; an error that the user can fix ends it with one line on stderr and exit code 1.
 
     Ended by a signal, it exits with 128 and the signal's number: 143 after SIGTERM.
     """
     arguments = parser().parse_args(argv)
     try:
-        cfg = config.parse(arguments.config)
-        ranks: Ranks = MpiRanks() if cfg.TRAINER == "horovod" else SingleProcess()
-        with _locked(arguments.logdir, ranks):
-            weights = arguments.load or cfg.BACKBONE.WEIGHTS
-            check_weights(weights)
-            data = training_records(cfg)
-            validation = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
-            for split in validation:
-                check_same_categories(data, split)
-            check_classes(arguments.logdir, data.categories)
-
-            # Here and not above: TensorFlow takes seconds to import, and mistakes are told before that.
-            from mrc_train.training import train
-
-            train(cfg, data, validation, weights, arguments.logdir, ranks)
+        command.run("mrc-train: error", lambda: _train(arguments))
+    except SystemExit as end:
+        _exit(end.code)
     except Stopped as stop:
-        _leave(128 + stop.number)
-    except (ConfigError, DataError, NotFiniteError, RunFolderError) as error:
-        _leave(1, f"mrc-train: error: {error}")
+        _exit(128 + stop.number)
+    except Exception:
+        traceback.print_exc()
+        _exit(1)
+
+
+def _exit(code: int | str | None) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: MPI's own clean-up would wait for ranks that wait for this one. mpirun ends them.
+    os._exit(code if isinstance(code, int) else 1)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    cfg = config.parse(arguments.config)
+    ranks: Ranks = MpiRanks() if cfg.TRAINER == "horovod" else SingleProcess()
+    with _locked(arguments.logdir, ranks), _full_disk_named(arguments.logdir):
+        weights = arguments.load or cfg.BACKBONE.WEIGHTS
+        check_weights(weights)
+        data = training_records(cfg)
+        validation = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
+        for split in validation:
+            check_same_categories(data, split)
+        check_classes(arguments.logdir, data.categories)
+
+        # TensorFlow takes seconds to import: mistakes above are reported before that.
+        from mrc_train.training import train
+
+        train(cfg, data, validation, weights, arguments.logdir, ranks)
+
+
+@contextmanager
+def _full_disk_named(logdir: Path) -> Iterator[None]:
+    """Turn the many forms in which TensorFlow and Python report a full disk into one line."""
+    try:
+        yield
+    except (UserError, Stopped):
+        raise
     except Exception as error:
         full = DISK_IS_FULL.search(str(error))
         if full is None:
-            _leave(1, traceback.format_exc())
-        _leave(1, f"mrc-train: error: {arguments.logdir}: {full[0]}; make room and start again to go on")
-
-
-def _leave(code: int, message: str = "") -> NoReturn:
-    if message:
-        print(message, file=sys.stderr, flush=True)
-    # Not sys.exit: MPI's own clean-up would wait for ranks that wait for this one. mpirun ends them.
-    os._exit(code)
+            raise
+        raise RunFolderError(f"{logdir}: {full[0]}; free some space and start again to resume") from error
 
 
 @contextmanager

@@ -4,7 +4,7 @@ With train_script set the image brings a trainer of its own: what the chart's ow
 there, but extra_config may hold what nobody here knows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import TYPE_CHECKING
@@ -61,17 +61,16 @@ def trainer_knows_settings(context: Context) -> Iterator[Problem]:
 )
 def trainer_can_use_settings(context: Context) -> Iterator[Problem]:
     """A setting of the wrong type or range stops the trainer as well, after the nodes have started."""
-    from mrc_train.config import ConfigError, parse
+    from mrc_train.config import parse
+    from mrc_train.errors import ConfigError
 
     known = [setting for setting in _effective(context) if not setting.key.endswith("_SCHEDULE")]
     try:
         parse(setting.text for setting in known)
     except ConfigError as error:
-        for line in str(error).split("; "):
-            setting = _blamed(line, known)
-            key, _, rest = line.partition("=")
-            message = line if key != setting.key or setting.path[1] == "extra_config" else rest
-            yield Problem(dotted(setting.path), f"{message}.", _fix(setting.key))
+        for problem in error.problems:
+            setting = _given(problem.keys, known)
+            yield Problem(dotted(setting.path), f"{problem.message}.", _fix(setting.key))
 
 
 @rule(
@@ -84,7 +83,8 @@ def trainer_can_use_settings(context: Context) -> Iterator[Problem]:
 def schedule_rises(context: Context) -> Iterator[Problem]:
     """lr_schedule lists the steps at which the learning rate drops, the last of which ends the training;
     lr_epoch_schedule does so in epochs, with the factor None at the end."""
-    from mrc_train.config import ConfigError, parse
+    from mrc_train.config import parse
+    from mrc_train.errors import ConfigError
     from mrc_train.schedule import LearningRate
 
     forms = {
@@ -330,7 +330,8 @@ USUAL_RATES = (Decimal("0.005"), Decimal("0.02"))
 
 def _schedule(context: Context) -> "tuple[LearningRate, Train, int] | None":
     """The trainer's schedule, settings and total batch; None for settings that another rule refuses."""
-    from mrc_train.config import ConfigError, parse
+    from mrc_train.config import parse
+    from mrc_train.errors import ConfigError
     from mrc_train.schedule import LearningRate
 
     gpus = context.values.integer("maskrcnn.gpus")
@@ -367,15 +368,11 @@ def _effective(context: Context) -> list[Setting]:
     return [setting for setting in found if setting.path[1] in KEYS and setting.key != "MODE_FPN"]
 
 
-def _blamed(line: str, candidates: list[Setting]) -> Setting:
-    """The setting that an error of the trainer's configuration is about: the last whose key it names."""
-    named = [
-        (line.find(setting.key), index, setting)
-        for index, setting in enumerate(candidates)
-        if setting.key in line
-    ]
-    named.sort(key=lambda item: (item[0], -len(item[2].key), -item[1]))
-    return named[0][2] if named else Setting(("maskrcnn", "extra_config"), "")
+def _given(keys: Sequence[str], candidates: Sequence[Setting]) -> Setting:
+    """The setting to report of those that a problem is about: the first key that the values set, and of
+    several settings with that key the last, which counts."""
+    by_key = {setting.key: setting for setting in candidates}
+    return next((by_key[key] for key in keys if key in by_key), Setting(("maskrcnn", "extra_config"), ""))
 
 
 def _fix(key: str) -> str:
