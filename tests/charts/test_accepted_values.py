@@ -9,6 +9,7 @@ import pytest
 import yaml
 from maskrcnn_chart import CHART, check_job
 from mrc_values.helm import render
+from rendering import CHARTS
 from test_schemas import properties
 
 SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text())
@@ -48,3 +49,11 @@ def test_examples_validate_and_render(file: Path) -> None:
 
 def test_both_flavours_of_the_tutorial_are_here() -> None:
     assert [file.stem for file in TUTORIAL] == ["tutorial-optimized", "tutorial-plain"]
+
+
+@pytest.mark.parametrize("chart", ["maskrcnn", "maskrcnn-optimized"])
+def test_an_epoch_of_the_defaults_is_the_data_set_s_size(chart: str) -> None:
+    sizes = yaml.safe_load((CHARTS / "common" / "files" / "data-sets.yaml").read_text())
+    values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())["maskrcnn"]
+    images = values["images_per_epoch"] or values["steps_per_epoch"] * values["gpus"]
+    assert images == sizes["train2017"]["images"]

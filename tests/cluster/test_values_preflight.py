@@ -81,7 +81,7 @@ def test_a_claim_that_waits_for_its_first_pod_does_not(user: Client) -> None:
             "fsx.csi.aws.com",
             "MRC113",
             ERROR,
-            "fsx.csi.aws.com (FSX), and it is mounted as /efs",
+            "fsx.csi.aws.com (FSx), and it is mounted as /efs",
         ),
         ("ReadWriteMany", "ebs.csi.aws.com", "MRC113", ERROR, "ebs.csi.aws.com (a disk of one node)"),
         ("ReadWriteMany", "nfs.csi.k8s.io", "MRC113", WARNING, "nfs.csi.k8s.io, and it is mounted as /efs"),

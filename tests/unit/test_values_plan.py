@@ -25,7 +25,7 @@ def planned(
 ) -> dict[str, Any]:
     """Values by their dotted names."""
     loaded, _ = values.load(chart, (), sets)
-    found = settings(catalogue.load(chart)[group], nodes, file_systems, loaded)
+    found = settings(catalogue.load(chart).node_groups[group], nodes, file_systems, loaded)
     return {".".join(map(str, each.path)): each.value for each in found}
 
 
@@ -93,7 +93,7 @@ def test_the_claim_of_another_file_system_is_taken_back(sets: list[str], expecte
 
 def test_a_new_file_says_why_each_value_is_there() -> None:
     loaded, _ = values.load(CHART)
-    text = new_file(settings(catalogue.load(CHART)["p4d"], 4, EFS, loaded))
+    text = new_file(settings(catalogue.load(CHART).node_groups["p4d"], 4, EFS, loaded))
     assert "  gpus: 32  # 4 x 8\n" in text
     assert "  steps_per_epoch: 3750  # 120000 images / a total batch of 32\n" in text
     assert yaml.safe_load(text)["maskrcnn"]["gpu_nodes"] == 4
@@ -101,7 +101,7 @@ def test_a_new_file_says_why_each_value_is_there() -> None:
 
 def edit(text: str) -> str:
     loaded, _ = values.load(CHART)
-    wanted = settings(catalogue.load(CHART)["p4d"], 4, EFS, loaded)
+    wanted = settings(catalogue.load(CHART).node_groups["p4d"], 4, EFS, loaded)
     return edited(text, [each for each in wanted if each.path[-1] in ("gpus", "gpu_nodes")])
 
 

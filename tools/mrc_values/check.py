@@ -8,7 +8,7 @@ from pathlib import Path
 from mrc_cli import findings
 from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotted, shortened
 
-from mrc_values import catalogue, helm, kubeschema, schema, values
+from mrc_values import helm, kubeschema, schema, values
 from mrc_values.rules import RULES, Context
 from mrc_values.rules.images import STAND_IN, missing_images
 from mrc_values.values import Values
@@ -103,7 +103,7 @@ def _unusable(by_schema: list[Finding]) -> frozenset[ValuePath]:
 
 
 def _rules(chart: Path, loaded: Values, unusable: frozenset[ValuePath]) -> Iterator[Finding]:
-    context = Context(loaded, catalogue.load(chart), unusable)
+    context = Context(loaded, unusable)
     for rule in RULES.values():
         for problem in rule.check(context) if rule.check else ():
             path = parse_dotted(problem.name)

@@ -11,9 +11,6 @@ from mrc_cli.findings import ValuePath, dotted
 from mrc_values.catalogue import NodeGroup
 from mrc_values.values import Values
 
-COCO_IMAGES = 120_000
-"""Images of an epoch, as the tutorial counts COCO's train2017: 120000 / gpus steps."""
-
 
 @dataclass(frozen=True)
 class FileSystems:
@@ -71,9 +68,12 @@ def _epoch(gpus: int, values: Values) -> Iterator[Setting]:
     """The steps alone: lr_schedule and base_lr count at a total batch of 8, and the trainer scales them."""
     if "train2017" not in str(values.get("maskrcnn.data_train")) or values.get("maskrcnn.images_per_epoch"):
         return  # nobody knows how many images there are, or they decide the steps
+    images = values.catalogue.images.get("train2017")
+    if images is None:
+        return
     batch = gpus * (values.integer("maskrcnn.batch_size_per_gpu") or 1)
-    why = f"{COCO_IMAGES} images / a total batch of {batch}"
-    yield Setting(("maskrcnn", "steps_per_epoch"), max(round(COCO_IMAGES / batch), 1), why)
+    why = f"{images} images / a total batch of {batch}"
+    yield Setting(("maskrcnn", "steps_per_epoch"), max(round(images / batch), 1), why)
 
 
 def changed(wanted: Sequence[Setting], values: Values) -> list[Setting]:

@@ -1,4 +1,4 @@
-"""The trainer's settings as the chart passes them, each with the value that it came from."""
+"""The trainer's settings as the chart passes them, each with the value it came from."""
 
 import json
 import re
@@ -9,24 +9,6 @@ from typing import Any
 from mrc_cli.findings import ValuePath
 
 from mrc_values.values import Values
-
-KEYS = {
-    "mode_mask": "MODE_MASK",
-    "mode_fpn": "MODE_FPN",
-    "data_train": "DATA.TRAIN",
-    "data_val": "DATA.VAL",
-    "steps_per_epoch": "TRAIN.STEPS_PER_EPOCH",
-    "lr_schedule": "TRAIN.LR_SCHEDULE",
-    "eval_period_in_epochs": "TRAIN.EVAL_PERIOD",
-    "backbone_norm": "BACKBONE.NORM",
-    "backbone_weights": "BACKBONE.WEIGHTS",
-    "base_lr": "TRAIN.BASE_LR",
-    "batch_size_per_gpu": "TRAIN.BATCH_SIZE_PER_GPU",
-    "images_per_epoch": "TRAIN.IMAGES_PER_EPOCH",
-    "lr_epoch_schedule": "TRAIN.LR_EPOCH_SCHEDULE",
-    "gradient_clip": "TRAIN.GRADIENT_CLIP",
-}
-"""Names under maskrcnn that are settings of the trainer, and their keys there."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +24,23 @@ class Setting:
         return self.text.partition("=")[0].strip()
 
 
+def keys(values: Values) -> dict[str, str]:
+    """The trainer's keys by the names under ``maskrcnn`` that set them."""
+    return {row.name: row.key for row in values.catalogue.trainer_settings}
+
+
 def settings(values: Values) -> list[Setting]:
-    """Every setting in the chart's order, extra_config last; a value that is null or empty gives none."""
+    """Every setting in the chart's order, extra_config last; a value that is null or empty sets none.
+
+    With ``maskrcnn.train_script`` the chart passes some of them by a flag of the script instead.
+    """
     found = []
-    for name, key in KEYS.items():
-        value = values.get(f"maskrcnn.{name}")
-        if value is not None and value != "":
-            found.append(Setting(("maskrcnn", name), f"{key}={literal(value)}"))
+    for row in values.catalogue.trainer_settings:
+        value = values.get(f"maskrcnn.{row.name}")
+        if value in (None, "") and not row.is_always_passed:
+            continue
+        text = f"$(DATA_FS)/{value or ''}".removesuffix("/") if row.is_path else literal(value)
+        found.append(Setting(("maskrcnn", row.name), f"{row.key}={text}"))
     return [*found, *extra(values)]
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from mrc_cli.errors import UsageError
 from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotted
 
-from mrc_values import helm
+from mrc_values import catalogue, helm
+from mrc_values.catalogue import Catalogue
 from mrc_values.documents import Document, read_file
 
 MISSING = object()
@@ -19,13 +20,15 @@ class Values:
     """Merged values of a chart.
 
     ``defaults`` are the chart's own sources and ``given`` the user's files and flags, weakest first.
-    ``user`` is what the latter say together, which is what Helm wants to be given.
+    ``user`` is what the latter say together, which is what Helm wants to be given. ``catalogue`` is
+    what the chart's files/common/ holds.
     """
 
     merged: dict[str, Any]
     user: dict[str, Any] = field(default_factory=dict)
     defaults: list[Document] = field(default_factory=list)
     given: list[Document] = field(default_factory=list)
+    catalogue: Catalogue = field(default_factory=Catalogue)
 
     def get(self, name: str) -> Any:
         """The value of a dotted name; None where there is none."""
@@ -92,7 +95,7 @@ def load(chart: Path, files: Sequence[Path] = (), sets: Sequence[str] = ()) -> t
     except helm.RenderError as error:
         raise UsageError(f"{chart}: not a chart that Helm can load: {error}") from None
     found = [finding for document in (*defaults, *given) for finding in document.findings]
-    return Values(merged, user, defaults, given), found
+    return Values(merged, user, defaults, given, catalogue.load(chart)), found
 
 
 def merge(below: Any, above: Any, items: bool = False) -> Any:

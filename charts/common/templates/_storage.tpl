@@ -1,16 +1,21 @@
 {{/* Claims of the shared and the data file system. The argument is the root context ("."), unless the comment says otherwise. */}}
 
-{{/* The claim of a file system that nobody named. Argument: "efs" or "fsx". */}}
+{{/* All file systems (YAML, by name). */}}
+{{- define "mrc.fileSystems" -}}
+{{- .Files.Get "files/common/file-systems.yaml" -}}
+{{- end -}}
+
+{{/* The claim to mount where the values name none. Argument: dict "root", "fs", the file system. */}}
 {{- define "mrc.defaultClaim" -}}
-{{- get (dict "efs" "tensorpack-efs-gp-bursting" "fsx" "tensorpack-fsx") . -}}
+{{- get (get (include "mrc.fileSystems" .root | fromYaml) .fs) "claim" -}}
 {{- end -}}
 
 {{/* The claim of the file system of logs and checkpoints. */}}
 {{- define "mrc.sharedClaim" -}}
 {{- $fs := .Values.global.shared_fs -}}
-{{- $claim := .Values.global.shared_pvc | default (include "mrc.defaultClaim" $fs) -}}
-{{- range $other := without (list "efs" "fsx") $fs -}}
-{{- if eq $claim (include "mrc.defaultClaim" $other) -}}
+{{- $claim := .Values.global.shared_pvc | default (include "mrc.defaultClaim" (dict "root" . "fs" $fs)) -}}
+{{- range $other, $row := omit (include "mrc.fileSystems" . | fromYaml) $fs -}}
+{{- if eq $claim $row.claim -}}
 {{- fail (printf "global.shared_pvc: %s is the claim of %s, and global.shared_fs is %s. Set global.shared_pvc to \"\" or to a claim of %s." $claim $other $fs $fs) -}}
 {{- end -}}
 {{- end -}}
@@ -30,7 +35,7 @@ data's file system, "claim", its claim if given, "path" of these values with a d
 {{- end -}}
 {{- $shared -}}
 {{- else -}}
-{{- $claim := .claim | default (include "mrc.defaultClaim" .fs) -}}
+{{- $claim := .claim | default (include "mrc.defaultClaim" (dict "root" .root "fs" .fs)) -}}
 {{- if eq $claim $shared -}}
 {{- fail (printf "%sdata_pvc: %s is the claim of %s already (global.shared_pvc), and %sdata_fs is %s. Give each file system its own claim." .path $claim $sharedFs .path .fs) -}}
 {{- end -}}

@@ -81,42 +81,39 @@ from names further up.
 {{- end }}
 {{- end -}}
 
-{{/* Folder of the data set, as an argument that Kubernetes expands. */}}
+{{/* A path on the data's file system, as an argument that Kubernetes expands. Argument: the path. */}}
+{{- define "maskrcnn.dataPath" -}}
+{{- printf "$(DATA_FS)/%s" (. | default "") | trimSuffix "/" -}}
+{{- end -}}
+
+{{/* Directory of the data set. */}}
 {{- define "maskrcnn.dataDir" -}}
-{{- printf "$(DATA_FS)/%s" (.Values.maskrcnn.data_dir | default "") | trimSuffix "/" -}}
+{{- include "maskrcnn.dataPath" .Values.maskrcnn.data_dir -}}
 {{- end -}}
 
-{{/* File of the backbone's weights, likewise; nothing when it starts from none. */}}
+{{/* File of the backbone's weights; empty without one. */}}
 {{- define "maskrcnn.weights" -}}
-{{- with .Values.maskrcnn.backbone_weights -}}{{- printf "$(DATA_FS)/%s" . -}}{{- end -}}
+{{- with .Values.maskrcnn.backbone_weights -}}{{- include "maskrcnn.dataPath" . -}}{{- end -}}
 {{- end -}}
 
-{{/* KEY=VALUE of every setting that is given, a list; the last of two for one key counts. */}}
+{{/* Rows of files/common/trainer-settings.yaml, a list. */}}
+{{- define "maskrcnn.trainerSettings" -}}
+{{- .Files.Get "files/common/trainer-settings.yaml" -}}
+{{- end -}}
+
+{{/*
+KEY=VALUE of every setting with a value, a list: those of the table, then extra_config. Of two for one key the
+trainer uses the last.
+*/}}
 {{- define "maskrcnn.settings" -}}
 {{- $m := .Values.maskrcnn -}}
-{{- $pairs := list
-  (list "TRAINER" "horovod")
-  (list "MODE_MASK" $m.mode_mask)
-  (list "MODE_FPN" $m.mode_fpn)
-  (list "DATA.BASEDIR" (include "maskrcnn.dataDir" .))
-  (list "DATA.TRAIN" $m.data_train)
-  (list "DATA.VAL" $m.data_val)
-  (list "TRAIN.STEPS_PER_EPOCH" $m.steps_per_epoch)
-  (list "TRAIN.LR_SCHEDULE" $m.lr_schedule)
-  (list "TRAIN.EVAL_PERIOD" $m.eval_period_in_epochs)
-  (list "BACKBONE.NORM" $m.backbone_norm)
-  (list "BACKBONE.WEIGHTS" (include "maskrcnn.weights" .))
-  (list "TRAIN.BASE_LR" $m.base_lr)
-  (list "TRAIN.BATCH_SIZE_PER_GPU" $m.batch_size_per_gpu)
-  (list "TRAIN.IMAGES_PER_EPOCH" (ternary nil $m.images_per_epoch (ne ($m.train_script | default "") "")))
-  (list "TRAIN.LR_EPOCH_SCHEDULE" $m.lr_epoch_schedule)
-  (list "TRAIN.GRADIENT_CLIP" $m.gradient_clip)
--}}
 {{- $settings := list -}}
-{{- range $pairs -}}
-{{- $value := last . -}}
-{{- if not (has $value (list nil "")) -}}
-{{- $settings = append $settings (printf "%s=%s" (first .) (include "mrc.literal" $value)) -}}
+{{- range include "maskrcnn.trainerSettings" . | fromYamlArray -}}
+{{- $value := .constant | default (get $m (.value | default "")) -}}
+{{- $given := or .always (not (has $value (list nil ""))) -}}
+{{- if and $given (not (and .script_flag $m.train_script)) -}}
+{{- if .path -}}{{- $value = include "maskrcnn.dataPath" $value -}}{{- end -}}
+{{- $settings = append $settings (printf "%s=%s" .key (include "mrc.literal" $value)) -}}
 {{- end -}}
 {{- end -}}
 {{- $extra := $m.extra_config | default list -}}
@@ -146,9 +143,12 @@ from names further up.
 {{- end -}}
 {{- $args = concat $args (list "--logdir" $run) -}}
 {{- if include "maskrcnn.fp16" . -}}{{- $args = append $args "--fp16" -}}{{- end -}}
-{{- /* AWS's script has a flag for this; its configuration has no such key. */ -}}
-{{- if and $m.train_script $m.images_per_epoch -}}
-{{- $args = concat $args (list "--images_per_epoch" (include "mrc.literal" $m.images_per_epoch)) -}}
+{{- if $m.train_script -}}
+{{- range include "maskrcnn.trainerSettings" . | fromYamlArray -}}
+{{- if and .script_flag (get $m .value) -}}
+{{- $args = concat $args (list .script_flag (include "mrc.literal" (get $m .value))) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml (concat $args (list "--config") (include "maskrcnn.settings" . | fromYamlArray)) -}}
 {{- end -}}

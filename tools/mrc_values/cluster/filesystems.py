@@ -3,12 +3,8 @@
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Cluster
 from mrc_values.cluster.objects import items, text
-from mrc_values.cluster.preflight.claims import DRIVERS
 from mrc_values.plan import FileSystems
-from mrc_values.rules.storage import DEFAULT_CLAIMS
 from mrc_values.values import Values
-
-NAMES = {"efs": "EFS", "fsx": "FSx"}
 
 
 def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystems, list[str]]:
@@ -16,9 +12,10 @@ def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystem
 
     Also what was seen, for the user: a claim does not tell what lies on its file system.
     """
-    seen = {fs: _unusable(cluster, namespace, claim_of(fs, values), DRIVERS[fs]) for fs in ("fsx", "efs")}
+    rows = values.catalogue.file_systems
+    seen = {fs: _unusable(cluster, namespace, claim_of(fs, values), rows[fs].driver) for fs in ("fsx", "efs")}
     said = [
-        f"{NAMES[fs]}: the claim {namespace}/{claim_of(fs, values)} {why or 'is bound'}."
+        f"{rows[fs].title}: the claim {namespace}/{claim_of(fs, values)} {why or 'is bound'}."
         for fs, why in seen.items()
     ]
     data = "efs" if seen["fsx"] else "fsx"
@@ -42,7 +39,7 @@ def claim_of(file_system: str, values: Values) -> str:
         return values.text("global.shared_pvc")
     if file_system == values.text("maskrcnn.data_fs") and values.text("maskrcnn.data_pvc"):
         return values.text("maskrcnn.data_pvc")
-    return DEFAULT_CLAIMS[file_system]
+    return values.catalogue.claim(file_system)
 
 
 def _unusable(cluster: Cluster, namespace: str, claim: str, driver: str) -> str:

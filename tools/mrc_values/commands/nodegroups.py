@@ -16,9 +16,9 @@ def node_groups(chart: Chart = None) -> None:
     from mrc_values import catalogue
 
     folder = chart_folder(chart)
-    groups = catalogue.load(folder)
+    groups = catalogue.load(folder).node_groups
     if not groups:
-        raise UsageError(f"{folder}: no catalogue here ({catalogue.FILE}). Name the chart's folder.")
+        raise UsageError(f"{folder}: no catalogue here ({catalogue.NODE_GROUPS}). Name the chart's folder.")
     rows = []
     for group in groups.values():
         row = group.row

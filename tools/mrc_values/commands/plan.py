@@ -90,7 +90,7 @@ def _node_group(folder: Path, name: str) -> "NodeGroup":
 
     from mrc_values import catalogue
 
-    groups = catalogue.load(folder)
+    groups = catalogue.load(folder).node_groups
     if name not in groups:
         meant = nearest(name, groups)
         hint = f"Did you mean {meant}?" if meant else f"There are: {', '.join(groups) or 'none'}."

@@ -1,6 +1,6 @@
 """What a rule is, and the list of all of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import getdoc
 
@@ -22,18 +22,22 @@ class Problem:
 
 @dataclass(frozen=True)
 class Context:
-    """What rules look at: the merged values and the chart's node groups by name.
+    """What rules look at: the merged values, with the chart's catalogue.
 
     ``unusable`` are values that the schema refuses: of what follows from them a rule had better be silent.
     """
 
     values: Values
-    node_groups: dict[str, NodeGroup]
     unusable: frozenset[ValuePath] = frozenset()
 
     def refused(self, *names: str) -> bool:
         """Whether the schema refuses one of the values."""
         return any(parse_dotted(name) in self.unusable for name in names)
+
+    @property
+    def node_groups(self) -> Mapping[str, NodeGroup]:
+        """The chart's node groups by name."""
+        return self.values.catalogue.node_groups
 
     @property
     def node_group(self) -> NodeGroup | None:

@@ -7,12 +7,7 @@ from mrc_cli.findings import Severity
 
 from mrc_values.rules.registry import Context, Problem, rule
 
-DEFAULT_CLAIMS = {"efs": "tensorpack-efs-gp-bursting", "fsx": "tensorpack-fsx"}
-"""Claims that the charts take where none is named."""
-
 _FILE_SYSTEMS = ("global.shared_fs", "maskrcnn.data_fs")
-
-_USUAL_CLAIMS = {"efs": ("tensorpack-efs-gp-bursting", "pv-efs"), "fsx": ("tensorpack-fsx", "pv-fsx")}
 
 
 @rule(
@@ -37,7 +32,7 @@ def one_claim_a_file_system(context: Context) -> Iterator[Problem]:
                 f"{data} and {shared} are two claims of one file system, {shared_fs}.",
                 f'Set data_pvc to "" to use {shared} for both.',
             )
-    elif (data or DEFAULT_CLAIMS.get(data_fs)) == shared:
+    elif (data or values.catalogue.claim(data_fs)) == shared:
         yield Problem(
             "maskrcnn.data_pvc" if data else "maskrcnn.data_fs",
             f"the claim {shared} is {shared_fs} already (global.shared_pvc), and data_fs is {data_fs}.",
@@ -61,7 +56,7 @@ def paths_stay_inside(context: Context) -> Iterator[Problem]:
         path = PurePosixPath(text)
         if not text or not (path.is_absolute() or ".." in path.parts):
             continue
-        mounts = tuple(f"/{fs}" for fs in DEFAULT_CLAIMS)
+        mounts = tuple(f"/{fs}" for fs in context.values.catalogue.file_systems)
         inside = [path.relative_to(mount) for mount in mounts if path.is_relative_to(mount)]
         if inside and ".." not in path.parts:
             fix = f"Set {name.split('.')[-1]} to {inside[0]}."
@@ -85,14 +80,15 @@ def claim_belongs_to_file_system(context: Context) -> Iterator[Problem]:
         return
     shared_fs, _ = _shared(context)
     data_fs = values.text("maskrcnn.data_fs") or shared_fs
+    file_systems = values.catalogue.file_systems
     for name, fs in (("global.shared_pvc", shared_fs), ("maskrcnn.data_pvc", data_fs)):
         claim = values.text(name)
-        other = next((other for other, usual in _USUAL_CLAIMS.items() if claim in usual), fs)
-        if other != fs and fs in DEFAULT_CLAIMS:
+        other = next((other for other, row in file_systems.items() if claim in row.claims), fs)
+        if other != fs and fs in file_systems:
             yield Problem(
                 name,
                 f"{claim} is the usual claim of {other}, and the file system is {fs}.",
-                f'Set it to "" ({DEFAULT_CLAIMS[fs]}) or to a claim of {fs}.',
+                f'Set it to "" ({file_systems[fs].claim}) or to a claim of {fs}.',
             )
 
 
@@ -125,10 +121,10 @@ def jupyter_sees_the_data(context: Context) -> Iterator[Problem]:
 def _data_claim(context: Context, section: str) -> str:
     """The claim of a data file system that is not the shared one."""
     fs = context.values.text(f"{section}.data_fs")
-    return context.values.text(f"{section}.data_pvc") or DEFAULT_CLAIMS.get(fs, "")
+    return context.values.text(f"{section}.data_pvc") or context.values.catalogue.claim(fs)
 
 
 def _shared(context: Context) -> tuple[str, str]:
     """The shared file system and its claim."""
     fs = context.values.text("global.shared_fs")
-    return fs, context.values.text("global.shared_pvc") or DEFAULT_CLAIMS.get(fs, "")
+    return fs, context.values.text("global.shared_pvc") or context.values.catalogue.claim(fs)

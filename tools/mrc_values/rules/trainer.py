@@ -13,7 +13,7 @@ from mrc_cli.findings import Severity, dotted
 from mrc_cli.suggestions import nearest
 
 from mrc_values.rules.registry import Context, Problem, rule
-from mrc_values.trainer_settings import KEYS, Setting, extra, settings
+from mrc_values.trainer_settings import Setting, extra, keys, settings
 
 if TYPE_CHECKING:
     from mrc_train.config import Train
@@ -148,16 +148,13 @@ def epoch_is_one_pass(context: Context) -> Iterator[Problem]:
         return
     batch = gpus * (values.integer("maskrcnn.batch_size_per_gpu") or 1)
     images = steps * batch
-    if images > 1.5 * COCO_IMAGES:
+    epoch = values.catalogue.images.get("train2017")
+    if epoch and images > 1.5 * epoch:
         yield Problem(
             "maskrcnn.steps_per_epoch",
-            f"{steps:,} steps of {batch} images are {images:,}, {images / COCO_IMAGES:.1f} times train2017.",
-            f"Set steps_per_epoch to {round(COCO_IMAGES / batch)} (120000 / {batch}).",
+            f"{steps:,} steps of {batch} images are {images:,}, {images / epoch:.1f} times train2017.",
+            f"Set steps_per_epoch to {round(epoch / batch)} ({epoch} / {batch}).",
         )
-
-
-COCO_IMAGES = 120_000
-"""The tutorial's round number for train2017, which has 118,287."""
 
 
 @rule(
@@ -200,7 +197,7 @@ def setting_is_given_once(context: Context) -> Iterator[Problem]:
     reads the values."""
     if not _ours(context):
         return
-    names = {key: name for name, key in KEYS.items()}
+    names = {key: name for name, key in keys(context.values).items()}
     seen: dict[str, str] = {
         key: f"maskrcnn.{name}" for key, name in names.items() if context.values.sets(f"maskrcnn.{name}")
     }
@@ -365,7 +362,8 @@ def _effective(context: Context) -> list[Setting]:
     ]
     if _ours(context):
         return [setting for setting in found if setting.key in _known_keys()]
-    return [setting for setting in found if setting.path[1] in KEYS and setting.key != "MODE_FPN"]
+    known = keys(context.values)
+    return [setting for setting in found if setting.path[1] in known and setting.key != "MODE_FPN"]
 
 
 def _given(keys: Sequence[str], candidates: Sequence[Setting]) -> Setting:

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 from mrc_cli.findings import Severity
 
+from mrc_values.catalogue import Catalogue
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Forbidden
 from mrc_values.cluster.objects import Object, at, items, text
 from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, not_checked
 from mrc_values.values import Values
 
-DRIVERS = {"efs": "efs.csi.aws.com", "fsx": "fsx.csi.aws.com"}
-"""The storage driver of each file system."""
 _OTHERS = {"ebs.csi.aws.com": "a disk of one node"}
 
 
@@ -26,7 +25,7 @@ def claims_can_be_mounted(planned: Planned, seen: Seen) -> Iterator[Problem]:
             yield Problem("MRC110", setting, message, fix)
             continue
         try:
-            yield from _claim(found, claim, file_system, setting, seen)
+            yield from _claim(found, claim, file_system, setting, seen, planned.values.catalogue)
         except Forbidden as error:
             yield not_checked(f"the claim {claim} is of {file_system.upper()}", error)
 
@@ -53,7 +52,9 @@ def setting_of(values: Values, claim: str, file_system: str) -> str:
     return "global.shared_pvc" if values.get("global.shared_pvc") == claim else "global.shared_fs"
 
 
-def _claim(found: Object, claim: str, file_system: str, setting: str, seen: Seen) -> Iterator[Problem]:
+def _claim(
+    found: Object, claim: str, file_system: str, setting: str, seen: Seen, catalogue: Catalogue
+) -> Iterator[Problem]:
     phase = text(found, "status", "phase")
     if text(found, "metadata", "deletionTimestamp"):
         fix = "Wait until it is gone and create it again (docs/claims.md)."
@@ -70,18 +71,26 @@ def _claim(found: Object, claim: str, file_system: str, setting: str, seen: Seen
         )
     if phase == "Bound":
         volume = seen.cluster.get(client.VOLUMES, text(found, "spec", "volumeName"))
-        yield from _driver(at(volume, "spec"), claim, file_system, setting)
+        yield from _driver(at(volume, "spec"), claim, file_system, setting, catalogue)
         return
-    yield from _unbound(found, claim, file_system, setting, phase, seen)
+    yield from _unbound(found, claim, file_system, setting, phase, seen, catalogue)
 
 
 def _unbound(
-    found: Object, claim: str, file_system: str, setting: str, phase: str, seen: Seen
+    found: Object,
+    claim: str,
+    file_system: str,
+    setting: str,
+    phase: str,
+    seen: Seen,
+    catalogue: Catalogue,
 ) -> Iterator[Problem]:
     storage_class = text(found, "spec", "storageClassName")
     made = seen.cluster.find(client.STORAGE_CLASSES, storage_class) if storage_class else None
     if phase == "Pending" and made and made.get("volumeBindingMode") == "WaitForFirstConsumer":
-        yield from _driver({"csi": {"driver": text(made, "provisioner")}}, claim, file_system, setting)
+        yield from _driver(
+            {"csi": {"driver": text(made, "provisioner")}}, claim, file_system, setting, catalogue
+        )
         message = (
             f"the claim {claim} has no volume yet; its class {storage_class} makes one for the first pod."
         )
@@ -101,16 +110,19 @@ def _unbound(
     )
 
 
-def _driver(volume: Object, claim: str, file_system: str, setting: str) -> Iterator[Problem]:
+def _driver(
+    volume: Object, claim: str, file_system: str, setting: str, catalogue: Catalogue
+) -> Iterator[Problem]:
     """``volume`` is the spec of a PersistentVolume."""
-    wanted = DRIVERS.get(file_system)
+    row = catalogue.file_systems.get(file_system)
+    wanted = row.driver if row else ""
     driver = text(volume, "csi", "driver")
-    if wanted is None or driver == wanted:
+    if not wanted or driver == wanted:
         return
     server = text(volume, "nfs", "server")
     if not driver and file_system == "efs" and ".efs." in server:
         return
-    known = {**{each: fs.upper() for fs, each in DRIVERS.items()}, **_OTHERS}
+    known = {**{row.driver: row.title for row in catalogue.file_systems.values()}, **_OTHERS}
     is_known = driver in known
     what = (
         f"{driver} ({known[driver]})"
