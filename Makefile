@@ -73,8 +73,9 @@ format: setup ## let ruff format and mend what it can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-reference: setup ## write docs/values.md from the charts' schemas, docs/rules.md from the rules
-	@$(BIN)/python packaging/subchart_schemas.py
+reference: setup ## write what is generated: versions, the charts' schemas, docs/values.md, docs/rules.md
+	@$(BIN)/python packaging/version.py
+	@$(BIN)/python packaging/schemas.py
 	@$(BIN)/python packaging/values_page.py
 	@$(BIN)/python packaging/rules_page.py
 

@@ -1,22 +1,28 @@
-"""What the scripts that write a page of docs/ have in common: the command line."""
+"""The command line that the scripts which generate files of the repository share."""
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
 
-def main(description: str | None, page: Path, make: Callable[[], str]) -> int:
-    """Writes the page, or with ``--check`` only looks; the exit code says whether it is up to date."""
+def main(description: str | None, make: Callable[[], Mapping[Path, str]]) -> int:
+    """Writes the generated files, or with ``--check`` only compares; returns 1 if one is not up to date."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when the page is old")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a file is not up to date"
+    )
     check_only = parser.parse_args().check
-    text = make()
-    if not check_only:
-        page.write_text(text)
-    elif not page.is_file() or page.read_text() != text:
-        print(f"{page.relative_to(ROOT)} is not up to date. Run make reference.", file=sys.stderr)
-        return 1
-    return 0
+    try:
+        files = make()
+    except ValueError as error:
+        sys.exit(str(error))
+    outdated = [file for file, text in files.items() if not file.is_file() or file.read_text() != text]
+    for file in outdated:
+        if check_only:
+            print(f"{file.relative_to(ROOT)} is not up to date. Run make reference.", file=sys.stderr)
+        else:
+            file.write_text(files[file])
+    return 1 if check_only and outdated else 0

@@ -103,4 +103,4 @@ def _said(rule: Rule) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(generated.main(__doc__, PAGE, page))
+    sys.exit(generated.main(__doc__, lambda: {PAGE: page()}))

@@ -269,4 +269,4 @@ def _read(text: str) -> Any:
 
 
 if __name__ == "__main__":
-    sys.exit(generated.main(__doc__, PAGE, lambda: page(ROOT / "charts")))
+    sys.exit(generated.main(__doc__, lambda: {PAGE: page(ROOT / "charts")}))

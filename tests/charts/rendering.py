@@ -11,6 +11,7 @@ import yaml
 from mrc_values.helm import render
 
 CHARTS = Path(__file__).parents[2] / "charts"
+VERSION: str = yaml.safe_load((CHARTS / "maskrcnn" / "Chart.yaml").read_text())["version"]
 OLDEST, NEWEST = "1.27", ".".join(kubernetes_validate.latest_version().split(".")[:2])
 """Kubernetes versions: the charts' kubeVersion, and the newest whose schemas are here."""
 

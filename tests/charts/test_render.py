@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from maskrcnn_chart import Run, check_job, run
+from rendering import VERSION
 
 EFS_CLAIM = {"name": "efs", "persistentVolumeClaim": {"claimName": "tensorpack-efs-gp-bursting"}}
 FSX_CLAIM = {"name": "fsx", "persistentVolumeClaim": {"claimName": "tensorpack-fsx"}}
@@ -362,10 +363,10 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
             "app.kubernetes.io/name": "maskrcnn",
             "app.kubernetes.io/instance": "demo",
             "app.kubernetes.io/component": "training",
-            "app.kubernetes.io/version": "0.1.0",
+            "app.kubernetes.io/version": VERSION,
             "app.kubernetes.io/part-of": "mask-rcnn",
             "app.kubernetes.io/managed-by": "Helm",
-            "helm.sh/chart": "maskrcnn-0.1.0",
+            "helm.sh/chart": f"maskrcnn-{VERSION}",
         },
     ),
     "interfaces that Open MPI leaves alone": (

@@ -11,9 +11,8 @@ import pytest
 from maskrcnn_chart import run
 from mrc_values.check import check
 from mrc_values.helm import RenderError, render
-from rendering import CHARTS, NEWEST, OLDEST, Object, check_object, objects, render_objects
+from rendering import CHARTS, NEWEST, OLDEST, VERSION, Object, check_object, objects, render_objects
 from servers import ALONE, SUBCHART, WAYS, server
-from subchart_schemas import PARENT, SUBCHARTS, merged
 
 BOTH = ("jupyter", "tensorboard")
 PATH = {ALONE: "", SUBCHART: "{}."}
@@ -153,7 +152,7 @@ def test_alone_a_name_that_no_chart_shares_is_refused(chart: str) -> None:
 @both
 def test_in_a_parent_of_the_user_s_more_may_be_shared(chart: str, tmp_path: Path) -> None:
     (tmp_path / "Chart.yaml").write_text(
-        f"apiVersion: v2\nname: all\nversion: 1.0.0\ndependencies: [{{name: {chart}, version: 0.1.0}}]\n"
+        f"apiVersion: v2\nname: all\nversion: 1.0.0\ndependencies: [{{name: {chart}, version: {VERSION}}}]\n"
     )
     (tmp_path / "values.yaml").write_text("global: {team: vision, shared_fs: fsx}\n")
     (tmp_path / "charts").mkdir()
@@ -339,15 +338,6 @@ def test_no_two_charts_define_one_template(one: str, other: str) -> None:
 
     assert not defined(one) & defined(other)
     assert {name.split(".")[0] for name in defined(other)} == {other}
-
-
-def test_the_parent_s_schema_has_those_of_its_sub_charts() -> None:
-    schemas = {name: (CHARTS / name / "values.schema.json").read_text() for name in SUBCHARTS}
-    assert merged(PARENT.read_text(), schemas) == PARENT.read_text(), "run make reference"
-    with pytest.raises(ValueError, match=r"jupyter: \$defs/port is another than in the parent's schema"):
-        merged(
-            PARENT.read_text(), {"jupyter": schemas["jupyter"].replace('"maximum": 65535', '"maximum": 9')}
-        )
 
 
 @pytest.mark.parametrize(
