@@ -1,9 +1,8 @@
 """Writes each chart's values.schema.json from its values.schema.yaml.
 
-A source refers to definitions in its own ``$defs`` or in those that all charts share (charts/common/schema.yaml).
-The schema of a chart with sub-charts includes theirs: Helm does not check the values of a sub-chart that is
-disabled, and an editor completes from one file. With --check it writes nothing and fails when a schema is not up
-to date.
+A source refers to definitions of its own and to those that all charts share, in charts/common/schema.yaml. A
+chart's schema includes those of its sub-charts: Helm does not check values of a sub-chart that is disabled,
+and an editor completes from one file. With --check it writes nothing and fails if a schema is not up to date.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Schemas and versions that `make reference` writes, and the schema generator and version script themselves."""
+"""The files that `make reference` writes, and the scripts that generate schemas and versions."""
 
 import json
 import re
