@@ -112,5 +112,5 @@ def test_a_missing_image_is_placed_in_the_section_of_its_chart(tmp_path: Path) -
     file.write_text("maskrcnn:\n  image: a/b:1\n  node_group: p4d\njupyter:\n  enabled: true\n")
     assert lines(check(CHART, [file])) == [
         "values.yaml:4:1: error MRC020 jupyter.image: is not set. "
-        "Give the image that you built, as <registry>/<name>:<tag>."
+        "Set it to the image that you built, as <registry>/<name>:<tag>."
     ]

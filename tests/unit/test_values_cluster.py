@@ -9,8 +9,7 @@ from mrc_values.cluster.changes import diff
 from mrc_values.cluster.preflight.operator import in_range
 from mrc_values.cluster.preflight.resources import asked, fitting, free, shown
 from mrc_values.cluster.remains import remains
-from mrc_values.rules import RULES, Rule
-from mrc_values.rules.preflight import PREFLIGHT
+from mrc_values.rules import CLUSTER_RULES, RULES, Rule
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
 
@@ -139,7 +138,7 @@ def test_amounts_are_said_as_people_say_them(resource: str, amount: float, text:
 # Rules about the cluster
 
 
-@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.id) for rule in PREFLIGHT.values()])
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.id) for rule in CLUSTER_RULES.values()])
 def test_a_rule_about_the_cluster_says_why_it_exists(rule: Rule) -> None:
     assert rule.why.endswith(".") and len(rule.why) > 60
     assert rule.failing and rule.passing and not rule.title.endswith(".")
@@ -150,6 +149,6 @@ def test_explain_and_rules_know_them() -> None:
     explained = subprocess.run(
         [PROGRAM, "explain", "mrc123"], capture_output=True, text=True, timeout=60
     ).stdout
-    assert explained.startswith("MRC123 (warning): there is room now\n")
+    assert explained.startswith("MRC123 (warning): enough GPUs are free now\n")
     listed = subprocess.run([PROGRAM, "rules"], capture_output=True, text=True, timeout=60).stdout
-    assert "MRC101  error    the cluster knows MPIJobs\n" in listed
+    assert "MRC101  error    the MPIJob CRD is installed\n" in listed

@@ -68,7 +68,7 @@ def test_json_without_findings_is_an_empty_list() -> None:
             'mrc-values: --set gpus: key "gpus" has no value. Write --set name=value, ',
         ),
         (["validate", "--format", "xml"], "Error: Invalid value for '--format': "),
-        (["explain", "MRC41"], "mrc-values: no rule MRC41. Did you mean MRC0"),
+        (["explain", "MRC41"], "mrc-values: MRC41: no such rule. Did you mean MRC"),
         (
             ["node-groups", "templates"],
             "mrc-values: templates: no catalogue here (files/common/node-groups.yaml).",
@@ -90,7 +90,7 @@ def test_the_chart_is_the_folder_one_is_in_or_charts_maskrcnn() -> None:
 def test_explain_gives_reason_and_examples() -> None:
     text = call("explain", "mrc014").stdout
     assert text.startswith(
-        "MRC014 (error): gpus fill whole workers\n\nEvery worker pod has gpus_per_node slots"
+        "MRC014 (error): gpus is a multiple of gpus_per_node\n\nEvery worker pod runs gpus_per_node ranks"
     )
     assert "Fails:\n  maskrcnn: {node_group: p4d, gpus: 20," in text
     assert "Passes:\n  maskrcnn: {node_group: p4d, gpus: 24," in text

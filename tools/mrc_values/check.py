@@ -10,7 +10,7 @@ from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotte
 
 from mrc_values import helm, kubeschema, schema, values
 from mrc_values.rules import RULES, Context
-from mrc_values.rules.images import STAND_IN, missing_images
+from mrc_values.rules.images import PLACEHOLDER, missing_images
 from mrc_values.values import Values
 
 
@@ -105,14 +105,14 @@ def _unusable(by_schema: list[Finding]) -> frozenset[ValuePath]:
 def _rules(chart: Path, loaded: Values, unusable: frozenset[ValuePath]) -> Iterator[Finding]:
     context = Context(loaded, unusable)
     for rule in RULES.values():
-        for problem in rule.check(context) if rule.check else ():
-            path = parse_dotted(problem.name)
+        for violation in rule.check(context) if rule.check else ():
+            path = parse_dotted(violation.name)
             if path[0] not in loaded.merged:
                 continue  # a chart without that section
-            if path in unusable and not loaded.sets(problem.name):
+            if path in unusable and not loaded.sets(violation.name):
                 continue  # its name is misspelt, and it is not missing
-            severity = problem.severity or rule.severity
-            message, fix = shortened(problem.message), shortened(problem.fix)
+            severity = violation.severity or rule.severity
+            message, fix = shortened(violation.message), shortened(violation.fix)
             yield Finding(loaded.place(path), severity, rule.id, path, message, fix)
 
 
@@ -123,7 +123,7 @@ def _complete(loaded: Values) -> dict[str, object]:
     """
     complete = loaded.user
     for name in missing_images(loaded):
-        given: object = STAND_IN
+        given: object = PLACEHOLDER
         for part in reversed(parse_dotted(name)):
             given = {part: given}
         complete = values.merge(complete, given)

@@ -21,7 +21,7 @@ class FileSystems:
 
 
 @dataclass(frozen=True)
-class Setting:
+class PlannedValue:
     """One value, and in a few words why it is that."""
 
     path: ValuePath
@@ -29,7 +29,7 @@ class Setting:
     why: str
 
 
-def settings(group: NodeGroup, nodes: int, file_systems: FileSystems, values: Values) -> list[Setting]:
+def settings(group: NodeGroup, nodes: int, file_systems: FileSystems, values: Values) -> list[PlannedValue]:
     """The values for ``nodes`` nodes of a group. EFA, memory and /dev/shm come from the chart's catalogue.
 
     ``values`` are the present ones; what they set against the catalogue is taken back.
@@ -41,30 +41,30 @@ def settings(group: NodeGroup, nodes: int, file_systems: FileSystems, values: Va
     ]
 
 
-def _places(file_systems: FileSystems, values: Values) -> Iterator[Setting]:
+def _places(file_systems: FileSystems, values: Values) -> Iterator[PlannedValue]:
     data, shared = file_systems.data, file_systems.shared
-    yield Setting(("global", "shared_fs"), shared, "logs and checkpoints")
+    yield PlannedValue(("global", "shared_fs"), shared, "logs and checkpoints")
     if values.get("global.shared_pvc") and values.get("global.shared_fs") != shared:
-        yield Setting(("global", "shared_pvc"), "", f"the usual claim of {shared}")
-    yield Setting(("maskrcnn", "data_fs"), data, "the data set and the backbone's weights")
+        yield PlannedValue(("global", "shared_pvc"), "", f"the usual claim of {shared}")
+    yield PlannedValue(("maskrcnn", "data_fs"), data, "the data set and the backbone's weights")
     before = values.get("maskrcnn.data_fs") or values.get("global.shared_fs")
     if values.get("maskrcnn.data_pvc") and (before != data or data == shared):
-        yield Setting(("maskrcnn", "data_pvc"), "", f"the claim of {data}")
+        yield PlannedValue(("maskrcnn", "data_pvc"), "", f"the claim of {data}")
 
 
-def _nodes(group: NodeGroup, nodes: int, values: Values) -> Iterator[Setting]:
+def _nodes(group: NodeGroup, nodes: int, values: Values) -> Iterator[PlannedValue]:
     efa = int(group.row.get("efa", 0))
     what = f"{group.instance_type}, {group.gpus} {group.gpu}" + (f", {efa} EFA" if efa else ", no EFA")
-    yield Setting(("maskrcnn", "node_group"), group.name, what)
-    yield Setting(("maskrcnn", "gpus"), nodes * group.gpus, f"{nodes} x {group.gpus}")
-    yield Setting(("maskrcnn", "gpus_per_node"), group.gpus, "a worker has a node for itself")
-    yield Setting(("maskrcnn", "gpu_nodes"), nodes, "workers")
+    yield PlannedValue(("maskrcnn", "node_group"), group.name, what)
+    yield PlannedValue(("maskrcnn", "gpus"), nodes * group.gpus, f"{nodes} x {group.gpus}")
+    yield PlannedValue(("maskrcnn", "gpus_per_node"), group.gpus, "a worker has a node for itself")
+    yield PlannedValue(("maskrcnn", "gpu_nodes"), nodes, "workers")
     for name in ("gpu_instance_type", "efa"):
         if values.sets(f"maskrcnn.{name}") and values.get(f"maskrcnn.{name}") is not None:
-            yield Setting(("maskrcnn", name), None, "decided by node_group")
+            yield PlannedValue(("maskrcnn", name), None, "decided by node_group")
 
 
-def _epoch(gpus: int, values: Values) -> Iterator[Setting]:
+def _epoch(gpus: int, values: Values) -> Iterator[PlannedValue]:
     """The steps alone: lr_schedule and base_lr count at a total batch of 8, and the trainer scales them."""
     if "train2017" not in str(values.get("maskrcnn.data_train")) or values.get("maskrcnn.images_per_epoch"):
         return  # nobody knows how many images there are, or they decide the steps
@@ -73,10 +73,10 @@ def _epoch(gpus: int, values: Values) -> Iterator[Setting]:
         return
     batch = gpus * (values.integer("maskrcnn.batch_size_per_gpu") or 1)
     why = f"{images} images / a total batch of {batch}"
-    yield Setting(("maskrcnn", "steps_per_epoch"), max(round(images / batch), 1), why)
+    yield PlannedValue(("maskrcnn", "steps_per_epoch"), max(round(images / batch), 1), why)
 
 
-def changed(wanted: Sequence[Setting], values: Values) -> list[Setting]:
+def changed(wanted: Sequence[PlannedValue], values: Values) -> list[PlannedValue]:
     """Those that differ from the values in effect."""
     present = {dotted(setting.path): values.get(dotted(setting.path)) for setting in wanted}
     # Without data_fs the data is on the shared file system.
@@ -84,12 +84,12 @@ def changed(wanted: Sequence[Setting], values: Values) -> list[Setting]:
     return [setting for setting in wanted if present[dotted(setting.path)] != setting.value]
 
 
-def new_file(wanted: Sequence[Setting]) -> str:
+def new_file(wanted: Sequence[PlannedValue]) -> str:
     """A values file of the settings, each with its reason."""
     return edited("", wanted)
 
 
-def edited(text: str, wanted: Sequence[Setting]) -> str:
+def edited(text: str, wanted: Sequence[PlannedValue]) -> str:
     """A values file with the settings in it: comments, order and quotes stay; new ones come with a reason."""
     from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap
@@ -125,7 +125,7 @@ def edited(text: str, wanted: Sequence[Setting]) -> str:
     return result.replace("\n", "\r\n") if "\r\n" in text else result
 
 
-def _after(section: Mapping[str, Any], wanted: Sequence[Setting]) -> int:
+def _after(section: Mapping[str, Any], wanted: Sequence[PlannedValue]) -> int:
     """Where a new value goes: behind those that were planned with it, else at the end."""
     planned = {setting.path[-1] for setting in wanted}
     places = [index for index, name in enumerate(section) if name in planned]

@@ -5,37 +5,41 @@ from typing import Annotated
 
 import typer
 from mrc_cli.errors import UsageError
+from mrc_cli.terminal import result
+
+app = typer.Typer()
 
 
+@app.command()
 def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="Id of a rule, such as MRC014.")],
 ) -> None:
-    """Say why a rule exists, with values that fail it and values that pass.
+    """Explain why a rule exists, with an example that fails and one that passes.
 
     Example: mrc-values explain MRC014
     """
     from mrc_cli.suggestions import nearest
 
-    from mrc_values.rules import RULES
-    from mrc_values.rules.preflight import PREFLIGHT
+    from mrc_values.rules import TOOL
 
-    known = RULES | PREFLIGHT
-    found = known.get(rule.upper())
-    if found is None:
-        meant = nearest(rule.upper(), RULES) or nearest(rule.upper(), PREFLIGHT)
-        raise UsageError(
-            f"no rule {rule}. Did you mean {meant}?" if meant else f"no rule {rule}. See mrc-values rules."
-        )
-    why = "\n".join(textwrap.wrap(" ".join(found.why.split()), 88))
-    typer.echo(f"{found.id} ({found.severity}): {found.title}\n\n{why}")
-    for title, example in (("Fails", found.failing), ("Passes", found.passing)):
-        typer.echo(f"\n{title}:\n{textwrap.indent(example, '  ')}")
+    info = TOOL.rules.get(rule.upper())
+    if info is None:
+        meant = nearest(rule.upper(), TOOL.rules)
+        hint = f"Did you mean {meant}?" if meant else "mrc-values rules lists all of them."
+        raise UsageError(f"{rule}: no such rule. {hint}")
+    why = "\n".join(textwrap.wrap(" ".join(info.why.split()), 88))
+    result(f"{info.id} ({info.severity}): {info.title}\n\n{why}")
+    for title, example in (("Fails", info.failing), ("Passes", info.passing)):
+        result(f"\n{title}:\n{textwrap.indent(example, '  ')}")
 
 
+@app.command()
 def rules() -> None:
-    """List every rule: id, severity, title. From MRC100 on they are about the cluster (`install`)."""
-    from mrc_values.rules import RULES
-    from mrc_values.rules.preflight import PREFLIGHT
+    """List every rule with its id, severity and title.
 
-    for rule in (*RULES.values(), *PREFLIGHT.values()):
-        typer.echo(f"{rule.id}  {rule.severity:8} {rule.title}")
+    The rules from MRC100 on check the cluster before an install.
+    """
+    from mrc_values.rules import TOOL
+
+    for rule in TOOL.rules.values():
+        result(f"{rule.id}  {rule.severity:8} {rule.title}")

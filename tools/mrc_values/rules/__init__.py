@@ -1,29 +1,26 @@
-"""Every rule, each with an id that never changes its meaning."""
+"""Every rule, each with an id that never changes its meaning.
+
+A rule is a function in a module of this package, registered by the decorator ``registry.rule``. All modules
+are imported here, so a new rule or a new module of rules needs no entry in any list.
+"""
+
+import pkgutil
+from importlib import import_module
 
 from mrc_cli.reports import Tool
 
-from mrc_values.rules import cluster, data, gpus, images, limits, stages, storage, trainer, traps
-from mrc_values.rules.registry import Context, Problem, Rule, registered
+from mrc_values.rules.registry import Context, Rule, Violation, registered
 
-RULES: dict[str, Rule] = registered()
-"""All rules by id."""
+for _module in pkgutil.iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")
 
-TOOL = Tool("mrc-values", RULES)
-"""What reports say about this program."""
+RULES: dict[str, Rule] = {id: rule for id, rule in registered().items() if not rule.needs_cluster}
+"""The rules about values, by id."""
 
-__all__ = [
-    "RULES",
-    "TOOL",
-    "Context",
-    "Problem",
-    "Rule",
-    "cluster",
-    "data",
-    "gpus",
-    "images",
-    "limits",
-    "stages",
-    "storage",
-    "trainer",
-    "traps",
-]
+CLUSTER_RULES: dict[str, Rule] = {id: rule for id, rule in registered().items() if rule.needs_cluster}
+"""The rules that the preflight of an install checks in the cluster, by id."""
+
+TOOL = Tool("mrc-values", registered())
+"""The program as reports name it."""
+
+__all__ = ["CLUSTER_RULES", "RULES", "TOOL", "Context", "Rule", "Violation"]

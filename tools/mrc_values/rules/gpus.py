@@ -6,7 +6,7 @@ from mrc_cli.findings import Severity
 from mrc_cli.suggestions import nearest
 
 from mrc_values.quantities import quantity
-from mrc_values.rules.registry import Context, Problem, rule
+from mrc_values.rules.registry import Context, Violation, rule
 
 
 @rule(
@@ -16,29 +16,29 @@ from mrc_values.rules.registry import Context, Problem, rule
     failing="maskrcnn: {node_group: p4e}",
     passing="maskrcnn: {node_group: p4d}",
 )
-def node_group_is_known(context: Context) -> Iterator[Problem]:
-    """The catalogue (`mrc-values node-groups`) decides where workers run and what memory, EFA and /dev/shm
-    they get. A name that is not in it decides nothing."""
+def node_group_is_known(context: Context) -> Iterator[Violation]:
+    """The catalogue (`mrc-values node-groups`) determines the nodes of the workers, and their memory, EFA
+    interfaces and /dev/shm. A name that is not in the catalogue has no effect."""
     name = context.values.text("maskrcnn.node_group")
     if name and context.node_groups and name not in context.node_groups:
         meant = nearest(name, context.node_groups)
         hint = f"Did you mean {meant}?" if meant else f"Set one of {', '.join(context.node_groups)}."
-        yield Problem("maskrcnn.node_group", f"{name} is not in the chart's catalogue.", hint)
+        yield Violation("maskrcnn.node_group", f"{name} is not in the chart's catalogue.", hint)
 
 
 @rule(
     "MRC011",
     Severity.ERROR,
-    "a worker fits a node",
+    "a worker fits on a node",
     failing="maskrcnn: {node_group: g4dn, gpus: 16, gpus_per_node: 8}",
     passing="maskrcnn: {node_group: g4dn, gpus: 16, gpus_per_node: 1}",
 )
-def worker_fits_node(context: Context) -> Iterator[Problem]:
-    """A worker pod asks for gpus_per_node GPUs of one node. With more than the node has, no node ever fits
-    and the job waits for ever."""
+def worker_fits_node(context: Context) -> Iterator[Violation]:
+    """A worker pod requests gpus_per_node GPUs on one node. If that is more than a node of the group has, the
+    pods stay pending indefinitely."""
     group, per_node = context.node_group, context.values.integer("maskrcnn.gpus_per_node")
     if group and per_node and per_node > group.gpus and _on_gpus(context):
-        yield Problem(
+        yield Violation(
             "maskrcnn.gpus_per_node",
             f"{per_node} is more than the {_gpus(group.gpus)} of {_a(group.short_name)} node.",
             f"Set gpus_per_node to {group.gpus}.",
@@ -48,22 +48,22 @@ def worker_fits_node(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC012",
     Severity.ERROR,
-    "gpu_nodes agrees with gpus",
+    "gpu_nodes matches gpus",
     failing="maskrcnn: {gpus: 24, gpus_per_node: 8, gpu_nodes: 2}",
     passing="maskrcnn: {gpus: 24, gpus_per_node: 8, gpu_nodes: 3}",
 )
-def nodes_agree_with_gpus(context: Context) -> Iterator[Problem]:
-    """gpus and gpus_per_node already say how many workers there are; gpu_nodes is only checked against
-    them. Where they differ, one of the three is not what you mean."""
+def nodes_agree_with_gpus(context: Context) -> Iterator[Violation]:
+    """gpus and gpus_per_node already determine the number of workers; gpu_nodes is only compared with it. If
+    they disagree, one of the three is a mistake."""
     values = context.values
     gpus, per_node = values.integer("maskrcnn.gpus"), values.integer("maskrcnn.gpus_per_node")
     nodes = values.integer("maskrcnn.gpu_nodes")
-    if context.refused("maskrcnn.gpus", "maskrcnn.gpus_per_node"):
+    if context.rejected("maskrcnn.gpus", "maskrcnn.gpus_per_node"):
         return
     if gpus and per_node and nodes is not None and gpus % per_node == 0 and nodes * per_node != gpus:
-        yield Problem(
+        yield Violation(
             "maskrcnn.gpu_nodes",
-            f"{nodes} nodes of {_gpus(per_node)} are {nodes * per_node}, and gpus is {gpus}.",
+            f"{nodes} nodes with {_gpus(per_node)} each have {nodes * per_node}, but gpus is {gpus}.",
             f"Set gpu_nodes to {gpus // per_node}, or gpus to {nodes * per_node}.",
         )
 
@@ -71,18 +71,18 @@ def nodes_agree_with_gpus(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC013",
     Severity.WARNING,
-    "ranks without GPUs stay off GPU nodes",
+    "CPU training does not run on GPU nodes",
     failing="maskrcnn: {device: cpu, node_group: p4d}",
     passing="maskrcnn: {device: cpu, node_group: ''}",
 )
-def cpu_ranks_stay_off_gpu_nodes(context: Context) -> Iterator[Problem]:
-    """device: cpu asks for no GPU, but a node group still puts the workers on its GPU nodes, which are
-    started and paid for, and computes nothing on their GPUs."""
+def cpu_ranks_stay_off_gpu_nodes(context: Context) -> Iterator[Violation]:
+    """With device: cpu the workers request no GPU, but a node group still schedules them on its GPU nodes,
+    which are started and billed while their GPUs stay idle."""
     group = context.node_group
     if group and context.values.get("maskrcnn.device") == "cpu":
-        yield Problem(
+        yield Violation(
             "maskrcnn.device",
-            f"the ranks compute on CPUs, yet node group {group.name} starts {group.instance_type} nodes.",
+            f"is cpu, but node group {group.name} runs the workers on {group.instance_type} nodes.",
             'Set node_group to "", or device to gpu.',
         )
 
@@ -90,15 +90,15 @@ def cpu_ranks_stay_off_gpu_nodes(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC014",
     Severity.ERROR,
-    "gpus fill whole workers",
+    "gpus is a multiple of gpus_per_node",
     failing="maskrcnn: {node_group: p4d, gpus: 20, gpus_per_node: 8}",
     passing="maskrcnn: {node_group: p4d, gpus: 24, gpus_per_node: 8}",
 )
-def gpus_fill_whole_workers(context: Context) -> Iterator[Problem]:
-    """Every worker pod has gpus_per_node slots, so the ranks can only be a multiple of that."""
+def gpus_fill_whole_workers(context: Context) -> Iterator[Violation]:
+    """Every worker pod runs gpus_per_node ranks, so the number of ranks must be a multiple of it."""
     gpus = context.values.integer("maskrcnn.gpus")
     per_node = context.values.integer("maskrcnn.gpus_per_node")
-    if not gpus or not per_node or gpus % per_node == 0 or context.refused("maskrcnn.gpus_per_node"):
+    if not gpus or not per_node or gpus % per_node == 0 or context.rejected("maskrcnn.gpus_per_node"):
         return
     group = context.node_group
     of = (
@@ -108,18 +108,20 @@ def gpus_fill_whole_workers(context: Context) -> Iterator[Problem]:
     )
     below = gpus // per_node * per_node
     choice = f"{below} or {below + per_node}" if below else f"{per_node}, or gpus_per_node to {gpus}"
-    yield Problem("maskrcnn.gpus", f"{gpus} is not a multiple of {per_node}, {of}.", f"Set gpus to {choice}.")
+    yield Violation(
+        "maskrcnn.gpus", f"{gpus} is not a multiple of {per_node}, {of}.", f"Set gpus to {choice}."
+    )
 
 
 @rule(
     "MRC015",
     Severity.WARNING,
-    "no GPU of a started node stays idle",
+    "no GPU of a node stays idle",
     failing="maskrcnn: {node_group: p4d, gpus: 12, gpus_per_node: 4}",
     passing="maskrcnn: {node_group: p4d, gpus: 16, gpus_per_node: 8}",
 )
-def no_gpu_stays_idle(context: Context) -> Iterator[Problem]:
-    """A node is paid for as a whole, and GPUs of it that no worker takes do nothing."""
+def no_gpu_stays_idle(context: Context) -> Iterator[Violation]:
+    """A node is billed as a whole, including the GPUs that no worker uses."""
     group = context.node_group
     gpus = context.values.integer("maskrcnn.gpus")
     per_node = context.values.integer("maskrcnn.gpus_per_node")
@@ -131,9 +133,9 @@ def no_gpu_stays_idle(context: Context) -> Iterator[Problem]:
     nodes = -(-workers // (group.gpus // per_node))
     idle = nodes * group.gpus - gpus
     if idle:
-        yield Problem(
+        yield Violation(
             "maskrcnn.gpus",
-            f"{workers} workers of {_gpus(per_node)} leave {idle} of the {nodes * group.gpus} GPUs of "
+            f"{workers} workers with {_gpus(per_node)} each leave {idle} of the {nodes * group.gpus} GPUs of "
             f"{nodes} {group.short_name} {'nodes' if nodes > 1 else 'node'} idle.",
             f"Set gpus to {nodes * group.gpus} and gpus_per_node to {group.gpus}.",
         )
@@ -142,34 +144,34 @@ def no_gpu_stays_idle(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC016",
     Severity.INFO,
-    "GPU workers name their nodes",
+    "GPU workers have a node group",
     failing="maskrcnn: {node_group: ''}",
     passing="maskrcnn: {node_group: p3dn}",
 )
-def workers_name_their_nodes(context: Context) -> Iterator[Problem]:
-    """Without a node group the workers run on whatever node has GPUs, reserve no memory and get no EFA
-    interface: on nodes that have EFA, NCCL then goes over TCP, several times slower."""
+def workers_name_their_nodes(context: Context) -> Iterator[Violation]:
+    """Without a node group the workers run on any node with GPUs, reserve no memory and get no EFA interface.
+    On nodes with EFA, NCCL then falls back to TCP, which is several times slower."""
     values = context.values
     if context.node_groups and context.node_group is None and _on_gpus(context):
         if values.text("maskrcnn.node_group") or values.get("maskrcnn.node_selector"):
             return
-        yield Problem(
+        yield Violation(
             "maskrcnn.node_group",
-            "is empty: workers take any GPU node, and reserve neither memory nor EFA.",
-            f"Set one of {', '.join(context.node_groups)}, or node_selector, memory and efa by hand.",
+            "is empty: workers run on any GPU node and reserve neither memory nor EFA interfaces.",
+            f"Set one of {', '.join(context.node_groups)}, or set node_selector, memory and efa yourself.",
         )
 
 
 @rule(
     "MRC017",
     Severity.ERROR,
-    "a worker's memory fits a node",
+    "a worker's memory fits on a node",
     failing="maskrcnn: {node_group: g5-xlarge, gpus: 2, gpus_per_node: 1, memory: 16Gi}",
     passing="maskrcnn: {node_group: g5-xlarge, gpus: 2, gpus_per_node: 1, memory: 12Gi}",
 )
-def memory_fits_node(context: Context) -> Iterator[Problem]:
-    """A node keeps a part of its memory for itself. A worker that asks for more than the rest fits no node;
-    huge pages and memory come from the same."""
+def memory_fits_node(context: Context) -> Iterator[Violation]:
+    """A node reserves part of its memory for the system. A worker that requests more than the rest cannot be
+    scheduled. Huge pages are taken from the same memory."""
     group = context.node_group
     memory = quantity(context.values.get("maskrcnn.memory"))
     huge = quantity(context.values.get("maskrcnn.hugepages")) or 0
@@ -178,68 +180,69 @@ def memory_fits_node(context: Context) -> Iterator[Problem]:
     room = group.memory_mib * 2**20
     if memory + huge > room:
         with_huge = " with its huge pages" if huge else ""
-        yield Problem(
+        yield Violation(
             "maskrcnn.memory",
-            f"a worker of {memory / 2**30:.0f} GiB{with_huge} does not fit {_a(group.short_name)} node, "
+            f"a worker of {memory / 2**30:.0f} GiB{with_huge} does not fit on {_a(group.short_name)} node, "
             f"which has {room / 2**30:.0f} GiB for pods.",
-            f"Set memory to {int((room - huge) * 0.9 / 2**30)}Gi or less, or leave it null.",
+            f"Set memory to {int((room - huge) * 0.9 / 2**30)}Gi or less, or leave it null for the default.",
         )
 
 
 @rule(
     "MRC018",
     Severity.ERROR,
-    "EFA only where the nodes have it",
+    "the nodes have the requested EFA interfaces",
     failing="maskrcnn: {node_group: p4d, efa: 5}",
     passing="maskrcnn: {node_group: p4d, efa: 4}",
 )
-def nodes_have_the_efa(context: Context) -> Iterator[Problem]:
-    """EFA interfaces are devices of the node, each given to one pod. A worker that asks for more than the
-    node has never runs; the provider `efa` on nodes without one makes NCCL fail at the first allreduce."""
+def nodes_have_the_efa(context: Context) -> Iterator[Violation]:
+    """An EFA interface is a device of the node and is assigned to one pod. A worker that requests more
+    than the node has is never scheduled; with the provider `efa` but no EFA interface, NCCL fails at the
+    first allreduce."""
     group, efa = context.node_group, context.values.integer("maskrcnn.efa")
     if group is None or not _on_gpus(context):
         return
     has = int(group.row.get("efa", 0))
     if efa is not None and efa > has:
-        yield Problem(
+        yield Violation(
             "maskrcnn.efa",
             f"{efa} is more than the {has} EFA interfaces of {_a(group.short_name)} node.",
-            "Leave it null to have what the node has.",
+            "Leave it null for the default of the node group.",
         )
     if context.values.text("maskrcnn.fi_provider") == "efa" and (efa == 0 or not has):
         why = "maskrcnn.efa is 0" if has else f"{_a(group.short_name)} node has no EFA interface"
-        yield Problem("maskrcnn.fi_provider", f"efa is not there: {why}.", "Leave fi_provider null.")
+        yield Violation("maskrcnn.fi_provider", f"efa is not available: {why}.", "Leave fi_provider null.")
 
 
 @rule(
     "MRC019",
     Severity.WARNING,
-    "shared memory is smaller than the memory",
+    "shared memory is smaller than memory",
     failing="maskrcnn: {node_group: p4d, memory: 64Gi, shm: 64Gi}",
     passing="maskrcnn: {node_group: p4d, memory: 256Gi, shm: 64Gi}",
 )
-def shared_memory_leaves_room(context: Context) -> Iterator[Problem]:
-    """What is written to /dev/shm counts against the worker's memory. As large as that, it lets the kernel
-    kill the worker before the file system says that it is full."""
+def shared_memory_leaves_room(context: Context) -> Iterator[Violation]:
+    """Data in /dev/shm counts against the worker's memory limit. If /dev/shm is as large as the limit, the
+    kernel kills the worker before the file system reports that it is full."""
     memory, shm = (quantity(context.values.get(f"maskrcnn.{name}")) for name in ("memory", "shm"))
     if memory is not None and shm is not None and shm >= memory:
-        yield Problem(
+        yield Violation(
             "maskrcnn.shm",
-            "shared memory may take all of the worker's memory, and counts against it.",
-            f"Set shm to {max(1, int(memory / 4 / 2**30))}Gi, or leave it null.",
+            "is as large as the worker's memory limit, and shared memory counts against that limit.",
+            f"Set shm to {max(1, int(memory / 4 / 2**30))}Gi, or leave it null for the default.",
         )
 
 
 @rule(
     "MRC090",
     Severity.ERROR,
-    "instance type and node group agree",
+    "the instance type matches the node group",
     failing="maskrcnn: {node_group: p4d, gpu_instance_type: p3.16xlarge}",
     passing="maskrcnn: {node_group: p3}",
 )
-def instance_type_agrees(context: Context) -> Iterator[Problem]:
-    """gpu_instance_type is an old name for the row of the catalogue with that type. Beside node_group it
-    means nothing, and misleads where it is another."""
+def instance_type_agrees(context: Context) -> Iterator[Violation]:
+    """gpu_instance_type is the deprecated way to select the node group with that instance type. Next to
+    node_group it has no effect, and misleads the reader if it differs."""
     groups, values = context.node_groups, context.values
     types = {group.instance_type: name for name, group in groups.items()}
     for section in ("maskrcnn.", "jupyter.", ""):
@@ -250,56 +253,60 @@ def instance_type_agrees(context: Context) -> Iterator[Problem]:
         if text not in types:
             meant = nearest(text, types)
             hint = f"Did you mean {meant}?" if meant else f"Set one of {', '.join(types)}."
-            yield Problem(f"{section}gpu_instance_type", f"{text} is not in the chart's catalogue.", hint)
+            yield Violation(f"{section}gpu_instance_type", f"{text} is not in the chart's catalogue.", hint)
         elif name in groups and types[text] != name:
-            yield Problem(
+            yield Violation(
                 f"{section}gpu_instance_type",
-                f"{text} is the node group {types[text]}, and node_group is {name}.",
-                f"Take it out, or set node_group to {types[text]}.",
+                f"{text} belongs to node group {types[text]}, but node_group is {name}.",
+                f"Remove it, or set node_group to {types[text]}.",
             )
 
 
 @rule(
     "MRC091",
     Severity.ERROR,
-    "a worker's CPUs fit a node",
+    "a worker's CPUs fit on a node",
     failing="maskrcnn: {node_group: g5-xlarge, gpus: 2, gpus_per_node: 1, cpu: 4}",
     passing="maskrcnn: {node_group: g5-xlarge, gpus: 2, gpus_per_node: 1, cpu: 3}",
 )
-def cpus_fit_node(context: Context) -> Iterator[Problem]:
-    """A node keeps a part of its CPUs for itself, so that a worker that asks for all of them fits no node."""
+def cpus_fit_node(context: Context) -> Iterator[Violation]:
+    """A node reserves part of its CPUs for the system, so a worker that requests all of them cannot be
+    scheduled."""
     group, cpus = context.node_group, quantity(context.values.get("maskrcnn.cpu"))
     if group and group.cpu_millis and cpus is not None and cpus * 1000 > group.cpu_millis:
-        yield Problem(
+        yield Violation(
             "maskrcnn.cpu",
-            f"a worker of {cpus:g} CPUs does not fit {_a(group.short_name)} node, which has "
+            f"a worker with {cpus:g} CPUs does not fit on {_a(group.short_name)} node, which has "
             f"{group.cpu_millis / 1000:g} for pods.",
-            f"Set cpu to {int(group.cpu_millis * 0.9 / 1000)} or less, or leave it null.",
+            f"Set cpu to {int(group.cpu_millis * 0.9 / 1000)} or less, or leave it null for the default.",
         )
 
 
 @rule(
     "MRC092",
     Severity.WARNING,
-    "workers on EFA nodes use EFA",
+    "workers on nodes with EFA use EFA",
     failing="maskrcnn: {node_group: p4d, gpus: 16, gpus_per_node: 8, efa: 0}",
     passing="maskrcnn: {node_group: p4d, gpus: 16, gpus_per_node: 8}",
 )
-def efa_is_used(context: Context) -> Iterator[Problem]:
-    """Without EFA the gradients of several nodes go over TCP, several times slower. EFA needs the device
-    plugin on the nodes, a security group that lets all traffic from and to itself pass, and all nodes in one
-    availability zone, best in one cluster placement group. `mrc-values status` shows whether NCCL uses it."""
+def efa_is_used(context: Context) -> Iterator[Violation]:
+    """Without EFA, gradients are exchanged between nodes over TCP, which is several times slower. EFA
+    requires the device plugin on the nodes, a security group that allows all traffic from and to itself,
+    and all nodes in one availability zone, preferably in one cluster placement group. `mrc-values status`
+    shows whether NCCL uses it."""
     group, values = context.node_group, context.values
     gpus, per_node = values.integer("maskrcnn.gpus"), values.integer("maskrcnn.gpus_per_node")
     if not group or not group.row.get("efa") or not _on_gpus(context) or not gpus or gpus == per_node:
         return
     provider = values.text("maskrcnn.fi_provider")
     if values.integer("maskrcnn.efa") == 0:
-        yield Problem(
-            "maskrcnn.efa", "is 0, so the workers talk over TCP.", "Leave it null to have what the node has."
+        yield Violation(
+            "maskrcnn.efa",
+            "is 0, so the workers communicate over TCP.",
+            "Leave it null for the default of the node group.",
         )
     elif provider and "efa" not in provider:
-        yield Problem("maskrcnn.fi_provider", f"{provider} is not EFA.", "Leave fi_provider null.")
+        yield Violation("maskrcnn.fi_provider", f"{provider} is not EFA.", "Leave fi_provider null.")
 
 
 def _on_gpus(context: Context) -> bool:
@@ -311,5 +318,5 @@ def _gpus(count: int) -> str:
 
 
 def _a(name: str) -> str:
-    """Article and name; the names are read letter by letter: an "F1", but a "P4d" or a "G5"."""
+    """The name with its article; names are spelled out when read: an "F1", but a "P4d" or a "G5"."""
     return f"{'an' if name[:1] in 'aefhilmnorsx' else 'a'} {name}"

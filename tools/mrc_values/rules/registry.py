@@ -1,5 +1,6 @@
-"""What a rule is, and the list of all of them."""
+"""The definition of a rule, and the registry that holds all of them."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import getdoc
@@ -11,8 +12,13 @@ from mrc_values.values import Values
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What a rule says about one value. ``severity`` replaces the rule's own where a case is milder."""
+class Violation:
+    """A value that breaks a rule.
+
+    Attributes:
+        name: the value's dotted name, such as ``maskrcnn.gpus``.
+        severity: replaces the rule's severity in a case that is more or less serious than usual.
+    """
 
     name: str
     message: str
@@ -22,16 +28,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Context:
-    """What rules look at: the merged values, with the chart's catalogue.
+    """The input of a rule: the merged values, with the catalogue of the chart.
 
-    ``unusable`` are values that the schema refuses: of what follows from them a rule had better be silent.
+    ``unusable`` holds the paths of values that the schema rejects. A rule does not draw conclusions from
+    those.
     """
 
     values: Values
     unusable: frozenset[ValuePath] = frozenset()
 
-    def refused(self, *names: str) -> bool:
-        """Whether the schema refuses one of the values."""
+    def rejected(self, *names: str) -> bool:
+        """Whether the schema rejects one of the values."""
         return any(parse_dotted(name) in self.unusable for name in names)
 
     @property
@@ -41,7 +48,7 @@ class Context:
 
     @property
     def node_group(self) -> NodeGroup | None:
-        """The node group that the training job asks for, by its name or (an old way) its instance type."""
+        """The node group of the training job, given by its name or (deprecated) by its instance type."""
         if name := self.values.text("maskrcnn.node_group"):
             return self.node_groups.get(name)
         instance_type = self.values.text("maskrcnn.gpu_instance_type")
@@ -49,35 +56,59 @@ class Context:
         return next((group for group in groups if group.instance_type == instance_type), None)
 
 
-Check = Callable[[Context], Iterator[Problem]]
+Check = Callable[[Context], Iterator[Violation]]
 
 
 @dataclass(frozen=True)
 class Rule(RuleInfo):
-    """A rule over values files.
+    """A rule that validation or the preflight can report.
 
-    ``check`` is None for what is found while reading, rendering or comparing with a schema.
+    Attributes:
+        topic: the subject of the module that defines the rule, a heading in the documentation.
+        check: finds the violations; None for a rule that another stage reports, such as parsing or rendering.
+        needs_cluster: whether the preflight reports it, from the state of a cluster.
     """
 
+    topic: str
     check: Check | None = None
+    needs_cluster: bool = False
 
 
 _RULES: dict[str, Rule] = {}
 
 
 def rule(id: str, severity: Severity, title: str, *, failing: str, passing: str) -> Callable[[Check], Check]:
-    """Registers a function as a rule; its docstring says why the rule exists."""
+    """Register a function as a rule; its docstring explains why the rule exists."""
 
-    def register(check: Check) -> Check:
-        _add(Rule(id, severity, title, getdoc(check) or "", failing, passing, check))
+    def decorate(check: Check) -> Check:
+        topic = _topic(check.__module__)
+        register(Rule(id, severity, title, getdoc(check) or "", failing, passing, topic, check))
         return check
 
-    return register
+    return decorate
 
 
-def register_stage(id: str, severity: Severity, title: str, why: str, *, failing: str, passing: str) -> None:
-    """Registers an id that a stage of validation reports, rather than a function over values."""
-    _add(Rule(id, severity, title, why, failing, passing))
+def declare(
+    module: str,
+    id: str,
+    severity: Severity,
+    title: str,
+    why: str,
+    *,
+    failing: str,
+    passing: str,
+    needs_cluster: bool = False,
+) -> None:
+    """Register a rule of ``module`` (its ``__name__``) that is reported elsewhere, not by a function."""
+    topic = _topic(module)
+    register(Rule(id, severity, title, why, failing, passing, topic, needs_cluster=needs_cluster))
+
+
+def register(rule: Rule) -> None:
+    """Add a rule. Raises ValueError when its id is taken."""
+    if rule.id in _RULES:
+        raise ValueError(f"two rules have the id {rule.id}")
+    _RULES[rule.id] = rule
 
 
 def registered() -> dict[str, Rule]:
@@ -85,7 +116,6 @@ def registered() -> dict[str, Rule]:
     return dict(sorted(_RULES.items()))
 
 
-def _add(rule: Rule) -> None:
-    if rule.id in _RULES:
-        raise ValueError(f"two rules are called {rule.id}")
-    _RULES[rule.id] = rule
+def _topic(module: str) -> str:
+    """The first line of a module's docstring, without its full stop."""
+    return (sys.modules[module].__doc__ or "").partition("\n")[0].rstrip(".")

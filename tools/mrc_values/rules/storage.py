@@ -1,11 +1,11 @@
-"""File systems, claims and the paths on them."""
+"""File systems, claims and paths."""
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from mrc_cli.findings import Severity
 
-from mrc_values.rules.registry import Context, Problem, rule
+from mrc_values.rules.registry import Context, Violation, rule
 
 _FILE_SYSTEMS = ("global.shared_fs", "maskrcnn.data_fs")
 
@@ -13,29 +13,30 @@ _FILE_SYSTEMS = ("global.shared_fs", "maskrcnn.data_fs")
 @rule(
     "MRC030",
     Severity.ERROR,
-    "one file system, one claim",
+    "each file system has one claim",
     failing="global: {shared_fs: efs}\nmaskrcnn: {data_fs: efs, data_pvc: pv-efs}",
     passing="global: {shared_fs: efs}\nmaskrcnn: {data_fs: fsx, data_pvc: pv-fsx}",
 )
-def one_claim_a_file_system(context: Context) -> Iterator[Problem]:
-    """Both file systems are mounted by their names, /efs and /fsx. Two claims of one would need the same
-    mount point, and the second would hide the first."""
+def one_claim_a_file_system(context: Context) -> Iterator[Violation]:
+    """A file system is mounted at its name, /efs or /fsx. Two claims for the same file system would need the
+    same mount point, and the second mount would hide the first."""
     values = context.values
-    if context.refused(*_FILE_SYSTEMS):
+    if context.rejected(*_FILE_SYSTEMS):
         return
     shared_fs, shared = _shared(context)
     data_fs, data = values.text("maskrcnn.data_fs") or shared_fs, values.text("maskrcnn.data_pvc")
     if data_fs == shared_fs:
         if data and data != shared:
-            yield Problem(
+            yield Violation(
                 "maskrcnn.data_pvc",
-                f"{data} and {shared} are two claims of one file system, {shared_fs}.",
+                f"{data} and {shared} are two claims for one file system, {shared_fs}.",
                 f'Set data_pvc to "" to use {shared} for both.',
             )
     elif (data or values.catalogue.claim(data_fs)) == shared:
-        yield Problem(
+        yield Violation(
             "maskrcnn.data_pvc" if data else "maskrcnn.data_fs",
-            f"the claim {shared} is {shared_fs} already (global.shared_pvc), and data_fs is {data_fs}.",
+            f"the claim {shared} is already used for {shared_fs} (global.shared_pvc), but data_fs "
+            f"is {data_fs}.",
             "Give each file system its own claim.",
         )
 
@@ -43,14 +44,14 @@ def one_claim_a_file_system(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC031",
     Severity.ERROR,
-    "paths stay inside the mounts",
+    "paths are relative to the file system",
     failing="maskrcnn: {data_dir: /efs/data}",
     passing="maskrcnn: {data_dir: data}",
 )
-def paths_stay_inside(context: Context) -> Iterator[Problem]:
-    """data_dir and backbone_weights are counted from the root of the data file system, /efs or /fsx, and
-    TensorBoard's log_dir from that of the shared one. A path from / or with .. leads out of it, to a folder
-    that the pods do not have."""
+def paths_stay_inside(context: Context) -> Iterator[Violation]:
+    """data_dir and backbone_weights are relative to the root of the data file system, /efs or /fsx, and
+    TensorBoard's log_dir to that of the shared file system. An absolute path or one with .. points outside
+    of it, to a directory that does not exist in the pods."""
     for name in ("maskrcnn.data_dir", "maskrcnn.backbone_weights", "tensorboard.log_dir", "log_dir"):
         text = context.values.text(name)
         path = PurePosixPath(text)
@@ -61,22 +62,22 @@ def paths_stay_inside(context: Context) -> Iterator[Problem]:
         if inside and ".." not in path.parts:
             fix = f"Set {name.split('.')[-1]} to {inside[0]}."
         else:
-            fix = "Give the path from the file system's root, without a leading slash or two dots."
-        yield Problem(name, f"{text} leads out of the file system.", fix)
+            fix = "Write the path relative to the root of the file system, without a leading slash or `..`."
+        yield Violation(name, f"{text} is outside of the file system.", fix)
 
 
 @rule(
     "MRC032",
     Severity.ERROR,
-    "a claim belongs to its file system",
+    "a claim matches its file system",
     failing="global: {shared_fs: fsx, shared_pvc: tensorpack-efs-gp-bursting}",
     passing="global: {shared_fs: fsx, shared_pvc: tensorpack-fsx}",
 )
-def claim_belongs_to_file_system(context: Context) -> Iterator[Problem]:
-    """The tutorial's claims carry the name of their file system. With the other's, logs and checkpoints go
-    to EFS under the path /fsx, or the other way round."""
+def claim_belongs_to_file_system(context: Context) -> Iterator[Violation]:
+    """The names of the tutorial's claims contain their file system. With the claim of the other one, logs and
+    checkpoints are written to EFS under the path /fsx, or vice versa."""
     values = context.values
-    if context.refused(*_FILE_SYSTEMS):
+    if context.rejected(*_FILE_SYSTEMS):
         return
     shared_fs, _ = _shared(context)
     data_fs = values.text("maskrcnn.data_fs") or shared_fs
@@ -85,36 +86,38 @@ def claim_belongs_to_file_system(context: Context) -> Iterator[Problem]:
         claim = values.text(name)
         other = next((other for other, row in file_systems.items() if claim in row.claims), fs)
         if other != fs and fs in file_systems:
-            yield Problem(
+            yield Violation(
                 name,
-                f"{claim} is the usual claim of {other}, and the file system is {fs}.",
-                f'Set it to "" ({file_systems[fs].claim}) or to a claim of {fs}.',
+                f"{claim} is the default claim for {other}, but the file system is {fs}.",
+                f'Set it to "" ({file_systems[fs].claim}) or to a claim for {fs}.',
             )
 
 
 @rule(
     "MRC033",
     Severity.WARNING,
-    "Jupyter sees the data",
-    failing="maskrcnn: {data_fs: fsx}\njupyter: {enabled: true, image: 'registry.example.com/lab:1.0'}",
+    "Jupyter mounts the data set",
+    failing="maskrcnn: {data_fs: fsx}\njupyter: {enabled: true, image: 'registry.example.com/viz:1.0'}",
     passing="maskrcnn: {data_fs: fsx}\n"
-    "jupyter: {enabled: true, image: 'registry.example.com/lab:1.0', data_fs: fsx}",
+    "jupyter: {enabled: true, image: 'registry.example.com/viz:1.0', data_fs: fsx}",
 )
-def jupyter_sees_the_data(context: Context) -> Iterator[Problem]:
-    """A sub-chart does not know the training job's values. Unless Jupyter is given the file system and the
-    claim of the data too, its notebooks have the logs and checkpoints, but no picture to test a model on."""
+def jupyter_sees_the_data(context: Context) -> Iterator[Violation]:
+    """A sub-chart cannot read the values of the training job. Unless Jupyter gets the file system and the
+    claim of the data set too, notebooks have the logs and checkpoints, but no images to test a model on."""
     values = context.values
     if values.get("jupyter.enabled") is not True:
         return
     shared_fs, _ = _shared(context)
     fs = values.text("maskrcnn.data_fs") or shared_fs
     if (values.text("jupyter.data_fs") or shared_fs) != fs:
-        yield Problem(
-            "jupyter.data_fs", f"the data is on {fs}, which Jupyter does not mount.", f"Set it to {fs}."
+        yield Violation(
+            "jupyter.data_fs", f"the data set is on {fs}, which Jupyter does not mount.", f"Set it to {fs}."
         )
     elif fs != shared_fs and (claim := _data_claim(context, "maskrcnn")) != _data_claim(context, "jupyter"):
-        yield Problem(
-            "jupyter.data_pvc", f"the training's data is on the claim {claim}.", f"Set it to {claim}."
+        yield Violation(
+            "jupyter.data_pvc",
+            f"the data set of the training job is on the claim {claim}.",
+            f"Set it to {claim}.",
         )
 
 

@@ -1,7 +1,8 @@
-"""The trainer's settings, checked by the trainer's own configuration.
+"""Settings of the trainer.
 
-With train_script set the image brings a trainer of its own: what the chart's own values mean is the same
-there, but extra_config may hold what nobody here knows.
+They are checked by the trainer's own configuration. With train_script set, the image contains another
+trainer: the chart's values have the same meaning there, but extra_config may contain settings that only that
+trainer defines.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 from mrc_cli.findings import Severity, dotted
 from mrc_cli.suggestions import nearest
 
-from mrc_values.rules.registry import Context, Problem, rule
-from mrc_values.trainer_settings import Setting, extra, keys, settings
+from mrc_values.rules.registry import Context, Violation, rule
+from mrc_values.trainer_settings import TrainerSetting, extra, keys, settings
 
 if TYPE_CHECKING:
     from mrc_train.config import Train
@@ -27,40 +28,40 @@ def _known_keys() -> tuple[str, ...]:
     return tuple(known_keys())
 
 
-def _ours(context: Context) -> bool:
+def _is_our_trainer(context: Context) -> bool:
     return not context.values.text("maskrcnn.train_script")
 
 
 @rule(
     "MRC060",
     Severity.ERROR,
-    "the trainer knows every setting",
+    "the trainer defines every setting",
     failing="maskrcnn: {extra_config: [TRAIN.CHECKPOINT_PERIOT=2]}",
     passing="maskrcnn: {extra_config: [TRAIN.CHECKPOINT_PERIOD=2]}",
 )
-def trainer_knows_settings(context: Context) -> Iterator[Problem]:
-    """The trainer stops at a setting that it does not have: after the nodes have started. Its own list of
-    settings decides here."""
-    if not _ours(context):
+def trainer_defines_settings(context: Context) -> Iterator[Violation]:
+    """The trainer exits with an error on an unknown setting, after the nodes have started. This rule uses
+    the trainer's own definition of its settings."""
+    if not _is_our_trainer(context):
         return
     for setting in _extra(context):
         if "=" not in setting.text:
-            yield Problem(dotted(setting.path), f"{setting.text} has no value.", "Write KEY=VALUE.")
+            yield Violation(dotted(setting.path), f"{setting.text} has no value.", "Write KEY=VALUE.")
         elif setting.key not in _known_keys():
             meant = nearest(setting.key, _known_keys())
-            hint = f"Did you mean {meant}?" if meant else "`mrc-train --help` lists them."
-            yield Problem(dotted(setting.path), f"{setting.key} is no setting of the trainer.", hint)
+            hint = f"Did you mean {meant}?" if meant else "`mrc-train --help` lists all settings."
+            yield Violation(dotted(setting.path), f"{setting.key} is not a setting of the trainer.", hint)
 
 
 @rule(
     "MRC061",
     Severity.ERROR,
-    "the trainer can use every setting",
+    "every setting of the trainer has a valid value",
     failing="maskrcnn: {extra_config: [TRAIN.WARMUP=soon]}",
     passing="maskrcnn: {extra_config: [TRAIN.WARMUP=500]}",
 )
-def trainer_can_use_settings(context: Context) -> Iterator[Problem]:
-    """A setting of the wrong type or range stops the trainer as well, after the nodes have started."""
+def settings_have_valid_values(context: Context) -> Iterator[Violation]:
+    """The trainer exits with an error on a value of the wrong type or range, after the nodes have started."""
     from mrc_train.config import parse
     from mrc_train.errors import ConfigError
 
@@ -70,27 +71,27 @@ def trainer_can_use_settings(context: Context) -> Iterator[Problem]:
     except ConfigError as error:
         for problem in error.problems:
             setting = _given(problem.keys, known)
-            yield Problem(dotted(setting.path), f"{problem.message}.", _fix(setting.key))
+            yield Violation(dotted(setting.path), f"{problem.message}.", _fix(setting.key))
 
 
 @rule(
     "MRC062",
     Severity.ERROR,
-    "the learning rate's steps rise",
+    "the learning rate schedule is in ascending order",
     failing="maskrcnn: {lr_schedule: '[240000, 360000, 320000]'}",
     passing="maskrcnn: {lr_schedule: '[240000, 320000, 360000]'}",
 )
-def schedule_rises(context: Context) -> Iterator[Problem]:
-    """lr_schedule lists the steps at which the learning rate drops, the last of which ends the training;
-    lr_epoch_schedule does so in epochs, with the factor None at the end."""
+def schedule_rises(context: Context) -> Iterator[Violation]:
+    """lr_schedule lists the steps at which the learning rate drops; the last one ends the training.
+    lr_epoch_schedule does the same in epochs, with None as the last factor."""
     from mrc_train.config import parse
     from mrc_train.errors import ConfigError
     from mrc_train.schedule import LearningRate
 
     forms = {
-        "TRAIN.LR_SCHEDULE": ("a list of steps in rising order", "'[240000,320000,360000]', or 1x to 9x"),
+        "TRAIN.LR_SCHEDULE": ("a list of steps in ascending order", "'[240000,320000,360000]', or 1x to 9x"),
         "TRAIN.LR_EPOCH_SCHEDULE": (
-            "a list of (epoch, factor) with rising epochs and None as the last factor",
+            "a list of (epoch, factor) in ascending order with None as the last factor",
             "'[(16, 0.1), (20, 0.01), (24, None)]'",
         ),
     }
@@ -102,19 +103,19 @@ def schedule_rises(context: Context) -> Iterator[Problem]:
         except ConfigError:
             form, example = forms[setting.key]
             text = setting.text.partition("=")[2]
-            yield Problem(dotted(setting.path), f"{text} is not {form}.", f"Write it like {example}.")
+            yield Violation(dotted(setting.path), f"{text} is not {form}.", f"Write it like {example}.")
 
 
 @rule(
     "MRC063",
     Severity.WARNING,
-    "the training is longer than its warm-up",
+    "training is longer than the warm-up",
     failing="maskrcnn: {gpus: 64, lr_schedule: '[2000, 4000, 8000]'}",
     passing="maskrcnn: {gpus: 64, lr_schedule: '[120000, 160000, 180000]'}",
 )
-def training_outlasts_warmup(context: Context) -> Iterator[Problem]:
+def training_outlasts_warmup(context: Context) -> Iterator[Violation]:
     """lr_schedule counts steps at a total batch of 8 and shrinks as the batch grows; TRAIN.WARMUP counts
-    real steps and does not. With many GPUs the learning rate may drop before it was ever reached."""
+    real steps and does not. With many GPUs the learning rate may drop before the warm-up reaches it."""
     if (found := _schedule(context)) is None:
         return
     schedule, train, batch = found
@@ -124,7 +125,7 @@ def training_outlasts_warmup(context: Context) -> Iterator[Problem]:
     if at > train.WARMUP:
         return
     by_epochs = train.LR_EPOCH_SCHEDULE is not None
-    yield Problem(
+    yield Violation(
         _name_of(context, "TRAIN.LR_EPOCH_SCHEDULE" if by_epochs else "TRAIN.LR_SCHEDULE"),
         f"at a total batch of {batch} the {what} after {at:,} steps, within the warm-up of {train.WARMUP:,}.",
         "Train longer, or add TRAIN.WARMUP=<fewer steps> to extra_config.",
@@ -134,13 +135,13 @@ def training_outlasts_warmup(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC064",
     Severity.WARNING,
-    "an epoch goes once over COCO",
+    "an epoch is one pass over COCO",
     failing="maskrcnn: {gpus: 64, steps_per_epoch: 7500}",
     passing="maskrcnn: {gpus: 64, steps_per_epoch: 1875}",
 )
-def epoch_is_one_pass(context: Context) -> Iterator[Problem]:
-    """An epoch is steps_per_epoch steps, however many GPUs there are, so it has to shrink as they grow:
-    the tutorial's 120000 / gpus. Evaluation and checkpoints come by epochs."""
+def epoch_is_one_pass(context: Context) -> Iterator[Violation]:
+    """An epoch has steps_per_epoch steps regardless of the number of GPUs, so the value must shrink as GPUs
+    are added: the tutorial uses 120000 / gpus. Evaluation and checkpoint periods are counted in epochs."""
     values = context.values
     steps, gpus = values.integer("maskrcnn.steps_per_epoch"), values.integer("maskrcnn.gpus")
     splits = str(values.get("maskrcnn.data_train"))
@@ -150,9 +151,9 @@ def epoch_is_one_pass(context: Context) -> Iterator[Problem]:
     images = steps * batch
     epoch = values.catalogue.images.get("train2017")
     if epoch and images > 1.5 * epoch:
-        yield Problem(
+        yield Violation(
             "maskrcnn.steps_per_epoch",
-            f"{steps:,} steps of {batch} images are {images:,}, {images / epoch:.1f} times train2017.",
+            f"{steps:,} steps of {batch} images are {images:,} images, {images / epoch:.1f} times train2017.",
             f"Set steps_per_epoch to {round(epoch / batch)} ({epoch} / {batch}).",
         )
 
@@ -160,13 +161,13 @@ def epoch_is_one_pass(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC065",
     Severity.WARNING,
-    "the model is evaluated and saved before the end",
+    "the model is evaluated and saved during training",
     failing="maskrcnn: {gpus: 8, steps_per_epoch: 15000, lr_schedule: 1x, eval_period_in_epochs: 20}",
     passing="maskrcnn: {gpus: 8, steps_per_epoch: 15000, lr_schedule: 1x, eval_period_in_epochs: 1}",
 )
-def periods_fit_training(context: Context) -> Iterator[Problem]:
-    """Evaluation and checkpoints come every so many epochs. With a period longer than the training there is
-    none until its end, and a lost pod loses everything."""
+def periods_fit_training(context: Context) -> Iterator[Violation]:
+    """Evaluation and checkpoint periods are counted in epochs. If a period is longer than the training,
+    there is none before the end, and the loss of a pod loses everything."""
     if (found := _schedule(context)) is None:
         return
     schedule, train, _ = found
@@ -178,9 +179,9 @@ def periods_fit_training(context: Context) -> Iterator[Problem]:
     for key, what, period in periods:
         given = any(setting.key == key for setting in _effective(context))
         if given and period > epochs:
-            yield Problem(
+            yield Violation(
                 _name_of(context, key),
-                f"the training has {epochs} epochs, so there is no {what} every {period}.",
+                f"training has only {epochs} epochs, so there is no {what} every {period} epochs.",
                 f"Set it to {max(1, epochs // 4)}.",
             )
 
@@ -188,61 +189,61 @@ def periods_fit_training(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC066",
     Severity.WARNING,
-    "a setting is given once",
+    "each setting of the trainer is set once",
     failing="maskrcnn: {base_lr: 0.02, extra_config: [TRAIN.BASE_LR=0.01]}",
     passing="maskrcnn: {base_lr: 0.02, extra_config: [TRAIN.WARMUP=500]}",
 )
-def setting_is_given_once(context: Context) -> Iterator[Problem]:
-    """extra_config comes last, so of two for one key the one there counts, and the other misleads whoever
-    reads the values."""
-    if not _ours(context):
+def setting_is_given_once(context: Context) -> Iterator[Violation]:
+    """extra_config takes precedence over the other values, so the value that is overridden misleads
+    whoever reads it."""
+    if not _is_our_trainer(context):
         return
     names = {key: name for name, key in keys(context.values).items()}
-    seen: dict[str, str] = {
+    earlier: dict[str, str] = {
         key: f"maskrcnn.{name}" for key, name in names.items() if context.values.sets(f"maskrcnn.{name}")
     }
     for setting in _extra(context):
-        if setting.key in seen:
-            yield Problem(
+        if setting.key in earlier:
+            yield Violation(
                 dotted(setting.path),
-                f"{setting.key} takes the place of {seen[setting.key]}.",
+                f"{setting.key} overrides {earlier[setting.key]}.",
                 "Keep one of the two.",
             )
-        seen[setting.key] = f"an earlier {setting.key}"
+        earlier[setting.key] = f"an earlier {setting.key}"
 
 
 @rule(
     "MRC067",
     Severity.WARNING,
-    "one schedule decides",
+    "only one schedule is set",
     failing="maskrcnn: {lr_schedule: 1x, lr_epoch_schedule: '[(16, 0.1), (24, None)]'}",
     passing="maskrcnn: {lr_epoch_schedule: '[(16, 0.1), (24, None)]'}",
 )
-def one_schedule_decides(context: Context) -> Iterator[Problem]:
-    """lr_epoch_schedule takes the place of lr_schedule, and images_per_epoch of steps_per_epoch."""
+def one_schedule_is_set(context: Context) -> Iterator[Violation]:
+    """lr_epoch_schedule takes precedence over lr_schedule, and images_per_epoch over steps_per_epoch."""
     values = context.values
-    for winner, loser in (("lr_epoch_schedule", "lr_schedule"), ("images_per_epoch", "steps_per_epoch")):
-        # The winner may be the chart's default, as in maskrcnn-optimized.
-        given = values.sets(f"maskrcnn.{loser}") and values.get(f"maskrcnn.{loser}")
-        if given and values.get(f"maskrcnn.{winner}") and _ours(context):
-            yield Problem(
-                f"maskrcnn.{loser}",
-                f"is not used: {winner} takes its place.",
-                f"Take {loser} out, or set {winner} to null.",
+    for stronger, weaker in (("lr_epoch_schedule", "lr_schedule"), ("images_per_epoch", "steps_per_epoch")):
+        # The stronger one may be the chart's default, as in maskrcnn-optimized.
+        given = values.sets(f"maskrcnn.{weaker}") and values.get(f"maskrcnn.{weaker}")
+        if given and values.get(f"maskrcnn.{stronger}") and _is_our_trainer(context):
+            yield Violation(
+                f"maskrcnn.{weaker}",
+                f"is ignored: {stronger} takes precedence.",
+                f"Remove {weaker}, or set {stronger} to null.",
             )
 
 
 @rule(
     "MRC068",
     Severity.WARNING,
-    "frozen layers have weights",
+    "frozen layers have pre-trained weights",
     failing="maskrcnn: {backbone_weights: '', backbone_norm: FreezeBN}",
     passing="maskrcnn: {backbone_weights: '', backbone_norm: GN, extra_config: [BACKBONE.FREEZE_AT=0]}",
 )
-def frozen_layers_have_weights(context: Context) -> Iterator[Problem]:
-    """FreezeBN and BACKBONE.FREEZE_AT keep parts of the backbone as they are, which makes sense for
-    pre-trained weights only. From scratch they stay random."""
-    if not _ours(context) or context.values.get("maskrcnn.backbone_weights"):
+def frozen_layers_have_weights(context: Context) -> Iterator[Violation]:
+    """FreezeBN and BACKBONE.FREEZE_AT keep parts of the backbone fixed, which only makes sense with
+    pre-trained weights. Trained from scratch, those parts stay random."""
+    if not _is_our_trainer(context) or context.values.get("maskrcnn.backbone_weights"):
         return
     given = {setting.key: setting for setting in _effective(context)}
     if "BACKBONE.WEIGHTS" in given:
@@ -250,38 +251,39 @@ def frozen_layers_have_weights(context: Context) -> Iterator[Problem]:
     norm = _text(given.get("BACKBONE.NORM"), "FreezeBN")
     freeze_at = _text(given.get("BACKBONE.FREEZE_AT"), "2")
     if norm == "FreezeBN":
-        what, fix = "FreezeBN keeps its statistics", "Set backbone_norm to GN"
+        what, fix = "FreezeBN keeps its statistics fixed", "Set backbone_norm to GN"
     elif freeze_at != "0":
         what, fix = (
-            f"BACKBONE.FREEZE_AT={freeze_at} keeps its first layers",
+            f"BACKBONE.FREEZE_AT={freeze_at} keeps its first layers fixed",
             "Add BACKBONE.FREEZE_AT=0 to extra_config",
         )
     else:
         return
-    yield Problem(
+    yield Violation(
         "maskrcnn.backbone_weights",
-        f"the backbone starts from scratch, and {what} as they are: random.",
-        f"{fix}, or give backbone_weights.",
+        f"is empty: the backbone is initialized randomly, and {what}.",
+        f"{fix}, or set backbone_weights.",
     )
 
 
 @rule(
     "MRC069",
     Severity.WARNING,
-    "batch statistics have a batch",
+    "batch normalization has a large enough batch",
     failing="maskrcnn: {backbone_norm: BN, batch_size_per_gpu: 1}",
     passing="maskrcnn: {backbone_norm: SyncBN, batch_size_per_gpu: 1}",
 )
-def batch_norm_has_a_batch(context: Context) -> Iterator[Problem]:
-    """BN normalises with the statistics of one rank's images. Of one or two images they are noise, and the
-    model falls apart when it is used. SyncBN takes those of all ranks, GN needs none."""
+def batch_norm_has_a_batch(context: Context) -> Iterator[Violation]:
+    """BN normalizes with the statistics of the images on one rank. With one or two images these are noise,
+    and the model fails at inference. SyncBN uses the statistics of all ranks; GN needs none."""
     given = {setting.key: setting for setting in _effective(context)}
     images = _text(given.get("TRAIN.BATCH_SIZE_PER_GPU"), "1")
     norm = given.get("BACKBONE.NORM")
-    if _ours(context) and norm and _text(norm, "") == "BN" and images in ("1", "2"):
-        yield Problem(
+    if _is_our_trainer(context) and norm and _text(norm, "") == "BN" and images in ("1", "2"):
+        yield Violation(
             dotted(norm.path),
-            f"BN takes the statistics of a rank's batch: {'one image' if images == '1' else 'two images'}.",
+            f"BN uses the statistics of {'one image' if images == '1' else 'two images'}, the "
+            "batch of a rank.",
             "Set backbone_norm to SyncBN, GN or FreezeBN.",
         )
 
@@ -289,16 +291,17 @@ def batch_norm_has_a_batch(context: Context) -> Iterator[Problem]:
 @rule(
     "MRC080",
     Severity.WARNING,
-    "the learning rate counts for eight images",
+    "base_lr is for a total batch of 8",
     failing="maskrcnn: {base_lr: 0.0015625}",
     passing="maskrcnn: {base_lr: 0.0125}",
 )
-def learning_rate_is_for_eight_images(context: Context) -> Iterator[Problem]:
-    """base_lr is the learning rate of a total batch of 8 images; the trainer scales it with the batch. From a
-    random head 0.005 to 0.02 are usual (0.01 in tensorpack, 0.02 for 16 images in Detectron). The later
-    optimized tutorial gives the rate of one image, 0.0015625, an eighth of that: the model would learn eight
-    times as slowly. Adam's rates are others, and fine-tuning a trained detector may want a small one."""
-    if not _ours(context):
+def learning_rate_is_for_eight_images(context: Context) -> Iterator[Violation]:
+    """base_lr is the learning rate for a total batch of 8 images; the trainer scales it with the batch.
+    With a randomly initialized head, 0.005 to 0.02 are usual (0.01 in tensorpack, 0.02 for 16 images in
+    Detectron). The later optimized tutorial uses the rate per image, 0.0015625, an eighth of that, so the
+    model would learn eight times as slowly. Adam needs other rates, and fine-tuning a trained detector may
+    need a small one."""
+    if not _is_our_trainer(context):
         return
     given = {setting.key: setting for setting in _effective(context)}
     setting = given.get("TRAIN.BASE_LR")
@@ -307,32 +310,32 @@ def learning_rate_is_for_eight_images(context: Context) -> Iterator[Problem]:
     try:
         rate = Decimal(_text(setting, ""))
     except InvalidOperation:
-        return  # another rule's to report
+        return  # reported by another rule
     low, high = (limit / BATCH_OF_BASE_LR for limit in USUAL_RATES)
     if rate.is_finite() and low <= rate <= high:
-        whole = f"{(rate * BATCH_OF_BASE_LR).normalize():f}"
-        yield Problem(
+        rescaled = f"{(rate * BATCH_OF_BASE_LR).normalize():f}"
+        yield Violation(
             dotted(setting.path),
-            f"{rate:f} looks like the rate of one image; it counts for a total batch of {BATCH_OF_BASE_LR}.",
-            f"Set it to {whole}, or leave it when you fine-tune a trained detector.",
+            f"{rate:f} looks like a rate per image; base_lr is for a total batch of {BATCH_OF_BASE_LR}.",
+            f"Set it to {rescaled}, or keep it to fine-tune a trained detector.",
         )
 
 
 BATCH_OF_BASE_LR = 8
-"""Images for which TRAIN.BASE_LR is given."""
+"""The total batch that TRAIN.BASE_LR refers to, in images."""
 
 USUAL_RATES = (Decimal("0.005"), Decimal("0.02"))
-"""Learning rates of Mask R-CNN on COCO for a total batch of 8, lowest and highest."""
+"""Lowest and highest usual learning rate of Mask R-CNN on COCO at a total batch of 8."""
 
 
 def _schedule(context: Context) -> "tuple[LearningRate, Train, int] | None":
-    """The trainer's schedule, settings and total batch; None for settings that another rule refuses."""
+    """The trainer's schedule, settings and total batch; None for settings that another rule rejects."""
     from mrc_train.config import parse
     from mrc_train.errors import ConfigError
     from mrc_train.schedule import LearningRate
 
     gpus = context.values.integer("maskrcnn.gpus")
-    if not _ours(context) or not gpus or gpus < 1:
+    if not _is_our_trainer(context) or not gpus or gpus < 1:
         return None
     try:
         train = parse(setting.text for setting in _effective(context)).TRAIN
@@ -343,34 +346,36 @@ def _schedule(context: Context) -> "tuple[LearningRate, Train, int] | None":
 
 
 def _name_of(context: Context, *keys: str) -> str:
-    """The value that decides: where the last setting with one of the keys comes from."""
+    """The name of the value that the last setting with one of the keys comes from."""
     found = [setting for setting in _effective(context) if setting.key in keys]
     return dotted(found[-1].path) if found else "maskrcnn.lr_schedule"
 
 
-def _extra(context: Context) -> Iterator[Setting]:
-    """The settings of extra_config, unless the schema refuses it."""
-    return iter(()) if context.refused("maskrcnn.extra_config") else extra(context.values)
+def _extra(context: Context) -> Iterator[TrainerSetting]:
+    """The settings of extra_config, unless the schema rejects it."""
+    return iter(()) if context.rejected("maskrcnn.extra_config") else extra(context.values)
 
 
-def _effective(context: Context) -> list[Setting]:
-    """Settings with a known key; for another trainer those that mean the same to both."""
+def _effective(context: Context) -> list[TrainerSetting]:
+    """Settings with a known key; for another trainer, those with the same meaning in both."""
     found = [
         setting
         for setting in settings(context.values)
         if "=" in setting.text and setting.path[:2] not in context.unusable
     ]
-    if _ours(context):
+    if _is_our_trainer(context):
         return [setting for setting in found if setting.key in _known_keys()]
     known = keys(context.values)
     return [setting for setting in found if setting.path[1] in known and setting.key != "MODE_FPN"]
 
 
-def _given(keys: Sequence[str], candidates: Sequence[Setting]) -> Setting:
+def _given(keys: Sequence[str], candidates: Sequence[TrainerSetting]) -> TrainerSetting:
     """The setting to report of those that a problem is about: the first key that the values set, and of
     several settings with that key the last, which counts."""
     by_key = {setting.key: setting for setting in candidates}
-    return next((by_key[key] for key in keys if key in by_key), Setting(("maskrcnn", "extra_config"), ""))
+    return next(
+        (by_key[key] for key in keys if key in by_key), TrainerSetting(("maskrcnn", "extra_config"), "")
+    )
 
 
 def _fix(key: str) -> str:
@@ -381,5 +386,5 @@ def _fix(key: str) -> str:
     return f"{key} is: {description[0].lower()}{description[1:]}" if description else ""
 
 
-def _text(setting: Setting | None, default: str) -> str:
+def _text(setting: TrainerSetting | None, default: str) -> str:
     return setting.text.partition("=")[2].strip().strip("'\"") if setting else default

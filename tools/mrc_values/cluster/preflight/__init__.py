@@ -17,7 +17,7 @@ from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, not_che
 from mrc_values.cluster.preflight.quota import quota_is_enough
 from mrc_values.cluster.preflight.rights import names_exist, namespaces_exist, user_may_create
 from mrc_values.cluster.preflight.run import run_is_new
-from mrc_values.rules.preflight import PREFLIGHT
+from mrc_values.rules import CLUSTER_RULES
 
 Check = Callable[[Planned, Seen], Iterator[Problem]]
 
@@ -56,5 +56,5 @@ def preflight(cluster: Cluster, planned: Planned) -> list[Finding]:
 def _finding(problem: Problem, cluster: Cluster, planned: Planned) -> Finding:
     path = parse_dotted(problem.name)
     place = planned.values.place(path) if path else Position(f"cluster {cluster.context}")
-    severity = problem.severity or PREFLIGHT[problem.rule].severity
+    severity = problem.severity or CLUSTER_RULES[problem.rule].severity
     return Finding(place, severity, problem.rule, path, problem.message, problem.fix)

@@ -1,0 +1,59 @@
+"""Networks that may reach the services."""
+
+import ipaddress
+from collections.abc import Iterator
+
+from mrc_cli.findings import Severity
+
+from mrc_values.rules.registry import Context, Violation, rule
+
+
+@rule(
+    "MRC050",
+    Severity.WARNING,
+    "services are not open to the internet",
+    failing="global: {source_cidr: 0.0.0.0/0}",
+    passing="global: {source_cidr: 203.0.113.0/24}",
+)
+def services_are_not_open(context: Context) -> Iterator[Violation]:
+    """source_cidr defines which addresses may reach Jupyter and TensorBoard through a load balancer. A
+    public network includes people who scan the internet for open notebooks."""
+    for cidr in _networks(context):
+        if cidr in ("0.0.0.0/0", "::/0"):
+            yield Violation(
+                "global.source_cidr",
+                f"{cidr} allows the whole internet.",
+                "Set it to the addresses of your office or VPN, such as 203.0.113.7/32.",
+            )
+
+
+@rule(
+    "MRC051",
+    Severity.ERROR,
+    "source_cidr is a network",
+    failing="global: {source_cidr: 203.0.113.7/24}",
+    passing="global: {source_cidr: 203.0.113.0/24}",
+)
+def cidr_is_a_network(context: Context) -> Iterator[Violation]:
+    """The load balancer expects a comma-separated list of networks in CIDR notation: an address and a
+    prefix length, with all bits after the prefix zero."""
+    for text in _networks(context):
+        try:
+            ipaddress.ip_network(text, strict=True)
+            if "/" in text:
+                continue
+            fix = f"Write it as {text}/{ipaddress.ip_network(text).prefixlen}."
+        except ValueError:
+            try:
+                interface = ipaddress.ip_interface(text)
+                single = f"{interface.ip}/{interface.max_prefixlen}"
+                fix = f"Write it as {interface.network}, or as {single} for this one address."
+            except ValueError:
+                fix = "Write a network such as 203.0.113.0/24; separate several with commas."
+        yield Violation("global.source_cidr", f"{text} is not a network.", fix)
+
+
+def _networks(context: Context) -> list[str]:
+    text = "" if context.rejected("global.source_cidr") else context.values.text("global.source_cidr")
+    parts = text.split(",")
+    return [part.strip() for part in parts if part.strip()]
