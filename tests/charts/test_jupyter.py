@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mrc_values import catalogue
 from mrc_values.helm import RenderError
+from rendering import CHARTS
 from servers import ALONE, SUBCHART, WAYS, Server, restricted_violations, server
 
 each_way = pytest.mark.parametrize("way", WAYS)
@@ -223,6 +225,7 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> No
     assert not sides
 
 
+NODE_GROUPS = sorted(catalogue.load(CHARTS / "jupyter").node_groups)
 PREFIX = {ALONE: "", SUBCHART: "jupyter."}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
@@ -232,13 +235,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"node_group": "p9"},
-        "{p}node_group: p9 is not in the catalogue. Set one of g4dn, g5, g5-xlarge, p3, p3dn, p4d, "
-        'or "" and {p}node_selector and tolerations by hand',
+        "{p}node_group: p9 is not in the catalogue. "
+        f'Set one of {", ".join(NODE_GROUPS)}, or "" and {{p}}node_selector and tolerations by hand',
     ),
     (
         {"gpu_instance_type": "p9.large"},
         "{p}gpu_instance_type: p9.large is not in the catalogue. Set {p}node_group to one of "
-        "g4dn, g5, g5-xlarge, p3, p3dn, p4d, or {p}node_selector and tolerations by hand",
+        f"{', '.join(NODE_GROUPS)}, or {{p}}node_selector and tolerations by hand",
     ),
     (
         {"node_group": "g5-xlarge", "gpus": 2},
