@@ -1,1 +1,1 @@
-"""What a person looks at after training: runs, curves, pictures of detections, a report."""
+"""Tools to look at trained models: runs, curves, detections, the test notebook and a report."""

@@ -1,11 +1,11 @@
-"""Curves of a run: loss, learning rate and AP over the steps."""
+"""Plots of a run over its steps: loss, learning rate and AP."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator, StrMethodFormatter
 
-from mrc_viz.evaluations import metrics
+from mrc_viz.evaluations import quoted_metrics
 from mrc_viz.runs import History
 
 INK = "#1f2937"
@@ -32,7 +32,7 @@ SPLIT_MARKERS = "os^Dv"
 
 
 def plot_curves(history: History) -> Figure:
-    """Loss and its parts, the learning rate under it, and box and mask AP beside them, over the steps."""
+    """Loss and its parts above the learning rate, box and mask AP beside them, all over the steps."""
     figure = Figure(figsize=(11, 4.8), dpi=120, layout="constrained")
     axes = figure.subplot_mosaic([["loss", "AP"], ["rate", "AP"]], height_ratios=[4, 1], sharex=True)
     _plot_loss(axes["loss"], history)
@@ -53,18 +53,23 @@ def plot_curves(history: History) -> Figure:
     return figure
 
 
+def literal(text: str) -> str:
+    """Text that matplotlib shows as it is: between two unescaped dollar signs it would parse a formula."""
+    return text.replace("$", r"\$")
+
+
 def _plot_loss(axis: Axes, history: History) -> None:
-    _title(axis, "Loss on training images")
+    _set_title(axis, "Loss on training images")
     if "loss/total" in history:
         axis.plot(*history["loss/total"], color=INK, linewidth=2.2, label="total")
     for scalar, (label, colour) in LOSS_PARTS.items():
         if scalar in history:
             axis.plot(*history[scalar], color=colour, linewidth=1.4, label=label)
-    _legend(axis, columns=2)
+    _add_legend(axis, columns=2)
 
 
 def _plot_learning_rate(axis: Axes, history: History) -> None:
-    _title(axis, "Learning rate")
+    _set_title(axis, "Learning rate")
     if "learning_rate" in history:
         axis.plot(*history["learning_rate"], color=GREY, linewidth=1.6, label="learning rate")
     axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
@@ -72,10 +77,10 @@ def _plot_learning_rate(axis: Axes, history: History) -> None:
 
 
 def _plot_ap(axis: Axes, history: History) -> None:
-    _title(axis, "Average precision")
-    found = metrics(history)
-    splits = list(dict.fromkeys(metric.split for metric in found))
-    for metric in found:
+    _set_title(axis, "Average precision")
+    metrics = quoted_metrics(history)
+    splits = list(dict.fromkeys(metric.split for metric in metrics))
+    for metric in metrics:
         colour, line = AP_STYLES[metric.name]
         steps, values = history[metric.scalar]
         axis.plot(
@@ -86,18 +91,18 @@ def _plot_ap(axis: Axes, history: History) -> None:
             linewidth=1.8,
             marker=SPLIT_MARKERS[splits.index(metric.split) % len(SPLIT_MARKERS)],
             markersize=4,
-            label=f"{metric.split} {metric.name}".strip(),
+            label=literal(f"{metric.split} {metric.name}".strip()),
         )
     axis.set_ylim(0, 1)
-    if not found:
+    if not metrics:
         axis.text(0.5, 0.5, "no evaluation yet", transform=axis.transAxes, ha="center", color=GREY)
-    _legend(axis, columns=1)
+    _add_legend(axis, columns=1)
 
 
-def _title(axis: Axes, text: str) -> None:
+def _set_title(axis: Axes, text: str) -> None:
     axis.set_title(text, loc="left", fontsize=11, color=INK)
 
 
-def _legend(axis: Axes, columns: int) -> None:
+def _add_legend(axis: Axes, columns: int) -> None:
     if axis.get_legend_handles_labels()[0]:
         axis.legend(ncols=columns, frameon=False, fontsize=9, labelcolor=INK, handlelength=3)

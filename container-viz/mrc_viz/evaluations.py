@@ -1,41 +1,33 @@
-"""The COCO metrics that a run reached, as a table."""
+"""The COCO metrics of a run's evaluations, as a table."""
 
 import html
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mrc_viz.runs import History
+from mrc_train.run_folder import QUOTED_METRICS, quoted_metric
 
-HEADLINE = {"bbox/AP50": "box AP50", "segm/AP50": "mask AP50", "bbox/AP": "box AP", "segm/AP": "mask AP"}
-"""COCO's metrics that people quote, in the order of the table, and what they are called in it."""
+from mrc_viz.runs import History
 
 
 class Metric(NamedTuple):
-    """A scalar of the history that is a quoted metric of a validation split ("" when there is only one)."""
+    """A scalar of the history that people quote; ``split`` is empty when there is only one."""
 
     scalar: str
     split: str
     name: str
 
 
-def metrics(history: History) -> list[Metric]:
-    """The quoted metrics that the history has, split by split, each in the order of ``HEADLINE``."""
-    pattern = re.compile(rf"(?:(.+)/)?({'|'.join(HEADLINE)})")
-    found = [(scalar, match) for scalar in history if (match := pattern.fullmatch(scalar))]
-    splits = dict.fromkeys(match[1] or "" for _, match in found)
-    names = [(split, metric) for split in splits for metric in HEADLINE]
-    return [
-        Metric(scalar, split, HEADLINE[metric])
-        for split, metric in names
-        if (scalar := f"{split}/{metric}" if split else metric) in history
-    ]
+def quoted_metrics(history: History) -> list[Metric]:
+    """The quoted metrics in the history, split by split, each in the order of ``QUOTED_METRICS``."""
+    metrics = [Metric(scalar, *quoted) for scalar in history if (quoted := quoted_metric(scalar))]
+    splits = list(dict.fromkeys(metric.split for metric in metrics))
+    return sorted(metrics, key=lambda metric: (splits.index(metric.split), QUOTED_METRICS.index(metric.name)))
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells of text under a header: plain by ``str()``, drawn by a notebook."""
+    """Cells of text under a header. ``str()`` gives plain text; a notebook shows it as HTML."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -57,15 +49,15 @@ class Table:
 
 
 def evaluation_table(history: History) -> Table:
-    """One row for each evaluation: step, split when there are several, loss and the quoted metrics.
+    """One row per evaluation: step, split if there are several, loss and the quoted metrics.
 
-    A metric without any object to count it on (-1 of pycocotools) is shown as "-".
+    A metric without any object to compute it from (-1 in pycocotools) is shown as "-".
     """
-    found = metrics(history)
-    names = list(dict.fromkeys(metric.name for metric in found))
-    splits = list(dict.fromkeys(metric.split for metric in found))
-    steps = sorted({step for metric in found for step in history[metric.scalar].steps.tolist()})
-    scalars = {(metric.split, metric.name): metric.scalar for metric in found}
+    metrics = quoted_metrics(history)
+    names = list(dict.fromkeys(metric.name for metric in metrics))
+    splits = list(dict.fromkeys(metric.split for metric in metrics))
+    steps = sorted({step for metric in metrics for step in history[metric.scalar].steps.tolist()})
+    scalars = {(metric.split, metric.name): metric.scalar for metric in metrics}
     several = len(splits) > 1
     rows = [
         [

@@ -1,4 +1,4 @@
-"""Detections beside the truth, for several images of a validation split, as one sheet."""
+"""Detections beside ground truth for several images of a validation split, as one sheet."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,19 +11,18 @@ from mrc_train.drawing import Image, draw_detections, draw_ground_truth, grid, s
 if TYPE_CHECKING:
     from mrc_train.predictor import Predictor
 
-LONGEST_EDGE = 640
-"""Larger pictures are drawn at their own size and then reduced to this, in pixels."""
+MAX_EDGE = 640
+"""Larger images are drawn at full size and then reduced to this, in pixels."""
 
 
-def pick(split: Split, count: int, turn: int = 0) -> list[ImageRecord]:
-    """``count`` images, or all when there are fewer, evenly spread over the split: always the same.
+def sample_images(split: Split, count: int, offset: int = 0) -> list[ImageRecord]:
+    """``count`` images, or all if there are fewer, evenly spaced over the split; the same ones every time.
 
     Args:
-        turn: moves each of them on by as many images, for others.
+        offset: shifts each by this many images, to get others.
     """
-    number = min(count, len(split.records))
-    places = np.linspace(0, len(split.records) - 1, number).round().astype(int)
-    return [split.records[(place + turn) % len(split.records)] for place in places]
+    indices = np.linspace(0, len(split.records) - 1, min(count, len(split.records))).round().astype(int)
+    return [split.records[(index + offset) % len(split.records)] for index in indices]
 
 
 def detection_sheet(
@@ -33,48 +32,51 @@ def detection_sheet(
     threshold: float | None = None,
     columns: int = 2,
 ) -> Image:
-    """Each image twice, detections left and truth right, in rows: BGR uint8 (height, width, 3).
+    """Each image twice, detections left and ground truth right: BGR uint8 (height, width, 3).
 
     Args:
-        records: images of ``split``, such as ``pick`` gives.
-        threshold: least score of a detection that is shown; by default TEST.RESULT_SCORE_THRESH_VIS.
-        columns: images in a row.
+        records: images of ``split``, for example from ``sample_images``.
+        threshold: minimum score of a detection to be drawn; TEST.RESULT_SCORE_THRESH_VIS by default.
+        columns: images per row.
 
     Raises:
-        UnreadableImage: for a picture that cannot be decoded.
+        UnreadableImage: for an image that cannot be decoded.
     """
     if threshold is None:
         threshold = predictor.cfg.TEST.RESULT_SCORE_THRESH_VIS
     pairs = [_pair(predictor, split, record, threshold) for record in records]
-    # A little more room around a pair than within it.
+    # The margin around a pair keeps it apart from the next one.
     framed = [np.pad(pair, ((8, 8), (8, 8), (0, 0)), constant_values=255) for pair in pairs]
     return grid(framed, min(columns, len(framed)))
 
 
-def png(picture: Image) -> bytes:
-    """The picture as a PNG file, for ``IPython.display.Image`` or a file."""
-    _, encoded = cv2.imencode(".png", picture)
+def encode_png(image: Image) -> bytes:
+    """The image as a PNG file, for example for ``IPython.display.Image``."""
+    _, encoded = cv2.imencode(".png", image)
     return encoded.tobytes()
 
 
 def _pair(predictor: "Predictor", split: Split, record: ImageRecord, threshold: float) -> Image:
-    picture = record.read()
-    found = predictor(picture).above(threshold)
+    image = record.read()
+    detections = predictor(image).above(threshold)
     return side_by_side(
         [
             (
-                f"{record.path.name}: {len(found)} detected",
-                _reduced(draw_detections(picture, found, predictor.categories, threshold)),
+                f"{record.path.name}: {len(detections)} detected",
+                _shrink(draw_detections(image, detections, predictor.categories, threshold)),
             ),
-            (f"truth: {len(record.boxes)}", _reduced(draw_ground_truth(picture, record, split.categories))),
+            (
+                f"ground truth: {len(record.boxes)}",
+                _shrink(draw_ground_truth(image, record, split.categories)),
+            ),
         ]
     )
 
 
-def _reduced(picture: Image) -> Image:
-    height, width = picture.shape[:2]
-    factor = LONGEST_EDGE / max(height, width)
+def _shrink(image: Image) -> Image:
+    height, width = image.shape[:2]
+    factor = MAX_EDGE / max(height, width)
     if factor >= 1:
-        return picture
+        return image
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""Which detection found which object, picture by picture: what is missed, false or mistaken."""
+"""Matches the detections of an image to its objects: what is missed, misclassified or a false positive."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,74 +9,83 @@ from mrc_train.evaluation.detections import Detections
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-LEAST_IOU = 0.5
-"""From here on a detection's box is that of an object, as for AP50."""
+MIN_IOU = 0.5
+"""A detection matches an object whose box it overlaps with at least this IoU, as for AP50."""
 
 Labels = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
 class Matching:
-    """Labels (1..C) of one picture: of each found object (n,), the truth's and the detection's; of objects
-    that nothing found; of detections where no object is.
+    """Labels (1..C) of the objects and detections of one image.
+
+    Attributes:
+        actual, predicted: of each matched pair, the object's and the detection's; both int32 (n,).
+        missed: of objects without a detection.
+        false_positives: of detections without an object.
     """
 
-    truth: Labels
-    detected: Labels
+    actual: Labels
+    predicted: Labels
     missed: Labels
-    false: Labels
+    false_positives: Labels
 
     @property
-    def mistaken(self) -> int:
-        """Objects found as another class."""
-        return int((self.truth != self.detected).sum())
+    def misclassified(self) -> int:
+        """Number of objects detected as another class."""
+        return int((self.actual != self.predicted).sum())
 
     @property
     def errors(self) -> int:
-        """Objects missed or mistaken, and detections of nothing."""
-        return len(self.missed) + len(self.false) + self.mistaken
+        """Number of missed and misclassified objects and of false positives."""
+        return len(self.missed) + len(self.false_positives) + self.misclassified
 
     def __str__(self) -> str:
-        counts = {"missed": len(self.missed), "false": len(self.false), "mistaken": self.mistaken}
-        return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "all found"
+        false_positives = len(self.false_positives)
+        counts = {
+            "missed": len(self.missed),
+            "false positive" if false_positives == 1 else "false positives": false_positives,
+            "misclassified": self.misclassified,
+        }
+        return ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "no errors"
 
 
-def match(found: Detections, record: ImageRecord) -> Matching:
-    """Best detections first, each takes the free object that it overlaps most, of whatever class.
+def match(detections: Detections, record: ImageRecord) -> Matching:
+    """Assign each detection, best first, to the unmatched object it overlaps most, regardless of class.
 
-    A detection inside a crowd is neither right nor false, and a crowd is never missed.
+    A detection inside a crowd is not counted, and a crowd is never missed.
     """
-    overlaps = _overlaps(found.boxes, record.boxes, record.crowd)
-    free = ~record.crowd
+    overlaps = _overlaps(detections.boxes, record.boxes, record.crowd)
+    unmatched = ~record.crowd
     pairs: list[tuple[int, int]] = []
-    false = []
-    for detection, row in enumerate(overlaps):
-        best = int(np.argmax(np.where(free, row, -1))) if free.any() else -1
-        if best >= 0 and row[best] >= LEAST_IOU:
-            free[best] = False
-            pairs.append((detection, best))
-        elif not (row[record.crowd] >= LEAST_IOU).any():
-            false.append(detection)
-    detections, objects = np.array(pairs, int).reshape(-1, 2).T
+    false_positives = []
+    for index, row in enumerate(overlaps):
+        best = int(np.argmax(np.where(unmatched, row, -1))) if unmatched.any() else -1
+        if best >= 0 and row[best] >= MIN_IOU:
+            unmatched[best] = False
+            pairs.append((index, best))
+        elif not (row[record.crowd] >= MIN_IOU).any():
+            false_positives.append(index)
+    detected, objects = np.array(pairs, int).reshape(-1, 2).T
     return Matching(
-        truth=record.labels[objects],
-        detected=found.labels[detections],
-        missed=record.labels[free],
-        false=found.labels[false],
+        actual=record.labels[objects],
+        predicted=detections.labels[detected],
+        missed=record.labels[unmatched],
+        false_positives=detections.labels[false_positives],
     )
 
 
 def confusion(matchings: Iterable[Matching], num_classes: int) -> NDArray[np.int64]:
-    """Counts (C + 1, C + 1) for C classes: rows the truth, columns what was detected.
+    """Counts (C + 1, C + 1) for C classes: rows are actual classes, columns predicted ones.
 
-    The last column is what was missed, the last row what was detected where no object is.
+    The last column counts missed objects, the last row false positives.
     """
     counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     for matching in matchings:
-        nothing = np.full(len(matching.false), num_classes + 1)
-        missed = np.full(len(matching.missed), num_classes + 1)
-        rows = np.concatenate([matching.truth, matching.missed, nothing])
-        columns = np.concatenate([matching.detected, missed, matching.false])
+        no_object = np.full(len(matching.false_positives), num_classes + 1)
+        no_detection = np.full(len(matching.missed), num_classes + 1)
+        rows = np.concatenate([matching.actual, matching.missed, no_object])
+        columns = np.concatenate([matching.predicted, no_detection, matching.false_positives])
         np.add.at(counts, (rows - 1, columns - 1), 1)
     return counts
 
@@ -84,10 +93,11 @@ def confusion(matchings: Iterable[Matching], num_classes: int) -> NDArray[np.int
 def _overlaps(
     boxes: NDArray[np.float32], objects: NDArray[np.float32], crowd: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """IoU (n, m) of boxes x1, y1, x2, y2; with a crowd the share of the detection that lies in it."""
+    """IoU (n, m) of boxes x1, y1, x2, y2; for a crowd, the share of the detection inside it."""
     if not len(boxes) or not len(objects):
         return np.zeros((len(boxes), len(objects)))
-    sides = [
-        np.hstack([each[:, :2], each[:, 2:] - each[:, :2]]).astype(np.float64) for each in (boxes, objects)
+    corner_and_size = [
+        np.hstack([corners[:, :2], corners[:, 2:] - corners[:, :2]]).astype(np.float64)
+        for corners in (boxes, objects)
     ]
-    return np.asarray(coco_mask.iou(*sides, crowd.astype(np.uint8)))
+    return np.asarray(coco_mask.iou(*corner_and_size, crowd.astype(np.uint8)))

@@ -1,4 +1,4 @@
-"""How good a checkpoint is on a validation split: AP by class, precision over recall, errors by picture."""
+"""Quality of a checkpoint on a validation split: AP by class, precision over recall, errors by image."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -12,24 +12,26 @@ from mrc_train.evaluation.coco_metrics import PrecisionCurves, precision_curves
 from mrc_train.evaluation.detections import Detections
 
 from mrc_viz.evaluations import Table
-from mrc_viz.gallery import pick
+from mrc_viz.gallery import sample_images
 from mrc_viz.matching import Matching, match
 
 if TYPE_CHECKING:
     from mrc_train.predictor import Predictor
 
-MOST_IMAGES = 200
-"""As many are detected in here; the trainer's own evaluation, if there is one, is of all."""
+MAX_IMAGES = 200
+"""The model runs on at most this many images; the trainer's own evaluation, if there is one, has all."""
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 
 
 @dataclass(frozen=True, eq=False)
 class Quality:
-    """Detections of a checkpoint in pictures of a split, against the truth.
+    """Detections of a checkpoint in images of a split, compared with the ground truth.
 
-    results: in COCO's format, of these records and no others; threshold: least score of what ``matchings``,
-    ``worst`` and the confusion count. AP counts every detection, as COCO does.
+    Attributes:
+        results: the detections in COCO format, all of them in images of ``records``.
+        threshold: minimum score of a detection that ``matchings``, ``worst`` and the confusion matrix count;
+            AP counts every detection, as COCO does.
     """
 
     split: Split
@@ -43,22 +45,24 @@ class Quality:
         return f"{len(self.records)}{of_all} images of {self.split.name}, {len(self.results)} detections"
 
     @cached_property
-    def found(self) -> dict[int, Detections]:
-        """Detections of at least the threshold's score, by the picture's id."""
+    def detections(self) -> dict[int, Detections]:
+        """Detections that score at least ``threshold``, by image id."""
         entries: dict[int, list[dict[str, Any]]] = {record.image_id: [] for record in self.records}
         for result in self.results:
             if result["score"] >= self.threshold:
                 entries[result["image_id"]].append(result)
-        return {number: _detections(each, self.split.categories) for number, each in entries.items()}
+        return {
+            image_id: _detections(results, self.split.categories) for image_id, results in entries.items()
+        }
 
     @cached_property
     def matchings(self) -> dict[int, Matching]:
-        """What each picture's detections found, by the picture's id."""
-        return {record.image_id: match(self.found[record.image_id], record) for record in self.records}
+        """Each image's detections matched to its objects, by image id."""
+        return {record.image_id: match(self.detections[record.image_id], record) for record in self.records}
 
     @cached_property
     def curves(self) -> dict[str, PrecisionCurves]:
-        """Precision over recall: of "box", and of "mask" where there are masks."""
+        """Precision over recall for ``box``, and for ``mask`` if the model has masks."""
         images = None if len(self.records) == len(self.split.records) else [r.image_id for r in self.records]
         kinds = {"box": "bbox", "mask": "segm"} if self.masks else {"box": "bbox"}
         return {
@@ -67,11 +71,11 @@ class Quality:
         }
 
     def worst(self, count: int) -> list[ImageRecord]:
-        """Pictures with the most errors for what they show; none without an error."""
+        """Images with the most errors relative to their objects; never one without an error."""
 
         def share(record: ImageRecord) -> float:
             matching = self.matchings[record.image_id]
-            return matching.errors / (matching.errors + len(matching.truth) - matching.mistaken)
+            return matching.errors / (matching.errors + len(matching.actual) - matching.misclassified)
 
         wrong = [record for record in self.records if self.matchings[record.image_id].errors]
         return sorted(wrong, key=share, reverse=True)[:count]
@@ -81,18 +85,18 @@ def evaluate(
     model: "Predictor",
     split: Split,
     threshold: float | None = None,
-    most: int = MOST_IMAGES,
+    max_images: int = MAX_IMAGES,
     progress: Progress = iter,
 ) -> Quality:
-    """What the trainer detected at this checkpoint's step, or else what the model detects now.
+    """Score what the trainer detected at this checkpoint's step, or else what the model detects now.
 
     Args:
-        threshold: least score of a detection that is shown; by default TEST.RESULT_SCORE_THRESH_VIS.
-        most: as many pictures, spread over the split, are detected in.
-        progress: wraps the pictures that are gone through.
+        threshold: minimum score, as in ``Quality``; TEST.RESULT_SCORE_THRESH_VIS by default.
+        max_images: run the model on at most this many images, spread over the split.
+        progress: wraps the sequence of images, to show progress.
 
     Raises:
-        DataError: when the split has other classes than the model.
+        DataError: when the classes of the split are not those of the model.
     """
     check_categories(model, split)
     if threshold is None:
@@ -100,23 +104,23 @@ def evaluate(
     records: Sequence[ImageRecord] = split.records
     results = _results_of_training(model, split)
     if results is None:
-        records = pick(split, most)
+        records = sample_images(split, max_images)
         results = model.coco_results(progress(records))
     return Quality(split, records, results, model.cfg.MODE_MASK, threshold)
 
 
 def check_categories(model: "Predictor", split: Split) -> None:
-    """Raises DataError when the split has other classes than the model: its truth cannot be compared."""
+    """Raise DataError when the classes of the split are not those of the model."""
     if model.categories != split.categories:
         raise DataError(
             f"{split.annotation_file} has {len(split.categories.names)} classes "
-            f"({_few(split.categories.names)}), the model {len(model.categories.names)} "
-            f"({_few(model.categories.names)}): choose a run that was trained on these data"
+            f"({_abbreviated(split.categories.names)}), the model has {len(model.categories.names)} "
+            f"({_abbreviated(model.categories.names)}); choose a run that was trained on these data"
         )
 
 
 def class_table(quality: Quality) -> Table:
-    """A row for each class, its objects and its AP, the worst first; "-" where there is nothing to count."""
+    """One row per class with its objects and its AP, the worst first; "-" if there are no objects."""
     objects = np.bincount(
         np.concatenate([record.labels[~record.crowd] for record in quality.records]),
         minlength=quality.split.categories.num_classes,
@@ -129,8 +133,8 @@ def class_table(quality: Quality) -> Table:
     order = np.argsort(quality.curves["box"].ap, kind="stable").tolist()
     names = quality.split.categories.names
     rows = [
-        [names[place], str(objects[place]), *(_number(values[place]) for values in columns.values())]
-        for place in order
+        [names[index], str(objects[index]), *(_number(values[index]) for values in columns.values())]
+        for index in order
     ]
     means = [_number(_mean(values)) for values in columns.values()]
     return Table(["class", "objects", *columns], [*rows, ["all", str(objects.sum()), *means]])
@@ -145,7 +149,7 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if value >= 0 else "-"
 
 
-def _few(names: Sequence[str]) -> str:
+def _abbreviated(names: Sequence[str]) -> str:
     return ", ".join(names if len(names) <= 4 else [*names[:3], "…"])
 
 
@@ -161,7 +165,7 @@ def _results_of_training(model: "Predictor", split: Split) -> list[dict[str, Any
 
 
 def _detections(results: Sequence[dict[str, Any]], categories: Categories) -> Detections:
-    """COCO results of one picture, best first."""
+    """COCO results of one image as Detections, best first."""
     ordered = sorted(results, key=lambda result: float(result["score"]), reverse=True)
     boxes = np.array([result["bbox"] for result in ordered], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]

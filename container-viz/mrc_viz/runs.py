@@ -1,8 +1,6 @@
-"""Training runs on a file system: which there are, and what their folders tell. No TensorFlow is imported."""
+"""Training runs on a file system, and what their directories contain. Does not import TensorFlow."""
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,16 +9,15 @@ from typing import NamedTuple
 
 import numpy as np
 import yaml
+from mrc_train import run_folder
 from mrc_train.config import Config
 from mrc_train.data.coco import Split, load_split
 from mrc_train.errors import ConfigError, RunFolderError
 from numpy.typing import NDArray
 
-_CHECKPOINT = re.compile(r"model-(\d+)\.index")
-
 
 class Series(NamedTuple):
-    """One scalar: steps int64 (n,), rising, and its values float64 (n,)."""
+    """One scalar: steps int64 (n,), increasing, and its values float64 (n,)."""
 
     steps: NDArray[np.int64]
     values: NDArray[np.float64]
@@ -32,88 +29,97 @@ History = dict[str, Series]
 
 @dataclass(frozen=True)
 class Run:
-    """A run with at least one checkpoint: its folder, their steps, newest first, and when that was saved."""
+    """A run with at least one complete checkpoint.
 
-    folder: Path
+    Attributes:
+        directory: the run's directory.
+        steps: steps of the checkpoints, newest first.
+        saved: when the newest was saved.
+    """
+
+    directory: Path
     steps: tuple[int, ...]
     saved: datetime
 
     @property
     def step(self) -> int:
-        """Of the newest checkpoint."""
+        """The step of the newest checkpoint."""
         return self.steps[0]
 
     def __str__(self) -> str:
-        return f"{self.folder}  step {self.step}, saved {self.saved:%Y-%m-%d %H:%M}"
+        return f"{self.directory}  step {self.step}, saved {self.saved:%Y-%m-%d %H:%M}"
 
 
-def find_runs(folder: Path | str) -> list[Run]:
-    """The runs under a folder, however deep, or the folder itself; the one that saved last comes first.
+def find_runs(directory: Path | str) -> list[Run]:
+    """The runs in a directory, at any depth, or the directory itself; the most recently saved comes first.
 
     Raises:
-        RunFolderError: in one line, when there is none.
+        RunFolderError: when there is none.
     """
-    runs = sorted(_search(Path(folder)), key=lambda run: run.saved, reverse=True)
+    runs = sorted(_search(Path(directory)), key=lambda run: run.saved, reverse=True)
     if not runs:
-        what = "no run with a checkpoint" if Path(folder).is_dir() else "no such folder"
-        raise RunFolderError(f"{folder}: {what}; name the folder that runs are written to")
+        problem = "contains no run with a checkpoint" if Path(directory).is_dir() else "directory not found"
+        raise RunFolderError(f"{directory}: {problem}; give the directory that runs are written to")
     return runs
 
 
-def _search(folder: Path) -> Iterator[Run]:
-    for place, folders, files in os.walk(folder):
-        found = [int(match[1]) for name in files if (match := _CHECKPOINT.fullmatch(name))]
-        if found and "config.yaml" in files:
-            steps = tuple(sorted(found, reverse=True))
-            saved = Path(place, f"model-{steps[0]}.index").stat().st_mtime
-            yield Run(Path(place), steps, datetime.fromtimestamp(saved).astimezone())
-        # Not into a data set's pictures: listing them takes long on a network file system.
-        annotations = Path(place, "annotations")
-        folders[:] = [name for name in folders if not (annotations / f"instances_{name}.json").exists()]
+def _search(directory: Path) -> Iterator[Run]:
+    for name, subdirectories, files in os.walk(directory):
+        path = Path(name)
+        if "config.yaml" in files and (steps := run_folder.checkpoint_steps(path)):
+            saved = (path / f"model-{steps[-1]}.index").stat().st_mtime
+            yield Run(path, tuple(reversed(steps)), datetime.fromtimestamp(saved).astimezone())
+        # The images of a data set are skipped: listing them takes long on a network file system.
+        annotations = path / "annotations"
+        subdirectories[:] = [
+            name for name in subdirectories if not (annotations / f"instances_{name}.json").exists()
+        ]
 
 
 def read_history(run: Path) -> History:
-    """Every scalar of ``stats.json``; one that not every epoch has (an AP, say) has fewer steps.
+    """Every finite scalar of ``stats.json``; those of only some epochs, such as AP, have fewer steps.
 
     Raises:
-        RunFolderError: for a file that is missing or is not the trainer's.
+        RunFolderError: for a file that is missing or not the trainer's.
     """
-    path = run / "stats.json"
-    try:
-        entries = json.loads(_text(path))
-        names = dict.fromkeys(name for entry in entries for name in entry)
-        return {
-            name: Series(
-                np.array([entry["global_step"] for entry in entries if name in entry], np.int64),
-                np.array([entry[name] for entry in entries if name in entry], np.float64),
-            )
-            for name in names
-            if name not in ("epoch_num", "global_step")
-        }
-    except (ValueError, TypeError, KeyError):
-        raise RunFolderError(f"{path}: not the statistics of a training run") from None
+    entries = run_folder.read_statistics(run)
+    if not entries:
+        path = run / run_folder.STATISTICS
+        if not path.exists():
+            raise RunFolderError(f"{path}: not found; is {run} the directory of a run?")
+        raise RunFolderError(f"{path}: contains no statistics of a training run")
+    names = dict.fromkeys(name for entry in entries for name in entry.scalars)
+    return {
+        name: Series(
+            np.array([entry.step for entry in entries if name in entry.scalars], np.int64),
+            np.array([entry.scalars[name] for entry in entries if name in entry.scalars], np.float64),
+        )
+        for name in names
+    }
 
 
 def read_settings(run: Path) -> Config:
     """The settings that the run was trained with.
 
     Raises:
-        RunFolderError: for a file that is missing or is not the trainer's.
+        RunFolderError: for a file that is missing or not the trainer's.
     """
     path = run / "config.yaml"
     try:
-        return Config.from_yaml(_text(path))
-    except (ConfigError, yaml.YAMLError) as error:
+        return Config.from_yaml(path.read_text())
+    except OSError as error:
+        raise RunFolderError(f"{path}: {error.strerror}; is {run} the directory of a run?") from None
+    except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
         raise RunFolderError(f"{path}: not the settings of a training run: {reason}") from None
 
 
 def validation_splits(run: Path) -> list[Split]:
-    """Pictures and objects of DATA.VAL from where the run had its data, what it did not train on first.
+    """The splits of DATA.VAL, read from where the run had its data; those it was not trained on come first.
 
     Raises:
         RunFolderError: for a run without settings or without validation data.
-        DataError: in one line, for data that is not there any more or is not COCO's.
+        DataError: for data that are missing or not in COCO format.
     """
     cfg = read_settings(run)
     if not cfg.DATA.VAL:
@@ -121,10 +127,3 @@ def validation_splits(run: Path) -> list[Split]:
     splits = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
     trained_on = [name.removeprefix("coco_") for name in cfg.DATA.TRAIN]
     return sorted(splits, key=lambda split: split.name in trained_on)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise RunFolderError(f"{path}: {error.strerror}; is {path.parent} the folder of a run?") from None

@@ -10,7 +10,7 @@ import pytest
 from browser_run import KEPT, ROOT, Release
 from image_lab import container, jupyter_of_image, owned_by, printed
 from lab_page import ERRORS, cell, log_in, open_notebook, pixels, run_all
-from mrc_viz.gallery import pick
+from mrc_viz.gallery import sample_images
 from mrc_viz.runs import validation_splits
 from playwright.sync_api import BrowserContext, Page, expect
 from servers import Lab
@@ -102,8 +102,8 @@ def test_the_notebook_in_the_image_shows_detections(
     assert notebook.locator(ERRORS).all_text_contents() == []
     output = cell(notebook, "show_detections(model, images)")
     (split,) = validation_splits(drawn_scenes.folder)
-    truth = sum(len(record.boxes) for record in pick(split, 4))
-    expect(output.locator("rect.mrc-truth")).to_have_count(truth)
+    truth = sum(len(record.boxes) for record in sample_images(split, 4))
+    expect(output.locator("rect.mrc-ground-truth")).to_have_count(truth)
     assert output.locator("rect.mrc-detection").count() > 0
     assert pixels(output.locator("img").first).std() > 20
     output.evaluate("cell => cell.scrollIntoView()")

@@ -21,7 +21,7 @@ from lab_page import (
     run_from,
     runs,
 )
-from mrc_viz.gallery import pick
+from mrc_viz.gallery import sample_images
 from mrc_viz.runs import find_runs, validation_splits
 from playwright.sync_api import BrowserContext, Error, Page, expect
 from servers import Lab
@@ -94,11 +94,11 @@ def test_the_picture_shows_every_annotated_object_and_what_the_trainer_found(
 ) -> None:
     output = cell(notebook, SHOWN).locator(".jp-OutputArea")
     (split,) = validation_splits(drawn_scenes.folder)
-    records = pick(split, 4)
-    assert output.locator("rect.mrc-truth").count() == sum(len(record.boxes) for record in records)
+    records = sample_images(split, 4)
+    assert output.locator("rect.mrc-ground-truth").count() == sum(len(record.boxes) for record in records)
     # Another batch is rounded otherwise: scores near the threshold may fall either way.
     (run,) = find_runs(drawn_scenes.folder)
-    results = json.loads((run.folder / "result" / f"val2017-{run.step}.json").read_text())
+    results = json.loads((run.directory / "result" / f"val2017-{run.step}.json").read_text())
     scores = [
         each["score"] for each in results if each["image_id"] in {record.image_id for record in records}
     ]
@@ -162,7 +162,7 @@ def test_a_run_of_the_optimized_chart_is_tested_in_the_same_way(
 ) -> None:
     choose(notebook, optimized)
     (run,) = find_runs(optimized.folder)
-    expect(cell(notebook, "Predictor.load")).to_contain_text(f"/optimized: model-{run.step} knows circle")
+    expect(cell(notebook, "Predictor.load")).to_contain_text(f"/optimized: model-{run.step} detects circle")
     output = cell(notebook, SHOWN)
     assert output.locator("rect.mrc-detection").count() > 0
     assert pixels(output.locator("img").first).std() > 20
@@ -202,9 +202,9 @@ def test_photos_are_detected_by_a_run_that_was_trained_on_photos(
     cell(page, "choose_images").get_by_role("button", name="train2017").click()
     run_from(page, SHOWN)
     output = cell(page, SHOWN)
-    records = pick(splits["train2017"], 4)
+    records = sample_images(splits["train2017"], 4)
     truth = sum(len(record.boxes) for record in records)
-    assert output.locator("rect.mrc-truth").count() == truth
+    assert output.locator("rect.mrc-ground-truth").count() == truth
     output.locator(".noUi-handle").press("Home")  # a model of so few steps is not sure of anything
     expect(output.locator(".widget-readout")).to_have_text("0.05")
     expect(output.locator("rect.mrc-detection")).not_to_have_count(0)

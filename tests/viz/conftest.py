@@ -1,4 +1,4 @@
-"""A run that was really trained, and runs written by hand."""
+"""A trained run, and runs made of hand-written files."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a finished run of two epochs on 64 x 64 scenes, four of them to validate on."""
+    """Directory of a finished run of two epochs on 64 x 64 scenes, four of them for validation."""
     import tiny
     from mrc_train import scenes
 
@@ -24,18 +24,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[..., Path]:
-    """``written(name, stats, step, saved)``: a run's folder with a checkpoint's index, by hand."""
+    """``written(name, stats, step, saved)``: a run directory with an empty checkpoint."""
 
     def write(
         name: str, stats: list[dict[str, Any]] | None = None, step: int = 100, saved: float = 1.8e9
     ) -> Path:
-        folder = tmp_path / name
-        folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text("MODE_MASK: true\n")
-        (folder / "stats.json").write_text(json.dumps(stats or []))
-        index = folder / f"model-{step}.index"
+        directory = tmp_path / name
+        directory.mkdir(parents=True)
+        (directory / "config.yaml").write_text("MODE_MASK: true\n")
+        (directory / "stats.json").write_text(json.dumps(stats or []))
+        index = directory / f"model-{step}.index"
         index.touch()
+        index.with_suffix(".data-00000-of-00001").touch()
         os.utime(index, (saved, saved))
-        return folder
+        return directory
 
     return write

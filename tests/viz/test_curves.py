@@ -1,4 +1,4 @@
-"""The curves of a run, read back from the figure."""
+"""The plots of a run, read back from the figure."""
 
 import numpy as np
 import pytest
@@ -62,19 +62,19 @@ def titled(figure: Figure, title: str) -> Axes:
         ),
     ],
 )
-def test_each_panel_has_its_series_and_no_other(
+def test_each_panel_shows_its_series_and_no_others(
     title: str, expected: dict[str, list[tuple[float, float]]]
 ) -> None:
     assert lines(titled(plot_curves(HISTORY), title)) == expected
 
 
-def test_an_ap_without_objects_to_count_it_on_is_a_gap() -> None:
+def test_an_ap_without_objects_leaves_a_gap() -> None:
     figure = plot_curves({"bbox/AP": series((10, -1.0), (20, 0.5))})
     (line,) = titled(figure, "Average precision").lines
     np.testing.assert_equal(line.get_ydata(), [np.nan, 0.5])
 
 
-def test_several_validation_splits_have_a_line_each() -> None:
+def test_each_of_several_validation_splits_has_a_line() -> None:
     figure = plot_curves({"val2017/bbox/AP": series((10, 0.5)), "test/bbox/AP": series((10, 0.25))})
     assert lines(titled(figure, "Average precision")) == {
         "val2017 box AP": [(10, 0.5)],
@@ -82,6 +82,6 @@ def test_several_validation_splits_have_a_line_each() -> None:
     }
 
 
-def test_a_run_that_was_not_evaluated_yet_says_so() -> None:
+def test_a_run_without_evaluations_says_so() -> None:
     axis = titled(plot_curves({"loss/total": series((10, 3.0))}), "Average precision")
     assert [text.get_text() for text in axis.texts] == ["no evaluation yet"]

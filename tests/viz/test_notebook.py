@@ -1,4 +1,4 @@
-"""The test notebook, as it is kept and as it runs."""
+"""The test notebook: the file in the repository, and its result when executed."""
 
 import base64
 import os
@@ -33,7 +33,7 @@ def page(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return (output / "test-model.html").read_text()
 
 
-def test_the_notebook_is_kept_without_outputs_for_the_kernel_python3() -> None:
+def test_the_notebook_file_has_no_outputs_and_uses_the_python3_kernel() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -42,7 +42,7 @@ def test_the_notebook_is_kept_without_outputs_for_the_kernel_python3() -> None:
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-def pictures(page: str) -> list[np.ndarray]:
+def images(page: str) -> list[np.ndarray]:
     encoded = re.findall(r'src="data:image/(?:png|jpeg);base64,([^"]+)"', page)
     return [
         cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR) for text in encoded
@@ -57,31 +57,31 @@ def tables(page: str) -> list[list[list[str]]]:
     ]
 
 
-def test_the_executed_notebook_shows_curves_and_each_picture_beside_its_truth(
+def test_the_executed_notebook_shows_curves_and_each_image_beside_its_ground_truth(
     page: str, trained: Path
 ) -> None:
-    shown = pictures(page)
-    for picture in shown:
-        assert picture.std() > 20, "a picture is blank"
+    shown = images(page)
+    for image in shown:
+        assert image.std() > 20, "an image is blank"
     (split,) = validation_splits(trained)
-    named = [name for name in re.findall(r"<figcaption>([^:<]+):", page) if name != "truth"]
+    named = [name for name in re.findall(r"<figcaption>([^:<]+):", page) if name != "ground truth"]
     assert named[:4] == [record.path.name for record in split.records]
-    scenes = [picture for picture in shown if picture.shape == (512, 512, 3)]  # 64 x 64, enlarged
-    # The gallery of the worst has four pairs of its own where all images have errors, as here.
+    scenes = [image for image in shown if image.shape == (512, 512, 3)]  # 64 x 64, enlarged
+    # The section with the worst images has four pairs as well, since all images have errors here.
     assert len(scenes) == 2 * len(named) == 16
-    assert len(shown) - len(scenes) == 3, "curves, precision over recall, and confusion are plots"
+    assert len(shown) - len(scenes) == 3, "curves, precision over recall and the confusion matrix are plots"
 
 
 def test_every_annotated_object_has_an_element_with_its_class(page: str, trained: Path) -> None:
     (split,) = validation_splits(trained)
-    titles = re.findall(r'<rect class="mrc-truth"[^>]*><title>([^<]*)</title>', page)
+    titles = re.findall(r'<rect class="mrc-ground-truth"[^>]*><title>([^<]*)</title>', page)
     annotated = [split.categories.name_of(label) for record in split.records for label in record.labels]
     assert sorted(titles) == sorted(2 * annotated)
 
 
 def test_the_executed_notebook_names_the_run_its_checkpoint_and_its_classes(page: str, trained: Path) -> None:
     text = re.sub(r"<[^>]+>", "", page)
-    assert f"{trained}: model-6 knows circle, square, triangle, star" in text
+    assert f"{trained}: model-6 detects circle, square, triangle, star" in text
     assert "4 images of val2017" in text
 
 
@@ -91,15 +91,15 @@ def test_the_executed_notebook_has_the_table_of_both_evaluations(page: str) -> N
     assert [row[0] for row in rows[1:]] == ["3", "6"]
 
 
-def test_the_executed_notebook_has_a_row_for_each_class_and_the_trainer_s_own_figures_below(
+def test_the_executed_notebook_has_a_row_for_each_class_and_the_trainers_own_metrics_below(
     page: str,
 ) -> None:
     evaluations, classes = tables(page)
     assert classes[0] == ["class", "objects", *(f"{kind} {ap}" for kind in ("box", "mask") for ap in APS)]
     assert {row[0] for row in classes[1:-1]} == {"circle", "square", "triangle", "star"}
     _, _, box50, mask50, box, mask = evaluations[-1]
-    assert [classes[-1][place] for place in (2, 4, 5, 7)] == [box50, box, mask50, mask]
+    assert [classes[-1][column] for column in (2, 4, 5, 7)] == [box50, box, mask50, mask]
 
 
-def test_no_cell_of_the_executed_notebook_warns(page: str) -> None:
+def test_no_cell_of_the_executed_notebook_prints_a_warning(page: str) -> None:
     assert 'data-mime-type="application/vnd.jupyter.stderr"' not in page

@@ -1,15 +1,18 @@
-"""How good a checkpoint is, from results that we write: what the trainer detected at the same step."""
+"""The quality of a checkpoint, computed from results that the test writes in place of the trainer."""
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from matplotlib import cbook
 from mrc_train.config import Config
 from mrc_train.data.coco import Categories, DataError, ImageRecord, Split, load_split
 from mrc_train.data.masks import encode_rle, segmentation_to_mask
+from mrc_viz.curves import literal
 from mrc_viz.plots import plot_confusion, plot_precision_recall
 from mrc_viz.quality import class_table, evaluate
 
@@ -27,15 +30,15 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
 
 
 def perfect(records: Sequence[ImageRecord], split: Split) -> list[dict[str, Any]]:
-    """COCO results that are the truth."""
+    """The ground truth as COCO results."""
     results = []
     for record in records:
-        for place, (x1, y1, x2, y2) in enumerate(record.boxes.tolist()):
-            mask = segmentation_to_mask(record.segmentations[place], SIZE, SIZE)
+        for index, (x1, y1, x2, y2) in enumerate(record.boxes.tolist()):
+            mask = segmentation_to_mask(record.segmentations[index], SIZE, SIZE)
             results.append(
                 {
                     "image_id": record.image_id,
-                    "category_id": split.categories.id_of(int(record.labels[place])),
+                    "category_id": split.categories.id_of(int(record.labels[index])),
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "score": 0.9,
                     "segmentation": encode_rle(mask),
@@ -45,16 +48,16 @@ def perfect(records: Sequence[ImageRecord], split: Split) -> list[dict[str, Any]
 
 
 class Model(SimpleNamespace):
-    """Stands for a Predictor at step 7 of a run: finds everything, and remembers where it looked."""
+    """A Predictor at step 7 of a run that detects everything and records the images it was given."""
 
     def __init__(self, run: Path, split: Split) -> None:
         super().__init__(
-            cfg=Config(), categories=split.categories, checkpoint=run / "model-7", looked=[], split=split
+            cfg=Config(), categories=split.categories, checkpoint=run / "model-7", received=[], split=split
         )
 
     def coco_results(self, records: Sequence[ImageRecord]) -> list[dict[str, Any]]:
-        self.looked = list(records)
-        return perfect(self.looked, self.split)
+        self.received = list(records)
+        return perfect(self.received, self.split)
 
 
 @pytest.fixture
@@ -68,34 +71,40 @@ def write_results(model: Model, results: object) -> None:
     (folder / "val2017-7.json").write_text(json.dumps(results))
 
 
-def test_what_the_trainer_detected_at_this_step_is_taken(model: Model, split: Split) -> None:
+def test_the_trainers_results_of_this_step_are_used(model: Model, split: Split) -> None:
     write_results(model, perfect(split.records[:3], split))
-    done = evaluate(model, split)
-    assert model.looked == []
-    assert str(done) == f"6 images of val2017, {sum(len(r.boxes) for r in split.records[:3])} detections"
-    assert {str(done.matchings[record.image_id]) for record in split.records[:3]} == {"all found"}
+    quality = evaluate(model, split)
+    assert model.received == []
+    assert str(quality) == f"6 images of val2017, {sum(len(r.boxes) for r in split.records[:3])} detections"
+    assert {str(quality.matchings[record.image_id]) for record in split.records[:3]} == {"no errors"}
 
 
-@pytest.mark.parametrize("content", ["{", [{"image_id": 12345}], None], ids=["cut off", "other data", "none"])
+@pytest.mark.parametrize(
+    "content", ["{", [{"image_id": 12345}], None], ids=["truncated", "other data", "missing"]
+)
 def test_without_usable_results_the_model_detects_now(content: object, model: Model, split: Split) -> None:
     if content is not None:
         write_results(model, content)
         if content == "{":
             (model.checkpoint.parent / "result" / "val2017-7.json").write_text("{")
     evaluate(model, split)
-    assert model.looked == list(split.records)
+    assert model.received == list(split.records)
 
 
-def test_of_many_images_only_some_are_detected_in_and_counted(model: Model, split: Split) -> None:
-    done = evaluate(model, split, most=2)
-    assert len(model.looked) == 2
-    assert str(done).startswith("2 of 6 images of val2017, ")
-    *_, means = class_table(done).rows
-    objects = sum(len(record.boxes) for record in model.looked)
+def test_the_model_runs_on_a_limited_number_of_images_and_counts_their_objects(
+    model: Model, split: Split
+) -> None:
+    quality = evaluate(model, split, max_images=2)
+    assert len(model.received) == 2
+    assert str(quality).startswith("2 of 6 images of val2017, ")
+    *_, means = class_table(quality).rows
+    objects = sum(len(record.boxes) for record in model.received)
     assert means == ["all", str(objects), *["1.000"] * 6]
 
 
-def test_a_class_that_is_never_found_is_the_first_row_and_has_no_ap(model: Model, split: Split) -> None:
+def test_a_class_that_is_never_detected_is_the_first_row_with_an_ap_of_zero(
+    model: Model, split: Split
+) -> None:
     star = split.categories.coco_ids[split.categories.names.index("star")]
     results = [result for result in perfect(split.records, split) if result["category_id"] != star]
     write_results(model, results)
@@ -109,40 +118,39 @@ def test_a_class_that_is_never_found_is_the_first_row_and_has_no_ap(model: Model
 APS = ("AP50", "AP75", "AP")
 
 
-def test_the_images_with_the_most_errors_for_what_they_show_come_first(model: Model, split: Split) -> None:
-    """Nothing is found in the first image, all but one object in the third, all elsewhere."""
+def test_images_with_the_most_errors_relative_to_their_objects_come_first(model: Model, split: Split) -> None:
+    """All objects of the first image and one of the third are missed; all others are detected."""
     first, _, third, *_ = split.records
     results = perfect([record for record in split.records if record is not first], split)
     results.remove(next(result for result in results if result["image_id"] == third.image_id))
     write_results(model, results)
-    done = evaluate(model, split)
-    alone = len(third.boxes) == 1
-    assert [record.image_id for record in done.worst(5)] == [first.image_id, third.image_id]
-    assert str(done.matchings[first.image_id]) == f"{len(first.boxes)} missed"
-    assert alone or str(done.matchings[third.image_id]) == "1 missed"
+    quality = evaluate(model, split)
+    assert [record.image_id for record in quality.worst(5)] == [first.image_id, third.image_id]
+    assert str(quality.matchings[first.image_id]) == f"{len(first.boxes)} missed"
+    assert len(third.boxes) == 1 or str(quality.matchings[third.image_id]) == "1 missed"
 
 
-def test_detections_below_the_threshold_are_no_errors(model: Model, split: Split) -> None:
-    false = {**perfect(split.records[:1], split)[0], "score": 0.3}
-    write_results(model, [*perfect(split.records, split), false])
+def test_detections_below_the_threshold_are_not_counted_as_errors(model: Model, split: Split) -> None:
+    false_positive = {**perfect(split.records[:1], split)[0], "score": 0.3}
+    write_results(model, [*perfect(split.records, split), false_positive])
     assert evaluate(model, split).worst(5) == []
     assert [record.image_id for record in evaluate(model, split, threshold=0.2).worst(5)] == [
         split.records[0].image_id
     ]
 
 
-def test_data_of_other_classes_are_one_sentence(model: Model, split: Split) -> None:
+def test_data_with_other_classes_are_one_line(model: Model, split: Split) -> None:
     model.categories = Categories(("cup", "pan"), (1, 2))
     with pytest.raises(DataError) as error:
         evaluate(model, split)
     assert str(error.value) == (
-        f"{split.annotation_file} has 4 classes (circle, square, triangle, star), the model 2 (cup, pan): "
-        "choose a run that was trained on these data"
+        f"{split.annotation_file} has 4 classes (circle, square, triangle, star), the model has 2 "
+        "(cup, pan); choose a run that was trained on these data"
     )
 
 
 @pytest.mark.parametrize("plot", [plot_precision_recall, plot_confusion])
-def test_plots_of_a_model_that_finds_nothing_are_drawn(
+def test_plots_of_a_model_without_detections_are_drawn(
     plot: Callable[[Any], Any], model: Model, split: Split
 ) -> None:
     write_results(model, [])
@@ -150,9 +158,25 @@ def test_plots_of_a_model_that_finds_nothing_are_drawn(
     figure.canvas.draw()
 
 
-def test_a_perfect_model_has_precision_1_up_to_recall_1(model: Model, split: Split) -> None:
+def test_a_perfect_model_has_a_precision_of_1_at_every_recall(model: Model, split: Split) -> None:
     figure = plot_precision_recall(evaluate(model, split))
     for axis in figure.axes:
         for line in axis.lines:
             assert set(line.get_ydata()) == {1.0}
             assert str(line.get_label()).endswith(" 1.000")
+
+
+NOT_FORMULAS = ("$\\frac$", "a$b", r"\$x^$", "_")
+
+
+def test_class_names_are_drawn_literally_even_if_they_look_like_formulas(
+    tmp_path: Path, split: Split
+) -> None:
+    named = replace(split, categories=Categories(NOT_FORMULAS, split.categories.coco_ids))
+    quality = evaluate(Model(tmp_path, named), named)
+    curves, confusion = plot_precision_recall(quality), plot_confusion(quality)
+    for figure in (curves, confusion):
+        figure.canvas.draw()
+    labels = [label.get_text() for label in confusion.axes[0].get_yticklabels()]
+    assert labels == [*(literal(name) for name in NOT_FORMULAS), "no object"]
+    assert not any(cbook.is_math_text(label) for label in labels)

@@ -1,4 +1,4 @@
-"""mrc-report, as it is called."""
+"""mrc-report as a command."""
 
 import os
 import shutil
@@ -50,7 +50,7 @@ def report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_table_has_a_row_for_each_evaluation_and_the_curves_are_drawn(
+def test_the_table_has_a_row_per_evaluation_and_the_curves_are_drawn(
     written: Callable[..., Path],
 ) -> None:
     run = written("run", STATS)
@@ -59,10 +59,10 @@ def test_the_table_has_a_row_for_each_evaluation_and_the_curves_are_drawn(
     assert done.stdout == f"{TABLE}{run}/report/curves.png\n"
     channels = cv2.imread(f"{run}/report/curves.png").astype(int)
     coloured = np.ptp(channels, axis=2) > 100
-    assert coloured.sum() > 500, "no curve in the picture"
+    assert coloured.sum() > 500, "no curve in the image"
 
 
-def test_a_box_model_has_no_mask_columns_and_several_splits_have_a_row_each(
+def test_a_box_model_has_no_mask_columns_and_each_split_has_a_row(
     written: Callable[..., Path],
 ) -> None:
     entry = {"loss/total": 1, "val2017/bbox/AP50": 0.5, "test/bbox/AP50": 0.25, "test/bbox/AP": 0.125}
@@ -75,7 +75,7 @@ def test_a_box_model_has_no_mask_columns_and_several_splits_have_a_row_each(
     ]
 
 
-def test_a_run_without_an_evaluation_says_so_and_still_has_curves(written: Callable[..., Path]) -> None:
+def test_a_run_without_evaluations_says_so_and_still_has_curves(written: Callable[..., Path]) -> None:
     run = written("run", STATS[:1])
     done = report(run, "--images", "0")
     assert done.returncode == 0
@@ -83,7 +83,7 @@ def test_a_run_without_an_evaluation_says_so_and_still_has_curves(written: Calla
     assert done.stdout == f"{run}/report/curves.png\n"
 
 
-def test_a_terminal_gets_a_drawn_table(written: Callable[..., Path]) -> None:
+def test_on_a_terminal_the_table_has_lines(written: Callable[..., Path]) -> None:
     run = written("run", STATS)
     main, terminal = os.openpty()
     code = f"import sys; from mrc_viz.report import main; main([{str(run)!r}, '--images', '0'])"
@@ -94,17 +94,17 @@ def test_a_terminal_gets_a_drawn_table(written: Callable[..., Path]) -> None:
     assert "────" in shown and "0.812" in shown
 
 
-def test_pictures_of_a_trained_run_are_written_where_asked(
+def test_images_of_a_trained_run_are_written_to_the_output_directory(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([str(trained), "--output", str(tmp_path / "out"), "--images", "3"])
     curves, detections = (Path(line) for line in capsys.readouterr().out.splitlines()[-2:])
     assert (curves, detections) == (tmp_path / "out/curves.png", tmp_path / "out/detections.png")
-    for picture in (curves, detections):
-        assert cv2.imread(str(picture)).std() > 20, f"{picture} is blank"
+    for path in (curves, detections):
+        assert cv2.imread(str(path)).std() > 20, f"{path} is blank"
 
 
-def test_several_validation_splits_have_a_picture_each(
+def test_each_of_several_validation_splits_has_a_sheet(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -123,11 +123,11 @@ def test_several_validation_splits_have_a_picture_each(
     [
         (
             lambda run: (run / "stats.json").unlink(),
-            "{run}/stats.json: No such file or directory; is {run} the folder of a run?",
+            "{run}/stats.json: not found; is {run} the directory of a run?",
         ),
         (
             lambda run: (run / "report").touch(),
-            "{run}/report: File exists",
+            "{run}/report: file exists",
         ),
         (
             lambda run: (run / "config.yaml").write_text("DATA: {BASEDIR: /gone}"),
@@ -136,11 +136,11 @@ def test_several_validation_splits_have_a_picture_each(
         ),
     ],
 )
-def test_what_is_missing_is_one_line(
+def test_a_missing_file_is_one_line(
     make: Callable[[Path], object], message: str, written: Callable[..., Path]
 ) -> None:
     run = written("run", STATS)
     make(run)
     done = report(run)
     assert done.returncode == 1
-    assert done.stderr == f"mrc-report: error: {message.format(run=run)}\n"
+    assert done.stderr == f"mrc-report: {message.format(run=run)}\n"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mrc_train.run_lines import Progress
 
@@ -24,8 +24,11 @@ MAX_FILE_BYTES = 64 * 2**20
 _CHECKPOINT_INDEX = re.compile(r"model-(0|[1-9][0-9]{0,14})\.index")
 _DATA_SHARD = re.compile(r"\.data-([0-9]{5})-of-([0-9]{5})")
 _METRIC = re.compile(r"(?:.+/)?(?:bbox|segm)/[^/]+|(?:.+-)?mAP\((?:bbox|segm)\)/.+")
-_HEADLINE = re.compile(r"(?:(.+)[/-])?(?:(bbox|segm)/AP50|mAP\((bbox|segm)\)/IoU=0\.5)")
-_TITLES = {"bbox": "box AP50", "segm": "mask AP50"}
+_QUOTED = re.compile(r"(?:(.+)[/-])?(?:(bbox|segm)/(AP50|AP)|mAP\((bbox|segm)\)/IoU=(0\.5|0\.5:0\.95))")
+_NAMES = {"bbox": "box", "segm": "mask", "0.5": "AP50", "0.5:0.95": "AP"}
+
+QUOTED_METRICS = ("box AP50", "mask AP50", "box AP", "mask AP")
+"""Names of the metrics that people quote, in the order of tables."""
 
 
 @dataclass(frozen=True)
@@ -114,19 +117,33 @@ def last_evaluation(directory: Path) -> LastEvaluation | None:
     return None
 
 
-def headline(metrics: Mapping[str, float]) -> dict[str, float]:
-    """The metrics that people quote, under the names that they quote: ``box AP50`` and ``mask AP50``.
+class QuotedMetric(NamedTuple):
+    """A metric that people quote: the split, empty when there is only one, and one of QUOTED_METRICS."""
 
-    Those of several splits have the split's name in front: ``val2017/box AP50``. Takes our names as well as
-    tensorpack's, and leaves out negative values, which stand for splits without such an object.
+    split: str
+    name: str
+
+
+def quoted_metric(scalar: str) -> QuotedMetric | None:
+    """The quoted metric that a scalar of stats.json is, by our name or tensorpack's; None for all others."""
+    match = _QUOTED.fullmatch(scalar)
+    if match is None:
+        return None
+    split, kind, metric, other_kind, iou = match.groups()
+    return QuotedMetric(split or "", f"{_NAMES[kind or other_kind]} {metric or _NAMES[iou]}")
+
+
+def headline(metrics: Mapping[str, float]) -> dict[str, float]:
+    """AP50 of boxes and masks, under the names that people quote: ``box AP50`` and ``mask AP50``.
+
+    Those of several splits have the split's name in front: ``val2017/box AP50``. Negative values, which mean
+    that the split has no such object, are left out.
     """
-    matches = {name: _HEADLINE.fullmatch(name) for name in metrics}
+    quoted = ((quoted_metric(scalar), value) for scalar, value in metrics.items())
     return {
-        f"{match[1]}/{_TITLES[match[2] or match[3]]}" if match[1] else _TITLES[match[2] or match[3]]: metrics[
-            name
-        ]
-        for name, match in matches.items()
-        if match and metrics[name] >= 0
+        f"{metric.split}/{metric.name}" if metric.split else metric.name: value
+        for metric, value in quoted
+        if metric and metric.name.endswith("AP50") and value >= 0
     }
 
 
