@@ -10,6 +10,7 @@ DATA ?=
 CLEAN ?=
 LEVEL ?= control-plane
 NODES ?=
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-oracle test-cluster test-browser bench screenshots cluster-up cluster-down lint format reference lock clean
@@ -33,8 +34,8 @@ setup: .venv/.ready ## install everything into .venv
 demo: setup ## train on drawn scenes with 2 ranks and look at the result (DATA=folder: your pictures; CLEAN=1: anew)
 	@$(BIN)/python tools/demo.py --folder $(DEMO) $(if $(DATA),--data "$(DATA)") $(if $(CLEAN),--clean)
 
-test: setup ## run the tests that need no root, browser or cluster
-	@$(BIN)/pytest
+test: setup ## run the tests that need no root, browser or cluster (JOBS=4: in so many processes, not 2)
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
 
 test-oracle: setup .venv-oracle/.ready ## run the tests against torch and torchvision (downloads 3 GB)
 	@MRC_ORACLE_PYTHON="$(CURDIR)/.venv-oracle/bin/python" $(BIN)/pytest tests/oracle
@@ -43,8 +44,12 @@ test-oracle: setup .venv-oracle/.ready ## run the tests against torch and torchv
 	@UV_PROJECT_ENVIRONMENT=.venv-oracle $(UV) sync --quiet --only-group oracle
 	@touch $@
 
+# Looks for what a cluster leaves on the machine, where no other one may start meanwhile.
+ALONE := tests/cluster/test_nothing_left.py
+
 test-cluster: setup ## run the tests on a real Kubernetes (needs root and Go: docs/cluster.md; half an hour)
-	@$(BIN)/pytest tests/cluster --ignore-glob='*/test_pods*'
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile tests/cluster --ignore-glob='*/test_pods*' $(ALONE:%=--ignore=%)
+	@$(BIN)/pytest $(ALONE)
 	@$(BIN)/pytest tests/cluster/test_pods*.py
 
 test-browser: setup ## run the tests of the notebook and TensorBoard in Chromium (screenshots: .browser/screenshots)
@@ -64,10 +69,11 @@ cluster-up: setup ## start such a Kubernetes to try the charts on (NODES="p4d=10
 cluster-down: setup ## stop it
 	@$(BIN)/python -m testcluster down
 
-lint: setup ## ruff and mypy
+lint: setup ## check style, types and import layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 format: setup ## let ruff format and mend what it can
 	@$(BIN)/ruff format .

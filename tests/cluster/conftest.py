@@ -102,7 +102,7 @@ def new_client(cluster: Cluster, namespaces: Iterator[str]) -> Iterator[Callable
 
     yield make
     for client in made:
-        client.end_all()
+        client.delete_all()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def team(cluster: Cluster, namespaces: Iterator[str]) -> Iterator[Client]:
     """A user whose namespace, which has the charts' claims, is shared by the tests of a module."""
     client = Client(cluster, next(namespaces))
     yield client
-    client.end_all()
+    client.delete_all()
 
 
 @pytest.fixture

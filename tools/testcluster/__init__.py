@@ -1,4 +1,5 @@
-"""A real Kubernetes for the tests and for trying the charts, built from Go modules and started in seconds.
+"""A real Kubernetes cluster on one machine, for the tests and for trying the charts.
 
-It runs in namespaces of its own (processes, mounts, network), so that a killed cluster leaves nothing behind.
+Its programs are built from Go modules and start within seconds. They run in separate PID, mount and network
+namespaces, so a cluster that is killed leaves nothing behind.
 """

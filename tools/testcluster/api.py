@@ -1,4 +1,4 @@
-"""The API server as the cluster's own supervisor asks it."""
+"""A minimal client of the API server, for the cluster's supervisor."""
 
 import json
 import ssl
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Api:
-    """Requests with a client certificate. Raises OSError (HTTPError) when one is refused."""
+    """Sends requests with a client certificate. Raises OSError (HTTPError) when one fails."""
 
     def __init__(self, server: str, pki: Path, client: str) -> None:
         self.server = server
@@ -17,23 +17,23 @@ class Api:
         self._tls.load_cert_chain(pki / f"{client}.crt", pki / f"{client}.key")
 
     def text(self, path: str) -> str:
-        """What GET answers."""
+        """Returns the body of the response to GET."""
         return self._send("GET", path, None, "").decode()
 
     def get(self, path: str) -> Any:
-        """The object or list at a path."""
+        """Returns the object or list at a path."""
         return json.loads(self.text(path))
 
     def create(self, path: str, body: dict[str, Any]) -> Any:
-        """Posts an object; what the server made of it."""
+        """Creates an object and returns it as stored by the server."""
         return json.loads(self._send("POST", path, body, "application/json"))
 
     def patch_status(self, path: str, status: dict[str, Any]) -> None:
-        """Merges into the status of the object at a path."""
+        """Merges fields into the status of the object at a path."""
         self._send("PATCH", f"{path}/status", {"status": status}, "application/strategic-merge-patch+json")
 
     def delete_now(self, path: str) -> None:
-        """Removes the object at a path, without grace; one that is gone is fine."""
+        """Deletes the object at a path without a grace period; it may be gone already."""
         try:
             self._send("DELETE", f"{path}?gracePeriodSeconds=0", None, "")
         except urllib.error.HTTPError as error:

@@ -1,4 +1,4 @@
-"""What a cluster needs before a job can run: the operator, and claims."""
+"""Prepares a cluster for jobs: installs the MPI Operator and creates claims."""
 
 import json
 import subprocess
@@ -19,16 +19,19 @@ Object = dict[str, Any]
 
 
 def install_mpijob(cluster: Cluster) -> None:
-    """Installs or upgrades the chart mpijob as it is and waits for the operator. Raises ClusterError."""
+    """Installs or upgrades the mpijob chart with its default values, and waits for the operator.
+
+    Raises ClusterError.
+    """
     install = ["upgrade", "--install", "mpijob", str(CHARTS / "mpijob"), "--reset-values"]
     _run(cluster, "helm", *install, "--wait", "--timeout=120s")
 
 
 @contextmanager
 def ready_cluster(folder: Path, nodes: Mapping[str, int]) -> Iterator[Cluster]:
-    """A cluster, until the block is left, with the operator, and claims in the namespace kubeflow.
+    """Starts a cluster with the operator and with claims in the namespace kubeflow; stops it after the block.
 
-    ``nodes`` are those of ``Cluster.up``.
+    ``nodes``: as for ``Cluster.up``.
     """
     cluster = Cluster(folder)
     cluster.up(nodes, with_caller=True)
@@ -41,23 +44,26 @@ def ready_cluster(folder: Path, nodes: Mapping[str, int]) -> Iterator[Cluster]:
 
 
 def make_claims(cluster: Cluster, *namespaces: str) -> None:
-    """The charts' documented claims on EFS and FSx, in namespaces that exist.
+    """Creates the charts' documented claims on EFS and FSx in these namespaces; waits until they are bound.
 
-    Nothing is mounted on a simulated node. On a real one a folder takes the place of each file system, the
-    same for all namespaces.
+    Simulated nodes mount nothing. On a real node, one directory stands in for each file system, shared by all
+    namespaces.
     """
     volumes = [each for namespace in namespaces for each in _for("PersistentVolume", namespace)]
     claims = [each for namespace in namespaces for each in _for("PersistentVolumeClaim", namespace)]
     drivers = [_driver(name) for name in sorted({volume["spec"]["csi"]["driver"] for volume in volumes})]
     if cluster.has_real_node:
         for volume in volumes:
-            _use_folder(volume["spec"], cluster.volumes)
+            _use_directory(volume["spec"], cluster.volumes)
     _kubectl(cluster, [*drivers, *volumes, *claims], "apply")
     _kubectl(cluster, claims, "wait", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s")
 
 
 def _for(kind: str, namespace: str) -> list[Object]:
-    """The documented objects of a kind, for another namespace; a volume is called after it and the claim."""
+    """Returns the documented objects of a kind, for another namespace.
+
+    A volume is named after the namespace and its claim.
+    """
     items = (item for file in sorted(CLAIMS.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text()))
     found = [item for item in items if item["kind"] == kind]
     for item in found:
@@ -70,15 +76,15 @@ def _for(kind: str, namespace: str) -> list[Object]:
     return found
 
 
-def _use_folder(volume: Object, folders: Path) -> None:
-    """Makes the spec of a volume on ``efs.csi.aws.com`` one of the folder ``efs``."""
+def _use_directory(volume: Object, folders: Path) -> None:
+    """Replaces the CSI driver in a volume's spec: ``efs.csi.aws.com`` becomes the directory ``efs``."""
     file_system = volume.pop("csi")["driver"].partition(".")[0]
     volume.pop("mountOptions", None)
     volume["hostPath"] = {"path": str(folders / file_system), "type": "DirectoryOrCreate"}
 
 
 def _driver(name: str) -> Object:
-    """What the driver's own installation says of it: its volumes are not attached to nodes."""
+    """Returns the CSIDriver object that a driver's installation creates: its volumes need no attachment."""
     return {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "CSIDriver",

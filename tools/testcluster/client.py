@@ -1,4 +1,4 @@
-"""A cluster as its user sees it: through helm and kubectl."""
+"""Users of a cluster, who call helm and kubectl."""
 
 import contextlib
 import json
@@ -16,65 +16,68 @@ ROLE = "training.kubeflow.org/job-role"
 
 
 class CommandFailed(Exception):
-    """A command that had to succeed; the message is what it wrote to stderr."""
+    """A command failed; the message is its stderr."""
 
 
 @dataclass(frozen=True)
 class Client:
-    """A user with one namespace, who calls one of the two Helm programs."""
+    """A user with one namespace and one of the two Helm programs."""
 
     cluster: Cluster
     namespace: str
     program: str = "helm"
 
     def with_program(self, program: str) -> "Client":
-        """The same user with the other Helm."""
+        """Returns the same user with another Helm program."""
         return replace(self, program=program)
 
     def helm(self, *arguments: str) -> str:
-        """What helm prints. Raises CommandFailed."""
+        """Runs helm and returns its stdout. Raises CommandFailed."""
         return self._run(self.program, *arguments, f"--namespace={self.namespace}")
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """What kubectl prints. Raises CommandFailed."""
+        """Runs kubectl and returns its stdout. Raises CommandFailed."""
         return self._run("kubectl", f"--namespace={self.namespace}", *arguments, stdin=stdin)
 
     def get(self, kind: str, name: str) -> Object:
-        """An object. Raises CommandFailed when there is none."""
+        """Returns an object. Raises CommandFailed when it does not exist."""
         found: Object = json.loads(self.kubectl("get", kind, name, "--output=json"))
         return found
 
     def objects(self, kind: str, **labels: str) -> list[Object]:
-        """The objects of a kind, or of several as in ``pods,services``, that have these labels."""
+        """Returns objects with these labels, of one kind or of several, such as ``pods,services``."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         answer = self.kubectl("get", kind, f"--selector={selector}", "--output=json")
         found: list[Object] = json.loads(answer)["items"]
         return found
 
     def names(self, kind: str) -> set[str]:
-        """Names of the objects of a kind, as ``pod/x``."""
+        """Returns the names of all objects of a kind, such as ``pod/x``."""
         return set(self.kubectl("get", kind, "--output=name").split())
 
     def pods(self, job: str, role: str) -> list[Object]:
-        """The ``worker`` or ``launcher`` pods of a job."""
+        """Returns the ``worker`` or ``launcher`` pods of a job."""
         return self.objects("pods", **{JOB: job, ROLE: role})
 
     def apply(self, *objects: Object) -> str:
-        """Creates or changes objects. Raises CommandFailed."""
+        """Creates or updates objects. Raises CommandFailed."""
         body = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         return self.kubectl("apply", "--filename=-", stdin=body)
 
     def wait(self, what: str, condition: str, seconds: int = 60) -> None:
-        """Waits, as in ``wait("mpijob/x", "condition=Running")`` or ``"delete"``. Raises CommandFailed."""
+        """Waits for ``condition=Running``, ``delete`` or the like of an object. Raises CommandFailed."""
         self.kubectl("wait", what, f"--for={condition}", f"--timeout={seconds}s")
 
     def running(self, job: str) -> None:
-        """Waits until an MPIJob and all its pods run."""
+        """Waits until an MPIJob is running and all its pods are ready."""
         self.wait(f"mpijob/{job}", "condition=Running")
         self.kubectl("wait", "pods", f"--selector={JOB}={job}", "--for=condition=Ready", "--timeout=60s")
 
-    def end_all(self) -> None:
-        """Removes at once what has or makes pods; the namespace stays, as deleting it takes much longer."""
+    def delete_all(self) -> None:
+        """Deletes all pods and their owners without a grace period.
+
+        The namespace is kept, because deleting it takes much longer.
+        """
         kinds = "mpijobs,jobs,deployments,pods"
         self.kubectl("delete", kinds, "--all", "--force", "--grace-period=0", "--wait=false")
 
@@ -89,7 +92,10 @@ class Client:
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 60, every: float = 0.2) -> None:
-    """Waits for what kubectl cannot wait for, asking every so many seconds; a command that fails: not yet."""
+    """Polls a condition that kubectl cannot wait for. A command that fails counts as false.
+
+    Raises AssertionError after ``seconds``.
+    """
     end = time.monotonic() + seconds
     while True:
         with contextlib.suppress(CommandFailed):

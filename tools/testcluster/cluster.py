@@ -1,4 +1,4 @@
-"""Starts and stops a cluster that lives in a folder."""
+"""Starts and stops a cluster, whose state is kept in a directory."""
 
 import contextlib
 import fcntl
@@ -20,10 +20,10 @@ from testcluster.supervisor import STOPPED, Settings
 
 SIMULATED = ["kube", "kwok", "mpi-operator"]
 REAL = ["kube", "coredns", "mpi-operator"]
-"""Programs of a cluster with simulated nodes, and of one with a real node."""
+"""Programs of a cluster with simulated nodes, and of a cluster with a real node."""
 
 ON_HOST = {"kubectl": "kube", "helm": "helm4", "helm3": "helm3"}
-"""Programs for who uses the cluster, in its ``bin`` folder, and the built ones that they are."""
+"""Names in the cluster's ``bin`` directory, and the built programs that they link to."""
 
 NEEDS = {
     "unshare": "util-linux",
@@ -40,56 +40,56 @@ NODE_NEEDS = {
     "buildah": "buildah",
     "debootstrap": "debootstrap",
 }
-"""System programs and the Debian packages that have them; the latter for a real node."""
+"""System programs and their Debian packages. A real node needs both sets."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster in a folder, running or not."""
+    """A cluster and its directory; the cluster need not be running."""
 
     folder: Path
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's; there as long as the cluster is."""
+        """The administrator's kubeconfig. It exists while the cluster is running."""
         return self.folder / "kubeconfig"
 
     @property
     def logs(self) -> Path:
-        """A log file for each process; kept when the cluster goes."""
+        """Directory with one log file per process. It is kept when the cluster is stopped."""
         return self.folder / "logs"
 
     @property
     def bin(self) -> Path:
-        """kubectl, helm (4) and helm3."""
+        """Directory with kubectl, helm (version 4) and helm3."""
         return self.folder / "bin"
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment of a process that uses the cluster."""
+        """Environment for a process that uses the cluster."""
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
         return os.environ | {"KUBECONFIG": str(self.kubeconfig), "PATH": path}
 
     @property
     def running(self) -> bool:
-        """Whether it runs and is ready."""
+        """Whether the cluster is running and ready."""
         return self.kubeconfig.exists() and _alive(self._state()) is not None
 
     @property
     def has_real_node(self) -> bool:
-        """Whether its pods are processes that run."""
+        """Whether pods run as processes on a real node."""
         return self._state().get("node") == "real"
 
     @property
     def volumes(self) -> Path:
-        """What the claims of a real node hold, a folder each."""
+        """Directories that stand in for the file systems of a real node's claims, one per file system."""
         return self.folder / "volumes"
 
     def up(self, nodes: Mapping[str, int], *, with_caller: bool = False) -> bool:
-        """Starts it and waits until it is ready; False when it runs already.
+        """Starts the cluster and waits until it is ready. Returns False when it was running already.
 
-        ``nodes`` are numbers of simulated nodes; none: one real node. With ``with_caller`` it ends when the
-        calling process does, however that ends.
+        ``nodes``: numbers of simulated nodes by node group; empty for one real node.
+        ``with_caller``: stop the cluster when the calling process ends for whatever reason.
         Raises ClusterError when something is missing or does not start.
         """
         check_host(real_node=not nodes)
@@ -104,7 +104,7 @@ class Cluster:
         return True
 
     def down(self) -> None:
-        """Ends it and removes all but its logs; nothing to do is fine."""
+        """Stops the cluster, if it is running, and removes everything but its logs."""
         if self.folder.exists():
             check_host()
             with self._lock():
@@ -112,7 +112,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def without(self, process: str) -> Iterator[None]:
-        """Kills one of its processes, such as ``kube-apiserver``; starts it again when the block ends."""
+        """Kills one process, such as ``kube-apiserver``, and restarts it when the block ends."""
         file = self.folder / STOPPED
         file.write_text(process)
         try:
@@ -122,7 +122,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def frozen(self, process: str) -> Iterator[None]:
-        """Stops one of its processes until the block ends: it keeps its connections and answers nothing."""
+        """Suspends one process until the block ends: it keeps its connections but does not respond."""
         pid = self.pid(process)
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -131,7 +131,7 @@ class Cluster:
             os.kill(pid, signal.SIGCONT)
 
     def pid(self, process: str) -> int:
-        """The number of one of its processes, such as ``kube-apiserver``."""
+        """Returns the PID of one process, such as ``kube-apiserver``."""
         return next(pid for pid in _descendants(int(self._state()["pid"])) if _is_called(pid, process))
 
     def _start(self, programs: Mapping[str, Path], nodes: Mapping[str, int], with_caller: bool) -> None:
@@ -140,7 +140,7 @@ class Cluster:
         self.bin.mkdir()
         for name, program in ON_HOST.items():
             (self.bin / name).symlink_to(programs[program])
-        # The kernel ends every process of a PID namespace with its first, which ends with unshare.
+        # When the first process of a PID namespace ends, the kernel kills all others. It ends with unshare.
         argv = ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "--uts"]
         argv += ["--propagation", "private", sys.executable, "-m", "testcluster.supervisor"]
         if with_caller:
@@ -164,8 +164,8 @@ class Cluster:
             paths = {name: str(path) for name, path in programs.items()}
             settings = Settings(str(self.folder), link.cluster, link.host, link.name, paths, dict(nodes))
             assert process.stdin
-            with process.stdin as told:
-                told.write(settings.to_json() + "\n")
+            with process.stdin as stdin:
+                stdin.write(settings.to_json() + "\n")
             self._wait(process, log)
         except BaseException:
             process.kill()
@@ -192,7 +192,7 @@ class Cluster:
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        """One at a time starts or stops it."""
+        """Serializes starts and stops."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -216,9 +216,9 @@ class Cluster:
 
 
 def check_host(real_node: bool = False) -> None:
-    """Raises ClusterError when a cluster cannot run here, with what is missing."""
+    """Raises ClusterError, naming what is missing, when a cluster cannot run on this machine."""
     if sys.platform != "linux":
-        raise ClusterError("the cluster needs Linux: it lives in namespaces of its own.")
+        raise ClusterError("the cluster needs Linux, because it runs in separate namespaces.")
     needs = NEEDS | NODE_NEEDS if real_node else NEEDS
     missing = {program: package for program, package in needs.items() if not shutil.which(program)}
     if missing:
@@ -226,20 +226,22 @@ def check_host(real_node: bool = False) -> None:
         raise ClusterError(f"not found in PATH: {', '.join(missing)}. On Debian: apt-get install {packages}.")
     if os.geteuid() != 0:
         raise ClusterError(
-            "the cluster needs root, for namespaces and a network link of its own. "
-            "Run the same as root, for example with sudo -E."
+            "the cluster needs root, to create namespaces and a network link. "
+            "Run the same command as root, for example with sudo -E."
         )
 
 
 def _first_child(process: subprocess.Popen[str]) -> int:
-    """The process inside the new namespaces."""
+    """Returns the PID of the process inside the new namespaces."""
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     while process.poll() is None:
         with contextlib.suppress(FileNotFoundError):
             for pid in children.read_text().split():
                 return int(pid)
         time.sleep(0.01)
-    raise ClusterError(f"unshare ended with {process.returncode}: this system allows no namespaces.")
+    raise ClusterError(
+        f"unshare failed with exit code {process.returncode}: this system does not allow new namespaces."
+    )
 
 
 def _descendants(pid: int) -> set[int]:
@@ -252,12 +254,12 @@ def _descendants(pid: int) -> set[int]:
 
 
 def _is_called(pid: int, process: str) -> bool:
-    """Whether it is one of the processes that the program ``kube`` holds."""
+    """Whether a PID belongs to this command of the program ``kube``."""
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[1:2] == [process]
 
 
 def _started(pid: int) -> str:
-    """When a process was started, in clock ticks since the boot; "" when it has ended."""
+    """Returns when a process was started, in clock ticks since boot; "" when it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -266,7 +268,7 @@ def _started(pid: int) -> str:
 
 
 def _alive(state: Mapping[str, str]) -> int | None:
-    """The pid of a cluster that runs; another process may have got the number since."""
+    """Returns the PID of a running cluster, unless the PID has been reused by another process."""
     if state and _started(int(state["pid"])) == state["started"]:
         return int(state["pid"])
     return None

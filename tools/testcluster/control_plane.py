@@ -1,4 +1,4 @@
-"""The control plane: etcd, API server, controllers and scheduler, as a real cluster runs them."""
+"""The control plane: etcd, API server, controller manager and scheduler, configured as in a real cluster."""
 
 import json
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ AUDIT = {
         {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
     ],
 }
-"""``audit.log`` says what the charts' service accounts asked for, and nothing else."""
+"""``audit.log`` records the requests of the charts' service accounts and no others."""
 
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """A running control plane; ``state`` holds what it keeps, ``api`` asks it as its administrator."""
+    """A running control plane: ``state`` is its data directory, ``api`` an administrator's client."""
 
     authority: Authority
     server: str
@@ -39,7 +39,7 @@ class ControlPlane:
     api: Api
 
     def kubeconfig(self, client: str) -> Path:
-        """A file to reach the API server as one of the authority's clients."""
+        """Writes and returns the kubeconfig of one of the authority's clients."""
         path = self.state / f"{client}.kubeconfig"
         write_kubeconfig(path, self.authority.kubeconfig(client, self.server))
         return path
@@ -109,7 +109,7 @@ def _apiserver(pki: Path, address: str, audit_policy: Path, audit_log: Path) -> 
         f"--kubelet-client-key={pki}/apiserver-kubelet.key",
         "--kubelet-preferred-address-types=InternalIP",
         "--authorization-mode=Node,RBAC",
-        # Beside the default ones, of which PodSecurity is one.
+        # In addition to the defaults, which include PodSecurity.
         "--enable-admission-plugins=NodeRestriction",
         f"--audit-policy-file={audit_policy}",
         f"--audit-log-path={audit_log}",
@@ -128,7 +128,7 @@ def _controllers(pki: Path, kubeconfig: Path) -> list[str]:
         # With the default of 20 a second, the first service account takes 5 s.
         "--kube-api-qps=300",
         "--kube-api-burst=600",
-        # A claim can miss its volume at first; the default looks again after 15 s.
+        # A claim can miss its volume at first; by default the controller retries after 15 s.
         "--pvclaimbinder-sync-period=1s",
     ]
 

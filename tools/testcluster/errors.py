@@ -1,2 +1,2 @@
 class ClusterError(Exception):
-    """The cluster cannot be built, started or asked: one line that says what to do."""
+    """The cluster cannot be built, started or reached; the message is one line with the remedy."""

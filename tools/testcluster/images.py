@@ -1,8 +1,7 @@
-"""The images of the node's pods, built by buildah from this checkout's Dockerfiles.
+"""The container images of a real node's pods, built with buildah from this checkout's Dockerfiles.
 
-There is no registry in a test: the base is made by debootstrap, and the cache has a folder of containerd with
-all images, unpacked, under a name that depends on everything that goes into it. A node starts from a copy of
-that folder, made of hard links.
+Tests use no registry: debootstrap makes the base image, and the cache has a root directory of containerd with
+all images unpacked, under a hash of everything that goes into them. A node starts from a hard-linked copy.
 """
 
 import fcntl
@@ -31,24 +30,24 @@ CONTEXT = [
     "containers/train",
     "container-viz",
 ]
-"""What decides how the images come out."""
+"""The files that the images are built from."""
 
 BASE = "localhost/debian:bookworm"
 TRAIN = "localhost/mask-rcnn:0.1.0"
 VIZ = "localhost/mask-rcnn-viz:0.1.0"
 PAUSE = "localhost/pause:1"
 PROGRAMS = {
-    # Named as the chart mpijob names it: the published image is the same program.
+    # The name in the mpijob chart. The published image contains the same program.
     "mpi-operator": ("docker.io/mpioperator/mpi-operator:0.8.0", "/opt/mpi-operator"),
     "pause": (PAUSE, "/pause"),
 }
-"""Images of one program alone: name, and path of the program in it."""
+"""Images with a single program: their names, and the path of the program."""
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def provide(folder: Path) -> None:
-    """Makes containerd's root folder, which holds all images, built now unless the cache has them.
+    """Creates containerd's root directory with all images, after building them if they are not in the cache.
 
     Raises ClusterError.
     """
@@ -56,7 +55,7 @@ def provide(folder: Path) -> None:
     store = cache() / f"images-{_digest(programs)}"
     with _lock():
         if not store.exists():
-            _say("Building the images: 10 minutes the first time, 3 after a change of the code.")
+            _say("Building the container images: 10 minutes the first time, 3 after a change of the code.")
             _base()
             _dockerfiles()
             for name, (image, path) in PROGRAMS.items():
@@ -66,13 +65,13 @@ def provide(folder: Path) -> None:
 
 
 def renew() -> None:
-    """Builds trainer and notebook anew where the checkout has changed. Raises ClusterError."""
+    """Rebuilds the trainer and notebook images if the checkout has changed. Raises ClusterError."""
     with _lock():
         _dockerfiles()
 
 
 def known(image: str) -> bool:
-    """Whether buildah has an image of this name, of whatever state of the checkout."""
+    """Whether buildah has an image of this name, which may be outdated."""
     return subprocess.run(["buildah", "inspect", "--type=image", image], capture_output=True).returncode == 0
 
 
@@ -102,7 +101,7 @@ def _digest(programs: Mapping[str, Path]) -> str:
 
 
 def _base() -> None:
-    """Debian as debootstrap installs it, unless it is there."""
+    """Makes the base image with debootstrap unless it already exists."""
     if known(BASE):
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +119,7 @@ def _program(image: str, program: Path, path: str) -> None:
 
 
 def _image(name: str, fill: Callable[[str], object]) -> None:
-    """An image from nothing but what ``fill`` puts into the container that it is called with."""
+    """Makes an image from scratch; ``fill`` is called with the container and adds its content."""
     container = _run("buildah", "from", "scratch").strip()
     try:
         fill(container)
@@ -130,7 +129,7 @@ def _image(name: str, fill: Callable[[str], object]) -> None:
 
 
 def _dockerfile(image: str, dockerfile: str, base: str) -> None:
-    # --isolation=chroot: no runtime of its own. The certificates: behind a proxy, the machine's are needed.
+    # --isolation=chroot needs no container runtime. Builds behind a proxy need the machine's certificates.
     _run(
         *("buildah", "bud", "--quiet", "--isolation=chroot", "--layers", "--pull-never"),
         *(f"--volume={CERTIFICATES}:/usr/local/share/ca-certificates/machine.crt:ro",),
@@ -139,7 +138,7 @@ def _dockerfile(image: str, dockerfile: str, base: str) -> None:
 
 
 def _fill(store: Path, images: list[str]) -> None:
-    """Has containerd unpack the images into its folder; layers of an older one are taken over."""
+    """Imports the images into a containerd directory, starting from the previous one to reuse layers."""
     unfinished = store.with_name("images-unfinished")
     for old in cache().glob("images-*"):
         if old.is_dir() and not unfinished.exists():
@@ -157,7 +156,7 @@ def _fill(store: Path, images: list[str]) -> None:
 
 @contextmanager
 def _containerd(root: Path, state: Path) -> Iterator[list[str]]:
-    """A containerd that has nothing but this folder; ends with the ``ctr`` command that reaches it."""
+    """Runs containerd on a root directory, and yields the ``ctr`` command that connects to it."""
     config = state / "config.toml"
     config.write_text(_CONTAINERD.format(root=root, state=state))
     argv = ["unshare", "--mount", "--propagation=private", "containerd", f"--config={config}"]
@@ -186,13 +185,13 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
 
 def _copy(store: Path, folder: Path) -> None:
-    """Of files that stay as they are, containers included, only the names; of databases the content."""
+    """Copies a containerd directory: hard links for files that never change, content for the databases."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         _run("cp", "--archive", "--link", str(store), str(folder))
     except ClusterError:
-        # On another file system.
+        # The directories are on different file systems.
         shutil.rmtree(folder, ignore_errors=True)
         _run("cp", "--archive", str(store), str(folder))
     for database in folder.glob("io.containerd.*/*.db"):

@@ -1,22 +1,22 @@
-"""The link between the host and a cluster's network: the host reaches the cluster, nothing else does."""
+"""The link between the host and a cluster's network. Only the host can reach the cluster."""
 
 import subprocess
 from dataclasses import dataclass
 
 from testcluster.errors import ClusterError
 
-CLUSTERS = 64
+MAX_CLUSTERS = 64
 
 
 @dataclass(frozen=True)
 class Link:
-    """A point-to-point link; the addresses are of the range for tests between networks (RFC 2544)."""
+    """A point-to-point link, with addresses of the range for benchmarks (RFC 2544)."""
 
     number: int
 
     @property
     def name(self) -> str:
-        """Name of the host's end; the cluster's is eth0."""
+        """Name of the host's end. The cluster's end is eth0."""
         return f"mrc{self.number}"
 
     @property
@@ -31,8 +31,8 @@ class Link:
 
 
 def connect(pid: int) -> Link:
-    """Links the host with the network of a process. Raises ClusterError."""
-    for number in range(CLUSTERS):
+    """Links the host with the network namespace of a process. Raises ClusterError."""
+    for number in range(MAX_CLUSTERS):
         link = Link(number)
         made = _ip("link", "add", link.name, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
         if made.returncode and "File exists" not in made.stderr:
@@ -41,11 +41,11 @@ def connect(pid: int) -> Link:
             _ip("addr", "add", f"{link.host}/30", "dev", link.name).check_returncode()
             _ip("link", "set", link.name, "up").check_returncode()
             return link
-    raise ClusterError(f"{CLUSTERS} links mrc0, mrc1, ... exist already. Take clusters down.")
+    raise ClusterError(f"{MAX_CLUSTERS} links mrc0, mrc1, ... already exist. Stop some clusters.")
 
 
 def disconnect(name: str) -> None:
-    """Removes a link, if it is still there: it goes with the cluster's network, but not at once."""
+    """Removes a link if it still exists: the kernel removes it some time after the cluster's network."""
     _ip("link", "del", name)
 
 

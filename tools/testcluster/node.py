@@ -1,4 +1,4 @@
-"""A real node: containerd, kubelet, kube-proxy and DNS, so that pods are processes that run."""
+"""A real node: containerd, kubelet, kube-proxy and DNS. Its pods run as processes."""
 
 import json
 import os
@@ -29,16 +29,16 @@ SYSCTLS = {
     "kernel/keys/root_maxkeys": 1000000,
     "kernel/keys/root_maxbytes": 25000000,
 }
-"""What the kubelet would write on the host."""
+"""Kernel settings that the kubelet would otherwise change on the host."""
 
 
 def prepare(state: Path) -> None:
-    """Makes the namespaces fit for a kubelet: mounts that containers share, sysctls of its own."""
-    # Not the host's mounts, but those that the containers share with the kubelet.
+    """Prepares the namespaces for a kubelet: shared mounts for containers, private sysctls."""
+    # Mounts propagate between the kubelet and its containers, but not to the host.
     _run("mount", "--make-rprivate", "/")
     _run("mount", "--make-rshared", "/")
     for name, value in SYSCTLS.items():
-        # It finds what it wants in a stand-in and leaves the host's alone.
+        # The kubelet finds the value that it wants in this file and does not change the host's.
         stand_in = state / name.replace("/", "-")
         stand_in.write_text(f"{value}\n")
         _run("mount", "--bind", str(stand_in), f"/proc/sys/{name}")
@@ -56,8 +56,8 @@ def start(
 ) -> None:
     """Starts the node and waits until it is ready.
 
-    ``disk`` is a folder for what may be large, with all that pods can be made from in ``images_of(disk)``;
-    ``group`` is the control group of all pods.
+    ``disk``: directory for large files; ``images_of(disk)`` already contains the container images;
+    ``group``: control group of all pods.
     """
     for name, subject in CLIENTS.items():
         plane.authority.client(name, subject)
@@ -94,22 +94,22 @@ def start(
 
 
 def images_of(disk: Path) -> Path:
-    """containerd's root folder."""
+    """Returns containerd's root directory."""
     return disk / "containerd"
 
 
 def make_groups(name: str) -> None:
-    """The control group of all pods, in each hierarchy."""
+    """Creates the control group of all pods in every hierarchy."""
     for top in _hierarchies():
         (top / name).mkdir(exist_ok=True)
         shares = top / name / "cpu.shares"
         if shares.exists():
-            # As the kubelet does for a group of its own: else all pods weigh as much as one process.
+            # As the kubelet does for its own group: by default, all pods together weigh as much as one.
             shares.write_text(str(1024 * (os.cpu_count() or 1)))
 
 
 def remove_groups(name: str) -> None:
-    """Removes it, with the empty ones that pods leave."""
+    """Removes the control group, with empty groups that pods left."""
     for top in _hierarchies():
         for folder in sorted((top / name).rglob("*"), reverse=True):
             if folder.is_dir():
@@ -119,7 +119,7 @@ def remove_groups(name: str) -> None:
 
 
 def _hierarchies() -> list[Path]:
-    """One with version 2 of control groups; with version 1 a folder each, some reached by two names."""
+    """Returns the cgroup hierarchies: one with cgroups v2, several with v1, some of which have two names."""
     top = Path("/sys/fs/cgroup")
     if (top / "cgroup.controllers").exists():
         return [top]
@@ -128,7 +128,9 @@ def _hierarchies() -> list[Path]:
 
 def _ready(plane: ControlPlane) -> bool:
     node = plane.api.get(f"/api/v1/nodes/{NAME}")
-    conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
+    conditions = {
+        condition["type"]: condition["status"] for condition in node["status"].get("conditions", [])
+    }
     return conditions.get("Ready") == "True" and not node["spec"].get("taints")
 
 
@@ -140,7 +142,7 @@ state = "/run/containerd"
   address = "{socket}"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause}"
-  # What a machine without systemd, AppArmor or huge pages needs.
+  # For machines without systemd, AppArmor or huge pages.
   restrict_oom_score_adj = true
   disable_apparmor = true
   tolerate_missing_hugetlb_controller = true
@@ -170,8 +172,8 @@ _CNI = {
 
 
 def _kubelet(pki: Path, address: str, disk: Path, group: str, state: Path) -> dict[str, Any]:
-    no_names = state / "resolv.conf"
-    no_names.touch()
+    no_resolvers = state / "resolv.conf"
+    no_resolvers.touch()
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -190,12 +192,12 @@ def _kubelet(pki: Path, address: str, disk: Path, group: str, state: Path) -> di
         "containerRuntimeEndpoint": f"unix://{SOCKET}",
         "clusterDNS": [address],
         "clusterDomain": "cluster.local",
-        "resolvConf": str(no_names),
+        "resolvConf": str(no_resolvers),
         "failSwapOn": False,
         "oomScoreAdj": 0,
         "maxOpenFiles": 20000,
         "enforceNodeAllocatable": [],
-        # The disk is the machine's: a full one is not a reason to evict.
+        # The disk is shared with the host: no evictions when it is full.
         "evictionHard": dict.fromkeys(
             ["memory.available", "nodefs.available", "nodefs.inodesFree", "imagefs.available"], "0%"
         ),
@@ -213,7 +215,7 @@ def _proxy(kubeconfig: Path) -> dict[str, Any]:
         "clusterCIDR": PODS,
         "clientConnection": {"kubeconfig": str(kubeconfig)},
         "hostnameOverride": NAME,
-        # The host's connection tracking is not ours to size.
+        # Do not change the host's connection tracking.
         "conntrack": {
             "maxPerCore": 0,
             "min": 0,

@@ -1,4 +1,4 @@
-"""Simulated nodes: kwok says about them what a kubelet says about itself, and plays their pods."""
+"""Simulated nodes: kwok reports their status as a kubelet would, and simulates their pods."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,25 +25,25 @@ CPU_NODES = {
     "labels": {"node.kubernetes.io/instance-type": "m5.2xlarge"},
     "taints": [],
 }
-"""A row as in the catalogue, for what needs no GPU."""
+"""A row like those of the catalogue, for pods that need no GPU."""
 
 KUBELET_PORT = 10247
-"""Where kwok answers as the kubelet of all simulated nodes."""
+"""Port on which kwok serves the kubelet API of all simulated nodes."""
 
 ANSWERS = {"Logs": "logs", "PortForward": "portforwards"}
-"""Objects, called as a pod, that say what kwok answers for it: lines of a file, connections to an address."""
+"""Kinds, named after a pod, that define its logs (lines of a file) and port forwards (an address) in kwok."""
 
 DEFAULT = {"cpu": 2, "p3": 4, "p3dn": 4, "p4d": 4, "g5": 4}
-"""Nodes of each group."""
+"""Number of nodes in each group."""
 
 
 def groups() -> dict[str, Any]:
-    """The catalogue's rows by name, and ``cpu``."""
+    """Returns the rows of the catalogue by name, and ``cpu``."""
     return {"cpu": CPU_NODES, **yaml.safe_load(CATALOGUE.read_text())}
 
 
 def parse_counts(text: str) -> dict[str, int]:
-    """``"p4d=1000 g5=0"``: the default numbers of nodes with these instead. Raises ClusterError."""
+    """Parses ``"p4d=1000 g5=0"``; groups that are not named have their default. Raises ClusterError."""
     counts = dict(DEFAULT)
     for word in text.split():
         name, _, number = word.partition("=")
@@ -57,7 +57,7 @@ def parse_counts(text: str) -> dict[str, int]:
 
 
 def node(group: str, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    """The Node object of a row: labels, taints, what it has and what is left for pods."""
+    """Returns the Node object of a catalogue row, with labels, taints, capacity and allocatable resources."""
     name = f"{group}-{number}"
     devices = {"nvidia.com/gpu": str(row["gpus"]), "vpc.amazonaws.com/efa": str(row["efa"])}
     both = {device: count for device, count in devices.items() if count != "0"}
@@ -77,7 +77,7 @@ def node(group: str, number: int, row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def start(processes: Processes, kwok: Path, plane: ControlPlane, counts: Mapping[str, int]) -> None:
-    """Starts kwok, makes the nodes and waits until they are ready."""
+    """Starts kwok, creates the nodes and waits until they are ready."""
     for kind, plural in ANSWERS.items():
         _define(plane, kind, plural)
     selector = ",".join(f"{name}={value}" for name, value in KWOK_NODE.items())
@@ -103,7 +103,7 @@ def start(processes: Processes, kwok: Path, plane: ControlPlane, counts: Mapping
 
 
 def _define(plane: ControlPlane, kind: str, plural: str) -> None:
-    """The resource of kwok's own group, with whatever fields."""
+    """Creates the CRD of a kind in kwok's API group, without a schema."""
     group = "kwok.x-k8s.io"
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     version = {
@@ -141,9 +141,11 @@ def _all(counts: Mapping[str, int]) -> Iterator[dict[str, Any]]:
 
 
 def _ready(plane: ControlPlane) -> bool:
-    """Every node is ready, and the controllers have taken the taint of a new node away."""
+    """Whether every node is ready and no longer has the taint of a new node."""
     for item in plane.api.get("/api/v1/nodes")["items"]:
-        conditions = {each["type"]: each["status"] for each in item["status"].get("conditions", [])}
+        conditions = {
+            condition["type"]: condition["status"] for condition in item["status"].get("conditions", [])
+        }
         taints = [taint["key"] for taint in item["spec"].get("taints", [])]
         if conditions.get("Ready") != "True" or "node.kubernetes.io/not-ready" in taints:
             return False

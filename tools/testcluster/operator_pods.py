@@ -1,7 +1,7 @@
 """Runs the real MPI Operator for its pods on simulated nodes, as a kubelet would.
 
-A pod of the mpijob chart's Deployment gets a process with the pod's own arguments, a network of its own and a
-token of the pod's service account. So the chart's flags, rights and probes are what is at work.
+Each pod of the mpijob chart's Deployment gets a process with the pod's arguments, a network namespace and a
+token of the pod's service account. The chart's arguments, RBAC rules and probes are therefore all in effect.
 """
 
 import subprocess
@@ -23,19 +23,19 @@ Pod = dict[str, Any]
 
 @dataclass
 class Running:
-    """A pod's process, and what the API server was last told of it."""
+    """A pod's process, and the readiness and restart count last reported to the API server."""
 
     pod: Pod
     address: str
     process: subprocess.Popen[bytes]
     network: str
-    told: tuple[bool, int] | None = None
+    reported: tuple[bool, int] | None = None
     restarts: int = 0
     started: str = field(default_factory=lambda: _now())
 
 
 class OperatorPods:
-    """Keeps a process for every pod of the operator; ``sync`` looks once at what has changed."""
+    """Keeps one process for every pod of the operator."""
 
     def __init__(self, plane: ControlPlane, program: Path, logs: Path) -> None:
         self._plane = plane
@@ -45,7 +45,7 @@ class OperatorPods:
         self._networks = 0
 
     def sync(self) -> None:
-        """Starts, restarts and stops processes, and tells the API server how they are."""
+        """Starts, restarts and stops processes once to match the pods, and updates the pods' status."""
         pods = self._plane.api.get(f"/api/v1/pods?labelSelector={SELECTOR}")["items"]
         wanted = {pod["metadata"]["uid"]: pod for pod in pods if pod["spec"].get("nodeName")}
         for uid in list(self._running):
@@ -63,11 +63,11 @@ class OperatorPods:
         self._networks += 1
         network, gateway, address = _network(self._networks)
         running = Running(pod, address, self._execute(pod, network), network)
-        print(f"{_name(pod)}: runs at {address}, behind {gateway}", flush=True)
+        print(f"{_name(pod)}: started at {address}, gateway {gateway}", flush=True)
         return running
 
     def _execute(self, pod: Pod, network: str) -> subprocess.Popen[bytes]:
-        """The process of the pod's container."""
+        """Starts the process of the pod's container."""
         kubeconfig = self._plane.state / f"{pod['metadata']['uid']}.kubeconfig"
         namespace = pod["metadata"]["namespace"]
         config = self._plane.authority.token_kubeconfig(self._plane.server, self._token(pod), namespace)
@@ -76,7 +76,7 @@ class OperatorPods:
         return popen(argv, self._logs / "mpi-operator.log", KUBECONFIG=str(kubeconfig))
 
     def _token(self, pod: Pod) -> str:
-        """A token of the pod's service account; none, as in a real pod, where the pod mounts none."""
+        """Returns a token of the pod's service account; "" when the pod mounts none."""
         sources = [
             source
             for volume in pod["spec"].get("volumes", [])
@@ -94,16 +94,16 @@ class OperatorPods:
         return str(answer["status"]["token"])
 
     def _watch(self, running: Running) -> None:
-        """Restarts a process that has ended; tells when readiness or restarts have changed."""
+        """Restarts a process that has ended; reports changes of readiness and restart count."""
         code = running.process.poll()
         if code is not None:
-            print(f"{_name(running.pod)}: ended with {code}, starts again", flush=True)
+            print(f"{_name(running.pod)}: ended with exit code {code}, restarting", flush=True)
             running.restarts += 1
             running.process = self._execute(running.pod, running.network)
         state = (_probe(running), running.restarts)
-        if state != running.told:
+        if state != running.reported:
             self._plane.api.patch_status(_path(running.pod), _status(running, *state))
-            running.told = state
+            running.reported = state
 
     def _stop(self, running: Running) -> None:
         running.process.terminate()
@@ -117,7 +117,7 @@ class OperatorPods:
 
 
 def _network(number: int) -> tuple[str, str, str]:
-    """A network of a pod's own, which reaches the API server: its name, gateway and address."""
+    """Creates a network namespace that reaches the API server; returns its name, gateway and address."""
     name = f"pod{number}"
     gateway, address = (f"10.244.{number // 64}.{number % 64 * 4 + host}" for host in (1, 2))
     inside = ["ip", "-n", name]
@@ -136,7 +136,7 @@ def _network(number: int) -> tuple[str, str, str]:
 
 
 def _probe(running: Running) -> bool:
-    """What the container's readiness probe says."""
+    """Runs the container's readiness probe once."""
     container = _container(running.pod)
     if "readinessProbe" not in container:
         return True

@@ -1,4 +1,4 @@
-"""Keys and certificates of a cluster, by openssl, and the kubeconfigs that hold them."""
+"""Keys and certificates of a cluster, made with openssl, and kubeconfigs that contain them."""
 
 import base64
 import subprocess
@@ -14,7 +14,7 @@ Kubeconfig = dict[str, Any]
 
 
 class Authority:
-    """A certificate authority in a folder of its own: ``ca.crt``, ``ca.key`` and what it signed."""
+    """A certificate authority and its directory, with ``ca.crt``, ``ca.key`` and issued certificates."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True)
@@ -34,20 +34,20 @@ class Authority:
         )
 
     def service_account_keys(self) -> None:
-        """``sa.key`` and ``sa.pub``, which sign and check service account tokens."""
+        """Creates ``sa.key`` and ``sa.pub``, which sign and verify service account tokens."""
         self._openssl("genrsa", "-out", "sa.key", "2048")
         self._openssl("rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub")
 
     def server(self, name: str, subject: str, alternative_names: list[str]) -> None:
-        """``<name>.crt`` and ``<name>.key`` of a server; alternative names as ``DNS:x`` or ``IP:x``."""
+        """Creates ``<name>.crt`` and ``<name>.key`` for a server; alternative names: ``DNS:x``, ``IP:x``."""
         self._sign(name, subject, "serverAuth", f"subjectAltName={','.join(alternative_names)}\n")
 
     def client(self, name: str, subject: str) -> None:
-        """``<name>.crt`` and ``<name>.key`` of a client; O= is its group, CN= its user name."""
+        """Creates ``<name>.crt`` and ``<name>.key`` for a client; its subject is ``/O=<group>/CN=<user>``."""
         self._sign(name, subject, "clientAuth", "")
 
     def kubeconfig(self, name: str, server: str) -> Kubeconfig:
-        """The kubeconfig of a client, certificates inside."""
+        """Returns the kubeconfig of a client, with its certificate."""
         user = {
             "client-certificate-data": self._data(f"{name}.crt"),
             "client-key-data": self._data(f"{name}.key"),
@@ -55,7 +55,7 @@ class Authority:
         return kubeconfig(server, self._data("ca.crt"), user)
 
     def token_kubeconfig(self, server: str, token: str, namespace: str) -> Kubeconfig:
-        """The kubeconfig of a service account."""
+        """Returns the kubeconfig of a service account."""
         return kubeconfig(server, self._data("ca.crt"), {"token": token}, namespace)
 
     def _data(self, name: str) -> str:
@@ -78,7 +78,7 @@ class Authority:
 
 
 def kubeconfig(server: str, ca: str, user: dict[str, str], namespace: str = "default") -> Kubeconfig:
-    """A kubeconfig of one context; ``ca`` is base64."""
+    """Returns a kubeconfig with one context; ``ca`` is base64."""
     context = {"cluster": "test", "user": "test", "namespace": namespace}
     return {
         "apiVersion": "v1",
@@ -91,7 +91,7 @@ def kubeconfig(server: str, ca: str, user: dict[str, str], namespace: str = "def
 
 
 def write_kubeconfig(path: Path, config: Kubeconfig) -> None:
-    """Writes it whole or not at all, readable for its owner only."""
+    """Writes a kubeconfig atomically, readable only by its owner."""
     unfinished = path.with_name(f".{path.name}")
     unfinished.touch(mode=0o600)
     unfinished.write_text(yaml.safe_dump(config, sort_keys=False))

@@ -1,4 +1,4 @@
-"""The processes of a cluster, each with a log file."""
+"""The processes of a cluster and their log files."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from testcluster.errors import ClusterError
 
 
 class Processes:
-    """Processes that all have to run: one that ends, ends the cluster."""
+    """Processes that all have to keep running: when one ends, the cluster ends."""
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
@@ -18,12 +18,12 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, argv: Sequence[object], **environment: str) -> None:
-        """Starts a process; what it prints goes to ``<name>.log``."""
+        """Starts a process. Its output goes to ``<name>.log``."""
         self._commands[name] = (argv, environment)
         self._running[name] = popen(argv, self.logs / f"{name}.log", **environment)
 
     def stop_only(self, names: Collection[str]) -> None:
-        """Kills these, which then need not run, and starts again what was stopped before."""
+        """Kills the named processes, and restarts those that were stopped before and are no longer named."""
         for name in self._running.keys() & names:
             process = self._running.pop(name)
             process.kill()
@@ -33,13 +33,18 @@ class Processes:
             self.start(name, argv, **environment)
 
     def check(self) -> None:
-        """Raises ClusterError when one has ended."""
+        """Raises ClusterError when a process has ended."""
         for name, process in self._running.items():
             if process.poll() is not None:
-                raise ClusterError(f"{name} ended with {process.returncode}. See {self.logs / name}.log.")
+                raise ClusterError(
+                    f"{name} ended with exit code {process.returncode}. See {self.logs / name}.log."
+                )
 
     def wait(self, what: str, ready: Callable[[], bool], seconds: float = 90) -> None:
-        """Waits until ``ready``, an OSError counting as not yet, and prints what is ready."""
+        """Waits until ``ready`` returns true. An OSError counts as false.
+
+        Raises ClusterError after ``seconds``.
+        """
         end = time.monotonic() + seconds
         while not _true(ready):
             self.check()
@@ -50,7 +55,7 @@ class Processes:
 
 
 def popen(argv: Sequence[object], log: Path, **environment: str) -> subprocess.Popen[bytes]:
-    """A process without input, whose output is appended to ``log``."""
+    """Starts a process without input; its output is appended to ``log``."""
     with log.open("ab") as output:
         return subprocess.Popen(
             [str(word) for word in argv],

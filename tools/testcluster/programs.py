@@ -1,7 +1,7 @@
-"""The programs of a cluster, built once from the Go modules that go/ pins.
+"""The programs of a cluster, built from the Go modules in ``go/``.
 
-They lie in a cache outside the checkout, each in a folder named after all that decides how it comes out, so
-that a checkout finds what another one built and never a stale one.
+They are cached outside the checkout under a hash of everything that determines the build, so that all
+checkouts share them and none uses a stale one.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from testcluster.errors import ClusterError
 MODULES = Path(__file__).parent / "go"
 
 GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false -trimpath", "GOWORK": "off"}
-"""Static programs; never another compiler than the one that is installed."""
+"""Static programs, built with the installed compiler: Go must not download another one."""
 
 KUBERNETES = "1.34"
 
@@ -28,12 +28,13 @@ KUBERNETES = "1.34"
 class Program:
     """A main package of a Go module.
 
-    ``variables`` are set at link time; ``minutes`` is how long the first build takes on two cores.
+    ``description``: for messages; ``minutes``: duration of the first build on two cores;
+    ``variables``: set at link time.
     """
 
     module: str
     package: str
-    says: str
+    description: str
     minutes: int
     variables: tuple[str, ...] = ()
 
@@ -41,7 +42,7 @@ class Program:
 _major, _minor = KUBERNETES.split(".")
 
 PROGRAMS = {
-    # Without its version each component calls itself v0.0.0, which others take for an old one.
+    # Without a version each component reports v0.0.0, which others treat as an old release.
     "kube": Program(
         "kubernetes",
         "./kube",
@@ -60,7 +61,7 @@ PROGRAMS = {
     "mpi-operator": Program(
         "operator", "github.com/kubeflow/mpi-operator/cmd/mpi-operator", "the Kubeflow MPI Operator", 3
     ),
-    # Helm 3 believes in Kubernetes 1.20 unless told; Helm 4 goes by the client library it is built with.
+    # Helm 3 assumes Kubernetes 1.20 by default; Helm 4 takes the version of its client library.
     "helm3": Program(
         "helm3",
         "helm.sh/helm/v3/cmd/helm",
@@ -77,9 +78,9 @@ PROGRAMS = {
 
 
 def build(name: str) -> Path:
-    """The executable, built now unless the cache has it.
+    """Returns the path of the executable, after building it if it is not in the cache.
 
-    Raises ClusterError when there is no Go of the version that the module asks for, or the build fails.
+    Raises ClusterError when Go is missing or too old for the module, or when the build fails.
     """
     program = PROGRAMS[name]
     version = _go_version(MODULES / program.module / "go.mod")
@@ -95,7 +96,7 @@ def build(name: str) -> Path:
 
 
 def cache() -> Path:
-    """Folder for what is built once for all checkouts."""
+    """Returns the cache directory, which all checkouts share."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return root / "mask-rcnn-test-cluster"
 
@@ -109,7 +110,7 @@ def _digest(program: Program, go_version: str) -> str:
 
 
 def _go_version(go_mod: Path) -> str:
-    """The version of the installed compiler, like "1.26.8"."""
+    """Returns the version of the installed compiler, such as "1.26.8"."""
     match = re.search(r"^go (\S+)$", go_mod.read_text(), re.MULTILINE)
     assert match, f"{go_mod} names no Go version"
     needed = match[1]
@@ -120,7 +121,9 @@ def _go_version(go_mod: Path) -> str:
         raise ClusterError(f"go is not installed; the cluster's programs are built with it. {how}") from None
     version = found.stdout.strip().removeprefix("go").split()[0] if found.stdout.strip() else "unknown"
     if _numbers(version) < _numbers(needed):
-        raise ClusterError(f"go is version {version}, {go_mod.parent.name} needs {needed}. {how}")
+        raise ClusterError(
+            f"the installed Go is version {version}, but {go_mod.parent.name} needs {needed}. {how}"
+        )
     return version
 
 
@@ -133,7 +136,7 @@ def _go_build(program: Program, target: Path) -> None:
     unfinished = target.with_suffix(".unfinished")
     argv = ["go", "build", "-ldflags", link, "-o", str(unfinished), program.package]
     print(
-        f"Building {program.says}: about {program.minutes} min the first time, without output.",
+        f"Building {program.description}: up to {program.minutes} min the first time, without output.",
         file=sys.stderr,
         flush=True,
     )

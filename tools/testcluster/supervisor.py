@@ -1,4 +1,4 @@
-"""The first process inside the cluster's namespaces: when it ends, for whatever reason, all of it is gone."""
+"""The first process in the cluster's namespaces. When it ends, the kernel ends the whole cluster."""
 
 import http.client
 import json
@@ -15,18 +15,19 @@ from testcluster.pki import write_kubeconfig
 from testcluster.processes import Processes
 
 STATE = Path("/run/cluster")
-"""On a file system of the cluster's own, which goes with it."""
+"""On a tmpfs in the cluster's mount namespace, so that it disappears with the cluster."""
 STOPPED = "stopped"
-"""File in a cluster's folder: names of processes that are not to run for now."""
+"""File in a cluster's directory with the names of processes that have to stay stopped."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the supervisor is told on its standard input.
+    """Settings that the supervisor reads from its standard input.
 
-    ``folder`` is where the kubeconfig and the logs go; ``address`` and ``gateway`` are its own and the host's
-    end of the link between them, which is called ``link``; ``programs`` are paths by name; ``nodes`` are
-    numbers of simulated nodes by node group, none for a real node.
+    ``folder``: where the kubeconfig and the logs are written;
+    ``address``, ``gateway``, ``link``: the cluster's and the host's address on the link, and the link's name;
+    ``programs``: paths by name;
+    ``nodes``: numbers of simulated nodes by node group, empty for one real node.
     """
 
     folder: str
@@ -37,17 +38,17 @@ class Settings:
     nodes: dict[str, int]
 
     def to_json(self) -> str:
-        """One line that ``from_json`` reads."""
+        """Returns one line for ``from_json``."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def from_json(line: str) -> "Settings":
-        """What ``to_json`` wrote."""
+        """Parses the line of ``to_json``."""
         return Settings(**json.loads(line))
 
 
 def main() -> None:
-    """Runs a cluster until it is killed, its folder is deleted or one of its processes ends."""
+    """Runs a cluster until it is killed, its directory is deleted or one of its processes ends."""
     settings = Settings.from_json(sys.stdin.readline())
     try:
         _run(settings, Path(settings.folder))
@@ -80,12 +81,12 @@ def _run(settings: Settings, folder: Path) -> None:
             try:
                 operator.sync()
             except (OSError, http.client.HTTPException) as error:
-                print(f"operator's pods: {error}", flush=True)
+                print(f"operator pods: {error}", flush=True)
         time.sleep(0.3)
 
 
 def _stopped(folder: Path) -> list[str]:
-    """Names of the processes that a user of the cluster wants stopped for now."""
+    """Returns the names of the processes that have to stay stopped."""
     try:
         return (folder / STOPPED).read_text().split()
     except FileNotFoundError:
