@@ -23,7 +23,7 @@ from typing import Any
 import psutil
 from mrc_cli.errors import UserError
 from mrc_train.config import known_keys, parse
-from mrc_train.errors import RunFolderError
+from mrc_train.errors import RunDirectoryError
 from mrc_values.check import check
 from mrc_values.local import launch, up
 from mrc_viz.runs import find_runs, read_settings
@@ -169,7 +169,7 @@ def check_unchanged(folder: Path, settings: list[str]) -> None:
     """Raises Stopped when the run has checkpoints of other data or of another model."""
     try:
         find_runs(folder)
-    except RunFolderError:
+    except RunDirectoryError:
         return
     before, now = read_settings(folder), parse(settings)
     for key in known_keys():
@@ -236,7 +236,7 @@ def main() -> int:
         if data and not (data / "annotations").is_dir():
             raise Stopped(f"{data} has no annotations/; it needs {LAYOUT}.", 2)
         demo(arguments.folder, data, arguments.clean)
-    except (Stopped, RunFolderError, UserError) as stop:
+    except (Stopped, RunDirectoryError, UserError) as stop:
         print(f"demo: {stop}", file=sys.stderr)
         return stop.code if isinstance(stop, Stopped) else 1
     except KeyboardInterrupt:

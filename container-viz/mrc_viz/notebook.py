@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import ipywidgets as widgets
-import numpy as np
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import HTML, DisplayHandle, display
 from mrc_cli.errors import UserError
-from mrc_train.data.coco import Categories, DataError, ImageRecord, Split
-from mrc_train.data.images import UnreadableImage, read_image
+from mrc_train.data.categories import Categories
+from mrc_train.data.coco import DataError, ImageRecord, Split
+from mrc_train.data.decoding import decode
+from mrc_train.data.images import read_image
 from mrc_train.drawing import Image
-from mrc_train.errors import RunFolderError
+from mrc_train.errors import RunDirectoryError
 from mrc_train.evaluation.detections import Detections
 from mrc_train.predictor import Predictor
 from tqdm import tqdm
@@ -71,7 +71,7 @@ def choose_run(directory: Path | str) -> RunChoice:
     """Show the runs in a directory and the checkpoints of the chosen one, newest first.
 
     Raises:
-        RunFolderError: when there is none.
+        RunDirectoryError: when there is none.
     """
     wide = widgets.Layout(width="640px")
     runs = widgets.Dropdown(
@@ -143,7 +143,7 @@ def choose_images(run: Path, count: int = 4) -> ImageChoice:
     missing, splits = "", {}
     try:
         splits = {split.name: split for split in validation_splits(run)}
-    except (DataError, RunFolderError) as error:
+    except (DataError, RunDirectoryError) as error:
         missing = f"No validation images: {error}"
     source = widgets.ToggleButtons(options=[*splits, DIRECTORY, UPLOAD], description="images from")
     number = widgets.IntSlider(value=count, min=1, max=MAX_IMAGES, description="how many")
@@ -180,13 +180,7 @@ def _read_directory(name: str, count: int, offset: int) -> list[NamedImage]:
 
 
 def _decode_upload(name: str, content: Any) -> NamedImage:
-    try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise UnreadableImage(f"{name}: not an image that OpenCV can decode")
-    return NamedImage(name, np.asarray(image, np.uint8))
+    return NamedImage(name, decode(bytes(content), name))
 
 
 def show_detections(model: Predictor, choice: ImageChoice, threshold: float | None = None) -> None:
@@ -248,7 +242,7 @@ def evaluate(model: Predictor, choice: ImageChoice, run: Path) -> quality.Qualit
     """Evaluate the model on the chosen validation split, or on the first; prints the number of images.
 
     Raises:
-        DataError, RunFolderError: when there are no validation data, or their classes are not the model's.
+        DataError, RunDirectoryError: when there are no validation data, or their classes are not the model's.
     """
     splits = choice.splits or {split.name: split for split in validation_splits(run)}
     split = splits.get(choice.source.value, next(iter(splits.values())))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from mrc_train.data.coco import Categories, ImageRecord
+from mrc_train.data.categories import Categories
+from mrc_train.data.coco import ImageRecord
 from mrc_train.drawing import Image, draw_detections, draw_ground_truth
 from mrc_train.evaluation.detections import Detections
 from numpy.typing import NDArray

@@ -49,7 +49,7 @@ def report(run: Path, output: Path, images: int) -> None:
     """Print the table and write the files to ``output``, printing their paths to stdout as well.
 
     Raises:
-        RunFolderError, DataError, UnreadableImage, OSError: for files that cannot be read or written.
+        RunDirectoryError, DataError, UnreadableImage, OSError: for files that cannot be read or written.
     """
     history = read_history(run)
     table = evaluation_table(history)

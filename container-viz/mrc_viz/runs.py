@@ -12,7 +12,7 @@ import yaml
 from mrc_train import run_folder
 from mrc_train.config import Config
 from mrc_train.data.coco import Split, load_split
-from mrc_train.errors import ConfigError, RunFolderError
+from mrc_train.errors import ConfigError, RunDirectoryError
 from numpy.typing import NDArray
 
 
@@ -54,12 +54,12 @@ def find_runs(directory: Path | str) -> list[Run]:
     """The runs in a directory, at any depth, or the directory itself; the most recently saved comes first.
 
     Raises:
-        RunFolderError: when there is none.
+        RunDirectoryError: when there is none.
     """
     runs = sorted(_search(Path(directory)), key=lambda run: run.saved, reverse=True)
     if not runs:
         problem = "contains no run with a checkpoint" if Path(directory).is_dir() else "directory not found"
-        raise RunFolderError(f"{directory}: {problem}; give the directory that runs are written to")
+        raise RunDirectoryError(f"{directory}: {problem}; give the directory that runs are written to")
     return runs
 
 
@@ -80,14 +80,14 @@ def read_history(run: Path) -> History:
     """Every finite scalar of ``stats.json``; those of only some epochs, such as AP, have fewer steps.
 
     Raises:
-        RunFolderError: for a file that is missing or not the trainer's.
+        RunDirectoryError: for a file that is missing or not the trainer's.
     """
     entries = run_folder.read_statistics(run)
     if not entries:
         path = run / run_folder.STATISTICS
         if not path.exists():
-            raise RunFolderError(f"{path}: not found; is {run} the directory of a run?")
-        raise RunFolderError(f"{path}: contains no statistics of a training run")
+            raise RunDirectoryError(f"{path}: not found; is {run} the directory of a run?")
+        raise RunDirectoryError(f"{path}: contains no statistics of a training run")
     names = dict.fromkeys(name for entry in entries for name in entry.scalars)
     return {
         name: Series(
@@ -102,28 +102,28 @@ def read_settings(run: Path) -> Config:
     """The settings that the run was trained with.
 
     Raises:
-        RunFolderError: for a file that is missing or not the trainer's.
+        RunDirectoryError: for a file that is missing or not the trainer's.
     """
     path = run / "config.yaml"
     try:
         return Config.from_yaml(path.read_text())
     except OSError as error:
-        raise RunFolderError(f"{path}: {error.strerror}; is {run} the directory of a run?") from None
+        raise RunDirectoryError(f"{path}: {error.strerror}; is {run} the directory of a run?") from None
     except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
-        raise RunFolderError(f"{path}: not the settings of a training run: {reason}") from None
+        raise RunDirectoryError(f"{path}: not the settings of a training run: {reason}") from None
 
 
 def validation_splits(run: Path) -> list[Split]:
     """The splits of DATA.VAL, read from where the run had its data; those it was not trained on come first.
 
     Raises:
-        RunFolderError: for a run without settings or without validation data.
+        RunDirectoryError: for a run without settings or without validation data.
         DataError: for data that are missing or not in COCO format.
     """
     cfg = read_settings(run)
     if not cfg.DATA.VAL:
-        raise RunFolderError(f"{run}: trained without validation data (DATA.VAL is empty)")
+        raise RunDirectoryError(f"{run}: trained without validation data (DATA.VAL is empty)")
     splits = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
     trained_on = [name.removeprefix("coco_") for name in cfg.DATA.TRAIN]
     return sorted(splits, key=lambda split: split.name in trained_on)

@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 CATEGORIES = [{"id": 1, "name": "disc"}, {"id": 2, "name": "plate"}]
 
@@ -46,3 +47,20 @@ def write_picture(path: Path, height: int, width: int) -> None:
     pixels = np.random.default_rng([height, width]).integers(0, 256, (height, width, 3), np.uint8)
     path.parent.mkdir(exist_ok=True)
     assert cv2.imwrite(str(path), pixels)
+
+
+def jpeg_with_exif_rotation() -> bytes:
+    """A JPEG stored as 40 x 20 (width x height), left half white, which EXIF rotates clockwise."""
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:, :20] = 255
+    return with_exif_rotation(pixels)
+
+
+def with_exif_rotation(pixels: NDArray[np.uint8]) -> bytes:
+    """A JPEG of these pixels whose EXIF orientation is 6, 90 degrees clockwise."""
+    _, encoded = cv2.imencode(".jpg", pixels)
+    # APP1 with one little-endian IFD entry: tag 0x0112 (orientation), SHORT, count 1, value 6.
+    tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    app1 = b"\xff\xe1" + (len(tiff) + 8).to_bytes(2, "big") + b"Exif\0\0" + tiff
+    data = encoded.tobytes()
+    return data[:2] + app1 + data[2:]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from coco_files import CATEGORIES, image, thing, write_split
 from mrc_train.config import Config, parse
+from mrc_train.data.categories import Categories
 from mrc_train.data.coco import (
     EMPTY_BOX,
     NO_MASK,
     NO_OBJECTS,
-    Categories,
     DataError,
     load_split,
     training_records,

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mrc_train.data.coco import Categories
+from mrc_train.data.categories import Categories
 from mrc_train.data.masks import decode_rle, encode_rle
 from mrc_train.evaluation.detections import Detections, boxes_to_original, to_coco_results
 

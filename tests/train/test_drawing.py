@@ -2,7 +2,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mrc_train.data.coco import Categories, ImageRecord
+from mrc_train.data.categories import Categories
+from mrc_train.data.coco import ImageRecord
 from mrc_train.data.masks import encode_rle
 from mrc_train.drawing import (
     MIN_EDGE,

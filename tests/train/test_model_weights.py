@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 from mrc_train.data.images import inference_image
-from mrc_train.errors import RunFolderError
+from mrc_train.errors import RunDirectoryError
 from mrc_train.weights import StartFrom, compared
 
 TABLE = Path(__file__).with_name("names") / "R50-FPN.txt"
@@ -126,5 +126,7 @@ def test_weights_of_another_model_are_refused_by_the_first_variable_that_differs
     from mrc_train.predictor import Predictor
 
     settings = [*tiny.SETTINGS, f"DATA.BASEDIR={tiny_scenes}", "MRCNN.HEAD_DIM=8"]
-    with pytest.raises(RunFolderError, match=r"which has maskrcnn/fcn0/W \[3, 3, 16, 8\]; give the settings"):
+    with pytest.raises(
+        RunDirectoryError, match=r"which has maskrcnn/fcn0/W \[3, 3, 16, 8\]; give the settings"
+    ):
         Predictor.load(npz, settings)

@@ -342,8 +342,8 @@ def test_a_run_lives_with_troublesome_data_and_counts_what_it_leaves_out(
         "train2017: left out 1 objects whose box has no area inside the picture",
         "train2017: left out 1 training pictures without objects",
         "train2017: no object of never seen: nothing can be learned about it",
-        "3.png: not a picture that OpenCV can decode; another picture takes its place (1 so far)",
-        "3.png: not a picture that OpenCV can decode; its objects count as not found",
+        "3.png: not an image that OpenCV can decode; another picture takes its place (1 so far)",
+        "3.png: not an image that OpenCV can decode; its objects count as not found",
     ):
         assert line in done.stdout, f"{line!r} is not in\n{done.stdout}"
     assert "not a picture" in (tmp_path / "run" / "log.log").read_text()

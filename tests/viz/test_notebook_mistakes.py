@@ -10,7 +10,7 @@ import nbformat
 import numpy as np
 import pytest
 from jupyter_client.manager import start_new_kernel
-from mrc_train.data.images import UnreadableImage
+from mrc_train.data.decoding import UnreadableImage
 from mrc_viz.notebook import DIRECTORY, UPLOAD, NoImagesError, choose_images
 
 NOTEBOOK = Path(__file__).parents[2] / "container-viz" / "notebooks" / "test-model.ipynb"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from mrc_train import scenes
-from mrc_train.errors import RunFolderError
+from mrc_train.errors import RunDirectoryError
 from mrc_viz.runs import find_runs, read_history, read_settings, validation_splits
 
 Write = Callable[..., Path]
@@ -53,7 +53,7 @@ def test_the_images_of_a_data_set_are_not_searched(written: Write, tmp_path: Pat
     ],
 )
 def test_a_directory_without_runs_is_one_line(name: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError) as error:
+    with pytest.raises(RunDirectoryError) as error:
         find_runs(tmp_path / name)
     assert str(error.value) == f"{tmp_path / name}: {message}"
 
@@ -77,7 +77,7 @@ def test_statistics_that_the_trainer_did_not_write_are_one_line(content: str, wr
     directory = written("run")
     (directory / "stats.json").write_text(content)
     with pytest.raises(
-        RunFolderError, match=r"^.*/run/stats\.json: contains no statistics of a training run$"
+        RunDirectoryError, match=r"^.*/run/stats\.json: contains no statistics of a training run$"
     ):
         read_history(directory)
 
@@ -87,13 +87,13 @@ def test_settings_that_the_trainer_did_not_write_are_one_line(content: str, writ
     directory = written("run")
     (directory / "config.yaml").write_text(content)
     with pytest.raises(
-        RunFolderError, match=r"^.*/run/config\.yaml: not the settings of a training run: [^\n]+$"
+        RunDirectoryError, match=r"^.*/run/config\.yaml: not the settings of a training run: [^\n]+$"
     ):
         read_settings(directory)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(RunFolderError) as error:
+    with pytest.raises(RunDirectoryError) as error:
         read_history(tmp_path)
     assert str(error.value) == f"{tmp_path}/stats.json: not found; is {tmp_path} the directory of a run?"
 
@@ -101,7 +101,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 def test_a_run_without_validation_data_says_so(written: Write) -> None:
     directory = written("run")
     (directory / "config.yaml").write_text("DATA: {VAL: []}\n")
-    with pytest.raises(RunFolderError) as error:
+    with pytest.raises(RunDirectoryError) as error:
         validation_splits(directory)
     assert str(error.value) == f"{directory}: trained without validation data (DATA.VAL is empty)"
 

@@ -17,7 +17,7 @@ from mrc_train.config import Config, Test
 from mrc_train.data.coco import ImageRecord, Split
 from mrc_train.data.sharding import shard
 from mrc_train.drawing import detections_beside_ground_truth
-from mrc_train.errors import NotFiniteError, RunFolderError
+from mrc_train.errors import NotFiniteError, RunDirectoryError
 from mrc_train.evaluation.background import BackgroundScorer, Job, ScoringError
 from mrc_train.evaluation.coco_metrics import evaluate
 from mrc_train.inference import coco_results, detect, readable
@@ -170,7 +170,7 @@ class Checkpoints(ModelSaver):
 
         Raises:
             NotFiniteError: for weights that are no numbers: going on from them would be in vain.
-            RunFolderError: when the file cannot be written. The checkpoints before it stay.
+            RunDirectoryError: when the file cannot be written. The checkpoints before it stay.
         """
         if self._saved_step == self.global_step:
             return
@@ -187,7 +187,7 @@ class Checkpoints(ModelSaver):
             # TensorFlow's message is a page; of the lines that name the file one ends with the reason.
             reason = re.search(rf"{name}\S*; (.+)", str(error))
             # Going on would only lose more: the next one would fail as well.
-            raise RunFolderError(
+            raise RunDirectoryError(
                 f"{folder / name} cannot be saved: {reason[1] if reason else error}; the last good "
                 f"checkpoint is {newest_whole(folder) or 'none'}. Make room and start again to go on from it."
             ) from None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrc_train.errors import RunFolderError
+from mrc_train.errors import RunDirectoryError
 from mrc_train.precision import LOSS_SCALE
 from mrc_train.tfgraph import tf, v1
 
@@ -53,7 +53,7 @@ def newest_weights(logdir: Path) -> tuple[Path, dict[str, NDArray[Any]]] | None:
     for prefix in reversed(all_prefixes(logdir)):
         try:
             return prefix, load_weights(str(prefix))
-        except RunFolderError as error:
+        except RunDirectoryError as error:
             log.warning(f"{error}; the checkpoint before it is taken")
     return None
 
@@ -92,7 +92,7 @@ def statistics(logdir: Path) -> list[dict[str, Any]]:
 def load_weights(path: str) -> dict[str, NDArray[Any]]:
     """Weights by variable name from an .npz or a checkpoint; what belongs to its training is left out.
 
-    That is the step, the learning rate and the optimizer's moments. Raises RunFolderError for other files.
+    That is the step, the learning rate and the optimizer's moments. Raises RunDirectoryError for other files.
     """
     try:
         if path.endswith(".npz"):
@@ -101,7 +101,7 @@ def load_weights(path: str) -> dict[str, NDArray[Any]]:
                 return {name: archive[key] for key, name in names.items() if is_weight(name)}
         return dict(_tensors(path, is_weight))
     except (*_UNREADABLE, OSError, zipfile.BadZipFile):
-        raise RunFolderError(f"{path}: neither an .npz nor the prefix of a whole checkpoint") from None
+        raise RunDirectoryError(f"{path}: neither an .npz nor the prefix of a whole checkpoint") from None
 
 
 def is_weight(name: str) -> bool:

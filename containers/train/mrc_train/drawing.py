@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mrc_train.data.coco import Categories, ImageRecord
+from mrc_train.data.categories import Categories
+from mrc_train.data.coco import ImageRecord
 from mrc_train.data.masks import Bitmap, resize_bitmap, segmentation_to_mask
 from mrc_train.evaluation.detections import Detections
 

@@ -30,7 +30,7 @@ class NotFiniteError(UserError):
     """The loss or a weight became NaN or infinite."""
 
 
-class RunFolderError(UserError):
+class RunDirectoryError(UserError):
     """The run's folder, or a file named for the run, cannot be used."""
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mrc_train.config import Config
-from mrc_train.data.coco import Categories, ImageRecord
-from mrc_train.data.images import UnreadableImage, inference_image
+from mrc_train.data.categories import Categories
+from mrc_train.data.coco import ImageRecord
+from mrc_train.data.decoding import UnreadableImage
+from mrc_train.data.images import inference_image
 from mrc_train.evaluation.detections import Detections, boxes_to_original, to_coco_results
 
 log = logging.getLogger("mrc_train")

@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from mrc_train.checkpoints import load_weights, newest_weights
 from mrc_train.config import Config, parse
-from mrc_train.data.coco import Categories, ImageRecord, load_split
-from mrc_train.errors import RunFolderError
+from mrc_train.data.categories import Categories
+from mrc_train.data.coco import ImageRecord, load_split
+from mrc_train.errors import RunDirectoryError
 from mrc_train.evaluation.detections import Detections
 from mrc_train.inference import coco_results, detect
 from mrc_train.log import quiet_tensorpack
@@ -61,7 +62,7 @@ class Predictor:
             shapes = {v.op.name: tuple(v.shape.as_list()) for v in v1.global_variables()}
         for name, shape in shapes.items():
             if name not in weights or weights[name].shape != shape:
-                raise RunFolderError(f"{checkpoint}: {_misfit(name, shape, weights, categories)}")
+                raise RunDirectoryError(f"{checkpoint}: {_misfit(name, shape, weights, categories)}")
 
     @staticmethod
     def load(where: Path | str, settings: Sequence[str] = ()) -> "Predictor":
@@ -72,7 +73,7 @@ class Predictor:
             settings: KEY=VALUE texts in place of the run's own; with an .npz all that are not the defaults.
 
         Raises:
-            RunFolderError: in one line, when there is nothing there that can be loaded.
+            RunDirectoryError: in one line, when there is nothing there that can be loaded.
             ConfigError: for settings that the trainer does not have.
         """
         if str(where).endswith(".npz"):
@@ -84,7 +85,7 @@ class Predictor:
             saved = json.loads((folder / "categories.json").read_text())
             categories = Categories(tuple(saved["names"]), tuple(saved["coco_ids"]))
         except OSError as error:
-            raise RunFolderError(
+            raise RunDirectoryError(
                 f"{error.filename}: {error.strerror}; is {folder} the folder of a run?"
             ) from None
         return Predictor(cfg, categories, checkpoint, weights)
@@ -93,7 +94,7 @@ class Predictor:
     def _of_npz(path: Path, settings: Sequence[str]) -> "Predictor":
         cfg = parse(settings)
         if not cfg.DATA.VAL:
-            raise RunFolderError(f"{path}: its classes are not known; name a split of them in DATA.VAL")
+            raise RunDirectoryError(f"{path}: its classes are not known; name a split of them in DATA.VAL")
         categories = load_split(cfg.DATA.BASEDIR, cfg.DATA.VAL[0], masks=False).categories
         return Predictor(cfg, categories, path, load_weights(str(path)))
 
@@ -110,10 +111,10 @@ class Predictor:
         path that ends in .npz, the weights in tensorpack's names.
 
         Raises:
-            RunFolderError: when ``folder`` exists.
+            RunDirectoryError: when ``folder`` exists.
         """
         if folder.exists():
-            raise RunFolderError(f"{folder}: exists already; export to a new path")
+            raise RunDirectoryError(f"{folder}: exists already; export to a new path")
         if folder.suffix == ".npz":
             with self._run.graph.as_default():
                 variables = v1.global_variables()
@@ -136,15 +137,15 @@ def _checkpoint(where: Path) -> tuple[Path, dict[str, npt.NDArray[Any]]]:
     if where.is_dir():
         newest = newest_weights(where)
         if newest is None:
-            raise RunFolderError(f"{where}: no whole checkpoint here; has the run saved one yet?")
+            raise RunDirectoryError(f"{where}: no whole checkpoint here; has the run saved one yet?")
         return newest
     prefix = where.with_suffix("") if where.suffix in (".index", ".data-00000-of-00001") else where
     if not prefix.with_name(prefix.name + ".index").exists():
-        raise RunFolderError(f"{where}: no such checkpoint; give the run's folder or model-<step> in it")
+        raise RunDirectoryError(f"{where}: no such checkpoint; give the run's folder or model-<step> in it")
     try:
         return prefix, load_weights(str(prefix))
-    except RunFolderError:
-        raise RunFolderError(
+    except RunDirectoryError:
+        raise RunDirectoryError(
             f"{prefix}: this checkpoint is not whole: a file of it is missing or cut off; wait a moment if "
             "the run is saving it now, else choose another one"
         ) from None

@@ -21,8 +21,9 @@ from mrc_cli.errors import UserError
 
 from mrc_train import config
 from mrc_train.config import add_config_argument
-from mrc_train.data.coco import Categories, check_same_categories, load_split, training_records
-from mrc_train.errors import RunFolderError, Stopped
+from mrc_train.data.categories import Categories
+from mrc_train.data.coco import check_same_categories, load_split, training_records
+from mrc_train.errors import RunDirectoryError, Stopped
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
 
 DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
@@ -114,7 +115,7 @@ def _full_disk_named(logdir: Path) -> Iterator[None]:
         full = DISK_IS_FULL.search(str(error))
         if full is None:
             raise
-        raise RunFolderError(f"{logdir}: {full[0]}; free some space and start again to resume") from error
+        raise RunDirectoryError(f"{logdir}: {full[0]}; free some space and start again to resume") from error
 
 
 @contextmanager
@@ -127,34 +128,34 @@ def _locked(logdir: Path, ranks: Ranks) -> Iterator[None]:
         logdir.mkdir(parents=True, exist_ok=True)
         lock = (logdir / "lock").open("w")
     except OSError as error:
-        raise RunFolderError(
+        raise RunDirectoryError(
             f"{logdir}: {error.strerror}; choose a folder that this user can write to"
         ) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunFolderError(
+            raise RunDirectoryError(
                 f"{logdir}: another run writes here; stop it, or give this one a folder of its own"
             ) from None
         yield
 
 
 def check_classes(logdir: Path, categories: Categories) -> None:
-    """Raises RunFolderError when the run began with other classes: its weights do not fit these."""
+    """Raises RunDirectoryError when the run began with other classes: its weights do not fit these."""
     file = logdir / "categories.json"
     if file.exists() and json.loads(file.read_text()) != categories.to_json():
-        raise RunFolderError(
+        raise RunDirectoryError(
             f"{logdir}: this run has other classes than the data have now; take a new folder, and --load for "
             "its weights"
         )
 
 
 def check_weights(weights: str) -> None:
-    """Raises RunFolderError when no file has this name (a checkpoint's prefix stands for its files)."""
+    """Raises RunDirectoryError when no file has this name (a checkpoint's prefix stands for its files)."""
     path = Path(weights)
     if weights and not any(path.parent.glob(f"{glob.escape(path.name)}*")):
-        raise RunFolderError(
+        raise RunDirectoryError(
             f"{weights}: no such weights (--load or BACKBONE.WEIGHTS); leave it empty to start from scratch"
         )
 

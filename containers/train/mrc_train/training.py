@@ -45,7 +45,7 @@ def train(
     Raises:
         DataError: when pictures turn out unreadable one after the other.
         NotFiniteError: at a loss or a weight that is NaN or infinite.
-        RunFolderError: when a checkpoint cannot be saved.
+        RunDirectoryError: when a checkpoint cannot be saved.
         Stopped: when a signal ended the run; all is saved.
     """
     to_console()

@@ -30,7 +30,7 @@ class StartFrom(SessionInit):
         path: an .npz with tensorpack's names, or the prefix of a checkpoint.
 
     Raises:
-        RunFolderError: for another file.
+        RunDirectoryError: for another file.
     """
 
     def __init__(self, path: str) -> None:

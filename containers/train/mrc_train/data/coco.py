@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +18,7 @@ from mrc_cli.errors import UserError
 from numpy.typing import NDArray
 
 from mrc_train.config import Config
+from mrc_train.data.categories import Categories
 from mrc_train.data.images import read_annotated
 from mrc_train.data.masks import Segmentation, clean_segmentation
 
@@ -29,42 +29,6 @@ NO_OBJECTS = "training pictures without objects"
 
 class DataError(UserError):
     """Data that cannot be trained on."""
-
-
-@dataclass(frozen=True)
-class Categories:
-    """Names and COCO ids of the classes, in the order of their ids. Label 0 is the background."""
-
-    names: tuple[str, ...]
-    coco_ids: tuple[int, ...]
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes with the background."""
-        return len(self.names) + 1
-
-    @cached_property
-    def _labels(self) -> dict[int, int]:
-        return {coco_id: label for label, coco_id in enumerate(self.coco_ids, start=1)}
-
-    def label_of(self, coco_id: int) -> int:
-        """1..C for a category id of the file; KeyError for another."""
-        return self._labels[coco_id]
-
-    def id_of(self, label: int) -> int:
-        """The file's category id for a label 1..C; IndexError for another."""
-        if not 1 <= label <= len(self.coco_ids):
-            raise IndexError(f"label {label} is not one of 1..{len(self.coco_ids)}")
-        return self.coco_ids[label - 1]
-
-    def name_of(self, label: int) -> str:
-        """Name for a label 1..C; IndexError for another."""
-        self.id_of(label)
-        return self.names[label - 1]
-
-    def to_json(self) -> dict[str, list[Any]]:
-        """Names and COCO ids, for a file beside the weights."""
-        return {"names": list(self.names), "coco_ids": list(self.coco_ids)}
 
 
 @dataclass(frozen=True, eq=False)

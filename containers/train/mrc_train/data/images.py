@@ -1,69 +1,59 @@
-"""Reading pictures and bringing them into the shape that the model takes."""
+"""Reading image files and preparing images for the model."""
 
 from pathlib import Path
-from typing import cast
 
-import cv2
 import numpy as np
-from mrc_cli.errors import UserError
 from numpy.typing import NDArray
 
 from mrc_train.config import Config
 from mrc_train.data.augment import Transform, resized_size
+from mrc_train.data.decoding import UnreadableImage, decode
 
 SIZE_MULTIPLE = 32
-"""Padded heights and widths are multiples of it: the coarsest feature map that is upsampled has stride 32."""
-
-
-class UnreadableImage(UserError):
-    """A picture that cannot be decoded or is not of the annotated size; the message names it."""
+"""Padded heights and widths are multiples of it, since the coarsest upsampled feature map has stride 32."""
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """BGR uint8 (height, width, 3), turned as its EXIF orientation says. Raises UnreadableImage."""
-    return _decode(path, cv2.IMREAD_COLOR)
+    """BGR uint8 (height, width, 3), rotated as its EXIF orientation requires. Raises UnreadableImage."""
+    return decode(_content(path), str(path))
 
 
 def read_annotated(path: Path, height: int, width: int) -> NDArray[np.uint8]:
-    """BGR uint8 picture of the size that its annotations are for. Raises UnreadableImage for another size.
+    """The BGR uint8 image in the orientation that its annotations refer to.
 
-    Annotations are for the picture either as stored or as turned by EXIF; the one of the right size is taken.
+    Annotation tools measure an image either as stored or as rotated by EXIF. Whichever has the annotated size
+    is returned; where both have it, the rotated one. Raises UnreadableImage when neither has.
     """
-    turned = read_image(path)
-    if turned.shape[:2] == (height, width):
-        return turned
-    stored = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    content = _content(path)
+    rotated = decode(content, str(path))
+    if rotated.shape[:2] == (height, width):
+        return rotated
+    stored = decode(content, str(path), apply_exif=False)
     if stored.shape[:2] == (height, width):
         return stored
     raise UnreadableImage(
-        f"{path}: {turned.shape[1]} x {turned.shape[0]} pixels, annotated as {width} x {height}"
+        f"{path}: {rotated.shape[1]} x {rotated.shape[0]} pixels, annotated as {width} x {height}"
     )
 
 
-def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
+def _content(path: Path) -> bytes:
     try:
-        content = np.frombuffer(path.read_bytes(), np.uint8)
+        return path.read_bytes()
     except OSError as error:
         raise UnreadableImage(f"{path}: {error.strerror}") from None
-    try:
-        image = cv2.imdecode(content, flags)
-    except cv2.error:
-        image = None
-    if image is None:
-        raise UnreadableImage(f"{path}: not a picture that OpenCV can decode")
-    return cast(NDArray[np.uint8], image)
 
 
 def padded(length: int) -> int:
-    """Smallest multiple of SIZE_MULTIPLE that is not below ``length``."""
+    """Smallest multiple of SIZE_MULTIPLE that is at least ``length``."""
     return -(-length // SIZE_MULTIPLE) * SIZE_MULTIPLE
 
 
 def inference_image(cfg: Config, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A BGR uint8 (h, w, 3) picture as the model takes it.
+    """The model's inputs for a BGR uint8 (h, w, 3) image.
 
-    Returns the resized picture in a batch of one, uint8 (1, H, W, 3), zero padded bottom and right, and its
-    height and width before padding, float32 (1, 2).
+    Returns:
+        The resized image as a batch of one, uint8 (1, H, W, 3), zero padded at the bottom and the right, and
+        its height and width before padding, float32 (1, 2).
     """
     height, width = image.shape[:2]
     size = resized_size(height, width, cfg.PREPROC.TEST_SHORT_EDGE_SIZE, cfg.PREPROC.MAX_SIZE)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mrc_train.config import Config
 from mrc_train.data.augment import draw_transform
 from mrc_train.data.coco import DataError, ImageRecord
-from mrc_train.data.images import UnreadableImage
+from mrc_train.data.decoding import UnreadableImage
 from mrc_train.data.padding import Size, batch_shape, groups_of, padding_shapes
 from mrc_train.data.sharding import DataOrder, batch_positions
 from mrc_train.tfgraph import tf  # noqa: F401  tensorpack imports TensorFlow and needs it prepared

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrc_train.data.coco import Categories
+from mrc_train.data.categories import Categories
 from mrc_train.data.masks import Bitmap, Rle, decode_rle, encode_rle, paste_mask
 
 
