@@ -21,6 +21,7 @@ PLACES = {
     "charts/*/values.schema.yaml": (IMAGE_TAG,),
     "charts/*/examples/**/*.yaml": (IMAGE_TAG,),
     "container*/**/Dockerfile": (rf'(image\.version="){VERSION}(?=")', IMAGE_TAG),
+    "README.md": (IMAGE_TAG,),
     "docs/*.md": (IMAGE_TAG,),
     "tools/testcluster/images.py": (IMAGE_TAG,),
 }

@@ -89,7 +89,7 @@ def test_runs_and_checkpoints_are_listed_the_newest_first(
     expect(checkpoints).to_have_text([f"model-{step}" for step in run.steps])
 
 
-def test_the_picture_shows_every_annotated_object_and_what_the_trainer_found(
+def test_the_detections_show_every_annotated_object_and_those_of_the_trainer(
     notebook: Page, drawn_scenes: Release, shoot: Shoot
 ) -> None:
     output = cell(notebook, SHOWN).locator(".jp-OutputArea")
