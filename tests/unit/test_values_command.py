@@ -71,7 +71,7 @@ def test_json_without_findings_is_an_empty_list() -> None:
         (["explain", "MRC41"], "mrc-values: MRC41: no such rule. Did you mean MRC"),
         (
             ["node-groups", "templates"],
-            "mrc-values: templates: no catalogue here (files/common/node-groups.yaml).",
+            "mrc-values: templates: no node groups (files/common/node-groups.yaml is missing).",
         ),
         (["valdate"], "Error: No such command 'valdate'."),
     ],

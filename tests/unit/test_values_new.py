@@ -79,7 +79,7 @@ def test_the_next_commands_are_the_output(charts: Path) -> None:
         "mrc-values validate ./charts/team-b\n"
         "helm install team-b ./charts/team-b --namespace vision --create-namespace\n"
     )
-    assert result.stderr == "charts/team-b: made from maskrcnn. Edit its values.yaml, then:\n"
+    assert result.stderr == "charts/team-b: created from maskrcnn. Edit its values.yaml, then run:\n"
 
 
 @pytest.mark.parametrize("source", ["maskrcnn", "charts/maskrcnn", "./charts/maskrcnn/"])
@@ -146,9 +146,10 @@ def test_both_install_side_by_side(charts: Path, old: str, namespace: str | None
 
 def test_a_fixed_name_of_the_old_job_is_not_the_new_one_s(charts: Path) -> None:
     values = charts / "maskrcnn" / "values.yaml"
-    values.write_text(values.read_text().replace('  name: ""', "  name: coco  # of the old one", 1))
+    values.write_text(values.read_text().replace('  name: ""', "  name: coco  # of the old chart", 1))
     assert call(charts, "mine", "--from", "maskrcnn").returncode == 0
-    assert '  name: ""  # of the old one\n' in (charts / "mine" / "values.yaml").read_text()
+    lines = (charts / "mine" / "values.yaml").read_text().splitlines()
+    assert ["name:", '""', "#", "of", "the", "old", "chart"] in [line.split() for line in lines]
     assert names(rendered(charts / "maskrcnn", "one")).isdisjoint(names(rendered(charts / "mine", "mine")))
 
 
@@ -169,8 +170,8 @@ def test_a_new_chart_of_a_new_chart(charts: Path) -> None:
     assert {space for _, space, _ in names(rendered(charts / "mine-2", "mine-2"))} == {"1e3"}
 
 
-NAME_RULE = "Use lower-case letters, digits and hyphens, a letter first and no hyphen last."
-SPACE_RULE = "Use at most 63 lower-case letters, digits and hyphens, no hyphen first or last."
+NAME_RULE = "Use lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen."
+SPACE_RULE = "Use at most 63 lower-case letters, digits and hyphens, not starting or ending with a hyphen."
 LONG = "x" * 54
 
 
@@ -181,17 +182,27 @@ LONG = "x" * 54
         ("../team", "--from maskrcnn", 2, f"'../team' cannot be the name of a chart. {NAME_RULE}"),
         ("2nd", "--from maskrcnn", 2, f"'2nd' cannot be the name of a chart. {NAME_RULE}"),
         ("", "--from maskrcnn", 2, f"'' cannot be the name of a chart. {NAME_RULE}"),
-        (LONG, "--from maskrcnn", 2, f"{LONG} has 54 characters. A release's name has at most 53."),
+        (LONG, "--from maskrcnn", 2, f"{LONG} has 54 characters. The name of a release has at most 53."),
         ("mine", "--from maskrcnn --namespace A", 2, f"'A' cannot be a namespace. {SPACE_RULE}"),
         ("mine", "--from maskrcnn --namespace=", 2, f"'' cannot be a namespace. {SPACE_RULE}"),
         (
             "mine",
             "--from maskrcn",
             2,
-            "--from maskrcn: no chart here (no Chart.yaml). Did you mean maskrcnn?",
+            "--from maskrcn: not a chart (no Chart.yaml). Did you mean maskrcnn?",
         ),
-        ("mine", "--from a/b", 2, "--from a/b: no chart here (no Chart.yaml). Name the old chart's folder."),
-        ("jupyter", "--from maskrcnn", 1, "{charts}/jupyter: exists. Choose another name, or remove it."),
+        (
+            "mine",
+            "--from a/b",
+            2,
+            "--from a/b: not a chart (no Chart.yaml). Give the directory of the chart to copy.",
+        ),
+        (
+            "jupyter",
+            "--from maskrcnn",
+            1,
+            "{charts}/jupyter: already exists. Choose another name, or remove it.",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line(charts: Path, name: str, arguments: str, code: int, line: str) -> None:
@@ -207,7 +218,7 @@ def test_a_folder_that_helm_cannot_load_is_refused(charts: Path) -> None:
     (charts / "broken" / "Chart.yaml").write_text("name: broken\n")
     result = call(charts, "mine", "--from", "broken")
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("mrc-values: charts/broken: not a chart that Helm can load: ")
+    assert result.stderr.startswith("mrc-values: charts/broken: Helm cannot load this chart: ")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -217,10 +228,10 @@ def test_a_folder_that_helm_cannot_load_is_refused(charts: Path) -> None:
         (
             "templates/x.txt",
             "{outside}",
-            "leads to {outside}, outside of {charts}. Put the file itself there.",
+            "leads to {outside}, outside of {charts}. Replace it with the file.",
         ),
-        ("files/up", "..", "leads to a folder that it is in. Remove it."),
-        ("files/gone", "nowhere", "leads to nothing. Mend or remove it."),
+        ("files/up", "..", "leads to a directory that contains it. Remove it."),
+        ("files/gone", "nowhere", "the link is broken. Fix or remove it."),
     ],
 )
 def test_a_link_that_cannot_be_copied_is_refused_and_nothing_is_left(
@@ -255,7 +266,7 @@ def test_a_chart_without_a_namespace_cannot_be_given_one(charts: Path) -> None:
     result = call(charts, "mine", "--from", "plain", "--namespace", "vision")
     assert (result.returncode, result.stderr) == (
         1,
-        "mrc-values: values.yaml of the old chart has no global.namespace that could be set.\n",
+        "mrc-values: values.yaml of the source chart has no global.namespace that could be set.\n",
     )
     assert sorted(path.name for path in charts.iterdir() if "mine" in path.name) == []
     assert call(charts, "mine", "--from", "plain").returncode == 0
@@ -270,7 +281,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_line(charts: Path) -> None:
         charts.chmod(0o755)
     assert (result.returncode, result.stderr) == (
         1,
-        f"mrc-values: {charts}: cannot be written to: permission denied.\n",
+        f"mrc-values: {charts}: cannot be written: permission denied.\n",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from mrc_values import catalogue, values
-from mrc_values.plan import FileSystems, edited, new_file, settings
+from mrc_values.planning import FileSystems, edited, new_file, plan
 from values_files import CHART
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
@@ -25,7 +25,7 @@ def planned(
 ) -> dict[str, Any]:
     """Values by their dotted names."""
     loaded, _ = values.load(chart, (), sets)
-    found = settings(catalogue.load(chart).node_groups[group], nodes, file_systems, loaded)
+    found = plan(catalogue.load(chart).node_groups[group], nodes, file_systems, loaded)
     return {".".join(map(str, each.path)): each.value for each in found}
 
 
@@ -93,7 +93,7 @@ def test_the_claim_of_another_file_system_is_taken_back(sets: list[str], expecte
 
 def test_a_new_file_says_why_each_value_is_there() -> None:
     loaded, _ = values.load(CHART)
-    text = new_file(settings(catalogue.load(CHART).node_groups["p4d"], 4, EFS, loaded))
+    text = new_file(plan(catalogue.load(CHART).node_groups["p4d"], 4, EFS, loaded))
     assert "  gpus: 32  # 4 x 8\n" in text
     assert "  steps_per_epoch: 3750  # 120000 images / a total batch of 32\n" in text
     assert yaml.safe_load(text)["maskrcnn"]["gpu_nodes"] == 4
@@ -101,7 +101,7 @@ def test_a_new_file_says_why_each_value_is_there() -> None:
 
 def edit(text: str) -> str:
     loaded, _ = values.load(CHART)
-    wanted = settings(catalogue.load(CHART).node_groups["p4d"], 4, EFS, loaded)
+    wanted = plan(catalogue.load(CHART).node_groups["p4d"], 4, EFS, loaded)
     return edited(text, [each for each in wanted if each.path[-1] in ("gpus", "gpu_nodes")])
 
 
@@ -165,13 +165,13 @@ def test_the_program_shows_a_diff_and_writes_when_told(tmp_path: Path) -> None:
     flags = ("--node-group", "p4d", "--nodes", "4", "-f", "values.yaml")
     shown = call(*flags, folder=tmp_path)
     assert "-  gpus: 16\n+  gpus: 32\n" in shown.stdout
-    assert shown.stderr == "values.yaml: not written. --write does.\n"
+    assert shown.stderr == "values.yaml: not written. Use --write to write it.\n"
     assert file.read_text() == before
     written = call(*flags, "--write", folder=tmp_path)
     assert (written.returncode, written.stderr) == (0, "values.yaml: written.\n")
     assert yaml.safe_load(file.read_text())["maskrcnn"]["steps_per_epoch"] == 3750
     again = call(*flags, "--write", folder=tmp_path)
-    assert (again.returncode, again.stdout, again.stderr) == (0, "", "values.yaml: nothing changes.\n")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "values.yaml: no changes.\n")
 
 
 @pytest.mark.parametrize(

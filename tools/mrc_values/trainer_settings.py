@@ -12,7 +12,7 @@ from mrc_values.values import Values
 
 
 @dataclass(frozen=True)
-class TrainerSetting:
+class ConfigArgument:
     """One KEY=VALUE. ``path`` is the value it came from."""
 
     path: ValuePath
@@ -29,7 +29,7 @@ def keys(values: Values) -> dict[str, str]:
     return {row.name: row.key for row in values.catalogue.trainer_settings}
 
 
-def settings(values: Values) -> list[TrainerSetting]:
+def settings(values: Values) -> list[ConfigArgument]:
     """Every setting in the chart's order, extra_config last; a value that is null or empty sets none.
 
     With ``maskrcnn.train_script`` the chart passes some of them by a flag of the script instead.
@@ -40,22 +40,22 @@ def settings(values: Values) -> list[TrainerSetting]:
         if value in (None, "") and not row.is_always_passed:
             continue
         text = f"$(DATA_FS)/{value or ''}".removesuffix("/") if row.is_path else literal(value)
-        found.append(TrainerSetting(("maskrcnn", row.name), f"{row.key}={text}"))
+        found.append(ConfigArgument(("maskrcnn", row.name), f"{row.key}={text}"))
     return [*found, *extra(values)]
 
 
-def extra(values: Values) -> Iterator[TrainerSetting]:
+def extra(values: Values) -> Iterator[ConfigArgument]:
     """The settings of extra_config, a list or one text of them."""
     value = values.get("maskrcnn.extra_config")
     if isinstance(value, str):
         # Values may hold blanks, as in "A.B=[1, 2] C=3": a new setting starts where a key does.
         for text in re.split(r"\s+(?=[A-Z][A-Z0-9_.]*=)", value.strip()):
             if text:
-                yield TrainerSetting(("maskrcnn", "extra_config"), text)
+                yield ConfigArgument(("maskrcnn", "extra_config"), text)
     elif isinstance(value, list):
         for index, text in enumerate(value):
             if isinstance(text, str) and text.strip():
-                yield TrainerSetting(("maskrcnn", "extra_config", index), text.strip())
+                yield ConfigArgument(("maskrcnn", "extra_config", index), text.strip())
 
 
 def literal(value: Any) -> str:

@@ -3,7 +3,7 @@
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Cluster
 from mrc_values.cluster.objects import items, text
-from mrc_values.plan import FileSystems
+from mrc_values.planning import FileSystems
 from mrc_values.values import Values
 
 

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 from mrc_cli.errors import UserError
 
-from mrc_values.commands.arguments import Context, Kubeconfig, Namespace
-from mrc_values.commands.install import Name
+from mrc_values.arguments import Context, Kubeconfig, Name, Namespace
 
 if TYPE_CHECKING:
     from mrc_values.cluster.releases import Release

@@ -1,4 +1,4 @@
-"""mrc-values explain and mrc-values rules"""
+"""mrc-values explain"""
 
 import textwrap
 from typing import Annotated
@@ -7,10 +7,7 @@ import typer
 from mrc_cli.errors import UsageError
 from mrc_cli.terminal import result
 
-app = typer.Typer()
 
-
-@app.command()
 def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="Id of a rule, such as MRC014.")],
 ) -> None:
@@ -31,15 +28,3 @@ def explain(
     result(f"{info.id} ({info.severity}): {info.title}\n\n{why}")
     for title, example in (("Fails", info.failing), ("Passes", info.passing)):
         result(f"\n{title}:\n{textwrap.indent(example, '  ')}")
-
-
-@app.command()
-def rules() -> None:
-    """List every rule with its id, severity and title.
-
-    The rules from MRC100 on check the cluster before an install.
-    """
-    from mrc_values.rules import TOOL
-
-    for rule in TOOL.rules.values():
-        result(f"{rule.id}  {rule.severity:8} {rule.title}")

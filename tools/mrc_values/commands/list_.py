@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mrc_values.commands.arguments import Context, Kubeconfig
-from mrc_values.commands.validate import Format
+from mrc_values.arguments import Context, Format, Kubeconfig
 
 
 def list_(

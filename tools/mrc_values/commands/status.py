@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrc_values.commands.arguments import Context, Kubeconfig, Namespace
-from mrc_values.commands.validate import Format
+from mrc_values.arguments import Context, Format, Kubeconfig, Namespace
 
 
 def status(

@@ -4,19 +4,13 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from mrc_cli.terminal import result, say
 
-from mrc_values.commands.arguments import Chart, Sets, ValuesFiles, chart_folder
-
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
+from mrc_values.arguments import Chart, Sets, ValuesFiles, chart_directory
 
 
 class FindingFormat(StrEnum):
-    """How findings are printed."""
+    """Output format of findings."""
 
     TEXT = "text"
     JSON = "json"
@@ -31,22 +25,22 @@ def validate(
     format: Annotated[
         FindingFormat,
         typer.Option(
-            help="json: a list of objects; sarif: SARIF 2.1.0; github: annotations of GitHub Actions."
+            help="json: a list of objects; sarif: SARIF 2.1.0; github: annotations for GitHub Actions."
         ),
     ] = FindingFormat.TEXT,
-    strict: Annotated[bool, typer.Option("--strict", help="A warning is as bad as an error.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
 ) -> None:
-    """Find what is wrong with a values file, before a GPU node starts.
+    """Find the mistakes in a values file before a GPU node starts.
 
-    Checks the chart's schema, then rules that no schema can say (`mrc-values rules`), then what Helm
-    renders against Kubernetes' schemas. Needs no cluster. Findings go to stdout, one a line, with the
-    place in your file and what to do.
+    Checks the values against the chart's schema and against rules that a schema cannot express
+    (`mrc-values rules`), then the objects that Helm renders against the Kubernetes schemas. No cluster is
+    needed. Findings are printed to stdout, one per line, with the position in your file and the fix.
 
     Example: mrc-values validate charts/maskrcnn -f values.yaml --set maskrcnn.gpus=20
 
     values.yaml:7:9: error MRC014 maskrcnn.gpus: 20 is not a multiple of 8, ... Set gpus to 16 or 24.
 
-    Exit code: 0 without errors, 1 with errors (with --strict: or warnings), 2 when called wrongly.
+    Exit code: 0 no errors, 1 errors (with --strict: or warnings), 2 wrong usage.
     """
     from mrc_cli import reports
     from mrc_cli.findings import Severity
@@ -54,10 +48,10 @@ def validate(
     from mrc_values.check import check
     from mrc_values.rules import TOOL
 
-    folder = chart_folder(chart)
-    result = check(folder, values or (), sets or ())
-    if text := reports.FORMATS[format](result.findings, TOOL):
-        typer.echo(text)
-    typer.echo(f"{folder}: {reports.summary(result.findings)}", err=True)
-    warned = any(finding.severity is Severity.WARNING for finding in result.findings)
-    raise typer.Exit(1 if result.failing or (strict and warned) else 0)
+    directory = chart_directory(chart)
+    checked = check(directory, values or (), sets or ())
+    if text := reports.FORMATS[format](checked.findings, TOOL):
+        result(text)
+    say(f"{directory}: {reports.summary(checked.findings)}")
+    has_warnings = any(finding.severity is Severity.WARNING for finding in checked.findings)
+    raise typer.Exit(1 if checked.failing or (strict and has_warnings) else 0)

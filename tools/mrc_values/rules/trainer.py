@@ -14,7 +14,7 @@ from mrc_cli.findings import Severity, dotted
 from mrc_cli.suggestions import nearest
 
 from mrc_values.rules.registry import Context, Violation, rule
-from mrc_values.trainer_settings import TrainerSetting, extra, keys, settings
+from mrc_values.trainer_settings import ConfigArgument, extra, keys, settings
 
 if TYPE_CHECKING:
     from mrc_train.config import Train
@@ -351,12 +351,12 @@ def _name_of(context: Context, *keys: str) -> str:
     return dotted(found[-1].path) if found else "maskrcnn.lr_schedule"
 
 
-def _extra(context: Context) -> Iterator[TrainerSetting]:
+def _extra(context: Context) -> Iterator[ConfigArgument]:
     """The settings of extra_config, unless the schema rejects it."""
     return iter(()) if context.rejected("maskrcnn.extra_config") else extra(context.values)
 
 
-def _effective(context: Context) -> list[TrainerSetting]:
+def _effective(context: Context) -> list[ConfigArgument]:
     """Settings with a known key; for another trainer, those with the same meaning in both."""
     found = [
         setting
@@ -369,12 +369,12 @@ def _effective(context: Context) -> list[TrainerSetting]:
     return [setting for setting in found if setting.path[1] in known and setting.key != "MODE_FPN"]
 
 
-def _given(keys: Sequence[str], candidates: Sequence[TrainerSetting]) -> TrainerSetting:
+def _given(keys: Sequence[str], candidates: Sequence[ConfigArgument]) -> ConfigArgument:
     """The setting to report of those that a problem is about: the first key that the values set, and of
     several settings with that key the last, which counts."""
     by_key = {setting.key: setting for setting in candidates}
     return next(
-        (by_key[key] for key in keys if key in by_key), TrainerSetting(("maskrcnn", "extra_config"), "")
+        (by_key[key] for key in keys if key in by_key), ConfigArgument(("maskrcnn", "extra_config"), "")
     )
 
 
@@ -386,5 +386,5 @@ def _fix(key: str) -> str:
     return f"{key} is: {description[0].lower()}{description[1:]}" if description else ""
 
 
-def _text(setting: TrainerSetting | None, default: str) -> str:
+def _text(setting: ConfigArgument | None, default: str) -> str:
     return setting.text.partition("=")[2].strip().strip("'\"") if setting else default

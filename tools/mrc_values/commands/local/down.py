@@ -2,7 +2,7 @@
 
 from mrc_cli.terminal import say
 
-from mrc_values.commands.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
+from mrc_values.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
 
 
 def down(name: Name, directory: StateDirectory = DEFAULT_STATE_DIRECTORY) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from mrc_cli.terminal import result
 
-from mrc_values.commands.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
+from mrc_values.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
 
 
 def logs(

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 from mrc_cli.terminal import result, say, table
 
-from mrc_values.commands.local.arguments import DEFAULT_STATE_DIRECTORY, StateDirectory, open_store
-from mrc_values.commands.validate import Format
+from mrc_values.arguments import Format
+from mrc_values.local.arguments import DEFAULT_STATE_DIRECTORY, StateDirectory, open_store
 
 
 def status(

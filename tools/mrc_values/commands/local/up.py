@@ -8,8 +8,8 @@ import typer
 from mrc_cli.errors import UserError
 from mrc_cli.terminal import result, say
 
-from mrc_values.commands.arguments import Chart, Sets, ValuesFiles, chart_folder
-from mrc_values.commands.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
+from mrc_values.arguments import Chart, Sets, ValuesFiles, chart_directory
+from mrc_values.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
 
 if TYPE_CHECKING:
     from mrc_values.values import Values
@@ -54,14 +54,14 @@ def up(
     Exit code: 0 when the job finished, 1 when it failed.
     """
     from mrc_values import printed
-    from mrc_values.commands.local.output import LauncherOutput
     from mrc_values.launcher_log import last_error
     from mrc_values.local import supervise
     from mrc_values.local.down import stop
+    from mrc_values.local.output import LauncherOutput
     from mrc_values.local.up import file_systems, prepare
 
     store = open_store(directory, name)
-    folder = chart_folder(chart)
+    folder = chart_directory(chart)
     with store.lock(name) as lock:
         loaded, rendered, count = _render(name, folder, values or [], sets or [], ranks)
         mounts = file_systems(loaded, directory, shared_fs, data_fs)

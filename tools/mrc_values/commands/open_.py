@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrc_values.commands.arguments import Context, Kubeconfig, Namespace
+from mrc_values.arguments import Context, Kubeconfig, Namespace
 
 if TYPE_CHECKING:
     from mrc_values.cluster.client import Cluster

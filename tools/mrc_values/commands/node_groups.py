@@ -3,22 +3,26 @@
 from mrc_cli.errors import UsageError
 from mrc_cli.terminal import table
 
-from mrc_values.commands.arguments import Chart, chart_folder
+from mrc_values.arguments import Chart, chart_directory
 
 
 def node_groups(chart: Chart = None) -> None:
-    """Show the node groups that maskrcnn.node_group can name.
+    """List the node groups for maskrcnn.node_group.
 
-    The rows come from the chart's files/common/node-groups.yaml. Memory is what pods of a node can have.
+    They are defined in the chart's files/common/node-groups.yaml. Memory is the amount available to pods.
 
     Example: mrc-values node-groups
     """
     from mrc_values import catalogue
 
-    folder = chart_folder(chart)
-    groups = catalogue.load(folder).node_groups
+    directory = chart_directory(chart)
+    groups = catalogue.load(directory).node_groups
     if not groups:
-        raise UsageError(f"{folder}: no catalogue here ({catalogue.NODE_GROUPS}). Name the chart's folder.")
+        raise UsageError(
+            f"{directory}: no node groups ({catalogue.NODE_GROUPS} is missing). Give the "
+            "directory of "
+            "a training chart."
+        )
     rows = []
     for group in groups.values():
         row = group.row
@@ -35,4 +39,7 @@ def node_groups(chart: Chart = None) -> None:
                 f"{row.get('nvme_gb', 0)} GB",
             )
         )
-    table(("node group", "instance type", "GPUs", "each", "vCPUs", "memory", "EFA", "network", "NVMe"), rows)
+    table(
+        ("node group", "instance type", "GPUs", "GPU memory", "vCPUs", "memory", "EFA", "network", "NVMe"),
+        rows,
+    )

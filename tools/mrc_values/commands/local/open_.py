@@ -8,7 +8,7 @@ import typer
 from mrc_cli.errors import UsageError, UserError
 from mrc_cli.terminal import result, say
 
-from mrc_values.commands.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
+from mrc_values.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
 
 
 def open_(

@@ -1,0 +1,45 @@
+"""mrc-values upgrade"""
+
+from mrc_values.arguments import (
+    Chart,
+    Context,
+    DryRun,
+    Kubeconfig,
+    Name,
+    Namespace,
+    Sets,
+    ValuesFiles,
+    Wait,
+    chart_directory,
+)
+
+
+def upgrade(
+    name: Name,
+    chart: Chart = None,
+    values: ValuesFiles = None,
+    sets: Sets = None,
+    namespace: Namespace = None,
+    wait: Wait = False,
+    dry_run: DryRun = False,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Check the values and the cluster, show the changes, then upgrade a release.
+
+    The release gets the given values and the chart's defaults, but none of its previous values. The settings
+    of an existing run cannot be changed: set maskrcnn.run for a new run, or delete and install to resume.
+
+    Example: mrc-values upgrade maskrcnn charts/maskrcnn -f values.yaml --set maskrcnn.run=b
+
+    Exit code: 0 upgraded, 1 findings or no such release, 2 wrong usage, 3 the cluster could not be reached or
+    denied a request.
+    """
+    from mrc_values.deployment import Deployment, deploy
+
+    directory = chart_directory(chart)
+    deploy(
+        Deployment("upgrade", name, directory, values or [], sets or [], namespace, context, kubeconfig),
+        wait=wait,
+        dry_run=dry_run,
+    )
