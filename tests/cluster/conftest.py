@@ -16,14 +16,14 @@ from trainings import draw_scenes
 from values_tool import submit
 
 HELMS = {"helm4": "helm", "helm3": "helm3"}
-"""How a test is called, and the program in the cluster's bin folder."""
+"""Test ids and the programs in the cluster's bin directory."""
 
-AT_ONCE = 10
-"""So many namespaces are made at a time."""
+BATCH = 20
+"""Number of namespaces that are created at a time."""
 
 
 def pytest_sessionstart() -> None:
-    """One line instead of as many errors as there are tests."""
+    """Stops with one line when no cluster can run here, instead of an error for each test."""
     try:
         check_host()
     except ClusterError as error:
@@ -32,14 +32,14 @@ def pytest_sessionstart() -> None:
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A control plane of the tests' own."""
+    """A cluster with simulated nodes."""
     with ready_cluster(tmp_path_factory.mktemp("cluster"), DEFAULT) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A cluster whose pods are processes, of the tests' own; or the running one in MRC_TEST_CLUSTER."""
+    """A cluster whose pods run as processes; with MRC_TEST_CLUSTER, the running one in that directory."""
     if folder := os.environ.get("MRC_TEST_CLUSTER"):
         cluster = Cluster(Path(folder).absolute())
         if not (cluster.running and cluster.has_real_node):
@@ -52,7 +52,7 @@ def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def new_node_user(node_cluster: Cluster) -> Iterator[Callable[[], Client]]:
-    """Makes users of the real node, each with a namespace that has the claims; the first draws the data."""
+    """Creates users of the real node, each with a namespace and claims. The first one draws the data set."""
     made: list[Client] = []
     run = secrets.token_hex(3)
 
@@ -76,11 +76,11 @@ def new_node_user(node_cluster: Cluster) -> Iterator[Callable[[], Client]]:
 
 @pytest.fixture(scope="session")
 def namespaces(cluster: Cluster) -> Iterator[str]:
-    """Empty namespaces with the charts' claims, made several at a time, which takes as long as one."""
+    """Empty namespaces with the charts' claims. A batch of them takes hardly longer than one."""
 
     def make() -> Iterator[str]:
-        for first in count(step=AT_ONCE):
-            names = [f"test-{number}" for number in range(first, first + AT_ONCE)]
+        for first in count(step=BATCH):
+            names = [f"test-{number}" for number in range(first, first + BATCH)]
             metas: list[Object] = [{"name": name} for name in names]
             Client(cluster, "default").apply(
                 *({"apiVersion": "v1", "kind": "Namespace", "metadata": meta} for meta in metas)
@@ -93,7 +93,7 @@ def namespaces(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture
 def new_client(cluster: Cluster, namespaces: Iterator[str]) -> Iterator[Callable[[], Client]]:
-    """Makes users, each with an empty namespace that has the charts' claims."""
+    """Creates users, each with an empty namespace that has the charts' claims."""
     made: list[Client] = []
 
     def make() -> Client:
@@ -107,7 +107,7 @@ def new_client(cluster: Cluster, namespaces: Iterator[str]) -> Iterator[Callable
 
 @pytest.fixture(scope="module")
 def team(cluster: Cluster, namespaces: Iterator[str]) -> Iterator[Client]:
-    """A user whose namespace, which has the charts' claims, is shared by the tests of a module."""
+    """A user whose namespace, with the charts' claims, is shared by the tests of a module."""
     client = Client(cluster, next(namespaces))
     yield client
     client.delete_all()
@@ -121,7 +121,7 @@ def user(new_client: Callable[[], Client]) -> Client:
 
 @pytest.fixture
 def running(user: Client) -> Client:
-    """A user whose job demo runs."""
+    """A user with a running job named demo."""
     submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
     user.running("demo")
     return user
@@ -129,17 +129,17 @@ def running(user: Client) -> Client:
 
 @pytest.fixture(params=HELMS)
 def helm(request: pytest.FixtureRequest) -> str:
-    """Helm 4 and Helm 3, as a program of Client."""
+    """Helm 4 and Helm 3, as names of programs for Client."""
     return HELMS[request.param]
 
 
 @pytest.fixture(scope="session", params=HELMS)
 def helm_program(request: pytest.FixtureRequest) -> Path:
-    """Helm 4 and Helm 3, for what needs no cluster."""
+    """The executables of Helm 4 and Helm 3, for tests without a cluster."""
     return build(request.param)
 
 
 @pytest.fixture(scope="session")
 def charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The charts as a plain checkout has them, links as links."""
+    """A copy of the charts that keeps symbolic links, as in a checkout."""
     return Path(shutil.copytree(CHARTS, tmp_path_factory.mktemp("checkout") / "charts", symlinks=True))

@@ -1,4 +1,4 @@
-"""A cluster comes and goes, however it is ended, and leaves the machine as it was."""
+"""However a cluster is stopped, it leaves the machine unchanged."""
 
 import os
 import shutil
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from leftovers import NAMESPACES, Footprint, Host, footprint, output, processes
 from testcluster.client import Client, until
 from testcluster.cluster import Cluster
-from traces import NAMESPACES, Host, Traces, output, processes, traces
 
 NODES = {"cpu": 1}
 UP_AND_STAY = """
@@ -24,18 +24,18 @@ time.sleep(600)
 """
 
 
-def start(folder: Path) -> tuple[Cluster, Traces]:
+def start(folder: Path) -> tuple[Cluster, Footprint]:
     before = Host.now()
     cluster = Cluster(folder)
     assert cluster.up(NODES)
-    found = traces(cluster, before)
-    assert len(found.namespaces) == len(NAMESPACES), "else the tests would look for nothing"
-    assert len(found.left()) > 5
-    return cluster, found
+    used = footprint(cluster, before)
+    assert len(used.namespaces) == len(NAMESPACES), "otherwise the tests would look for nothing"
+    assert len(used.left()) > 5
+    return cluster, used
 
 
 def pid_of(folder: Path, words: str) -> int:
-    return next(each.pid for each in processes() if words in each.command and each.has(folder))
+    return next(process.pid for process in processes() if words in process.command and process.has(folder))
 
 
 @pytest.fixture
@@ -44,44 +44,44 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     Cluster(tmp_path / "cluster").down()
 
 
-def test_down_leaves_nothing_but_logs(folder: Path) -> None:
-    cluster, found = start(folder)
+def test_down_removes_everything_but_the_logs(folder: Path) -> None:
+    cluster, used = start(folder)
     cluster.down()
-    assert found.left() == set()
+    assert used.left() == set()
     assert {path.name for path in folder.iterdir()} == {"lock", "logs"}
 
 
 @pytest.mark.parametrize("victim", ["unshare", "testcluster.supervisor", "kube-apiserver"])
 def test_killing_any_of_its_processes_ends_all_of_them(folder: Path, victim: str) -> None:
-    cluster, found = start(folder)
+    cluster, used = start(folder)
     os.kill(pid_of(folder, victim), signal.SIGKILL)
-    until(lambda: found.left() == set(), "nothing to be left")
+    until(lambda: used.left() == set(), "nothing to be left")
     cluster.down()
     assert {path.name for path in folder.iterdir()} == {"lock", "logs"}
 
 
-def test_a_cluster_of_the_tests_ends_with_them_when_they_are_killed(folder: Path) -> None:
+def test_the_tests_cluster_ends_when_the_tests_are_killed(folder: Path) -> None:
     before = Host.now()
     tests = subprocess.Popen(
         [sys.executable, "-c", UP_AND_STAY, str(folder)],
         stdout=subprocess.PIPE,
     )
     assert tests.stdout
-    with tests.stdout as told:
-        assert told.readline() == b"up\n"
-    found = traces(Cluster(folder), before)
+    with tests.stdout as output_of_tests:
+        assert output_of_tests.readline() == b"up\n"
+    used = footprint(Cluster(folder), before)
     tests.kill()
     tests.wait()
-    until(lambda: found.left() == set(), "nothing to be left")
+    until(lambda: used.left() == set(), "nothing to be left")
 
 
 def test_deleting_its_folder_ends_a_cluster(folder: Path) -> None:
-    _, found = start(folder)
+    _, used = start(folder)
     shutil.rmtree(folder)
-    until(lambda: found.left() == set(), "nothing to be left")
+    until(lambda: used.left() == set(), "nothing to be left")
 
 
-def test_it_comes_up_again_after_it_was_killed(folder: Path) -> None:
+def test_a_cluster_can_be_started_again_after_it_was_killed(folder: Path) -> None:
     cluster, _ = start(folder)
     os.kill(pid_of(folder, "unshare"), signal.SIGKILL)
     until(lambda: not cluster.running, "the end of the cluster")
@@ -98,7 +98,7 @@ def test_two_run_side_by_side_and_a_second_start_changes_nothing(cluster: Cluste
     assert "namespace/mine" not in Client(cluster, "default").names("namespace")
 
 
-def test_nothing_of_it_listens_on_an_address_of_the_host(cluster: Cluster) -> None:
+def test_no_process_of_a_cluster_listens_on_an_address_of_the_host(cluster: Cluster) -> None:
     inside = {process.pid for process in processes() if process.has(cluster.folder)}
     listening = output("ss", "--listening", "--tcp", "--udp", "--numeric", "--processes")
     assert not [pid for pid in inside if f"pid={pid}," in listening]

@@ -1,11 +1,11 @@
-"""A cluster with a real node goes with its pods, and leaves the machine as it was."""
+"""A cluster with a real node stops its pods and leaves the machine unchanged."""
 
 from pathlib import Path
 
+from leftovers import Host, footprint
 from testcluster.client import Client
 from testcluster.cluster import Cluster
 from testcluster.images import TRAIN
-from traces import Host, traces
 
 STAYS = {
     "apiVersion": "v1",
@@ -33,11 +33,11 @@ def test_down_ends_the_pods_and_leaves_nothing_but_logs(tmp_path: Path) -> None:
         user = Client(cluster, "default")
         user.apply(STAYS)
         user.wait("pod/stays", "condition=Ready", 120)
-        found = traces(cluster, before)
-        running = found.left()
-        assert any("sleep 600" in each for each in running), "else the test would look for nothing"
+        used = footprint(cluster, before)
+        running = used.left()
+        assert any("sleep 600" in each for each in running), "otherwise the test would look for nothing"
         assert any(each.startswith("/sys/fs/cgroup") for each in running)
     finally:
         cluster.down()
-    assert found.left() == set()
+    assert used.left() == set()
     assert {path.name for path in folder.iterdir()} == {"lock", "logs"}

@@ -1,4 +1,4 @@
-"""What a cluster could leave on the machine that it ran on."""
+"""What a cluster uses of its machine, and what of that is left after it has stopped."""
 
 import json
 import os
@@ -12,12 +12,12 @@ from testcluster.cluster import Cluster
 
 NAMESPACES = ("pid", "net", "mnt", "uts")
 KERNEL = ("vm", "kernel/panic", "kernel/panic_on_oops", "kernel/keys", "net/ipv4/ip_forward", "net/netfilter")
-"""Settings that parts of Kubernetes write, below /proc/sys."""
+"""Settings that components of Kubernetes write, below /proc/sys."""
 
 
 @dataclass(frozen=True)
-class Traces:
-    """What a running cluster could leave behind; ``left`` is what of it is there."""
+class Footprint:
+    """Everything that a running cluster uses and could leave behind."""
 
     folder: Path
     link: str
@@ -25,7 +25,7 @@ class Traces:
     before: "Host"
 
     def left(self) -> set[str]:
-        """The processes, namespaces, links, mounts, rules and settings that are still there."""
+        """Returns the processes, namespaces, links, mounts, firewall rules and settings that still exist."""
         found = {f"process {process.command}" for process in processes() if process.has(self.folder)}
         found |= {f"namespace of {each.command}" for each in processes() if each.namespaces & self.namespaces}
         network = output("ip", "link") + output("ip", "addr") + output("ip", "route")
@@ -38,13 +38,13 @@ class Traces:
         return found | {name for name, value in now.kernel.items() if kernel.get(name, value) != value}
 
     def _may_be_mine(self, mount: str) -> bool:
-        """Whether it is one of those that parts of a cluster make; others may mount things meanwhile."""
+        """Whether a cluster makes mounts like this. Other programs may mount something at the same time."""
         return any(part in mount for part in (str(self.folder), " /run", " /proc/", "containerd", "kubelet"))
 
 
 @dataclass(frozen=True)
 class Host:
-    """What a cluster could change: mounts, rules of the firewall, settings of the kernel by file."""
+    """The parts of a machine that a cluster could change: mounts, firewall rules, kernel settings by file."""
 
     mounts: frozenset[str]
     firewall: frozenset[str]
@@ -52,14 +52,14 @@ class Host:
 
     @staticmethod
     def now() -> "Host":
-        """As it is."""
+        """Returns the current state."""
         mounts = Path("/proc/self/mounts").read_text().splitlines()
         return Host(frozenset(mounts), frozenset(firewall()), kernel())
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process of whatever namespace."""
+    """A process in any namespace."""
 
     pid: int
     command: str
@@ -68,13 +68,13 @@ class Process:
     namespaces: frozenset[str]
 
     def has(self, folder: Path) -> bool:
-        """Whether it was started for the folder, or has a file of it open."""
+        """Whether the directory is in its command or environment, or it has a file of it open."""
         known = [self.command, self.environment]
         return any(str(folder) in text for text in known) or any(str(folder) in file for file in self.files)
 
 
 def processes() -> Iterator[Process]:
-    """All but this one."""
+    """Returns all processes except this one."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
@@ -90,7 +90,7 @@ def processes() -> Iterator[Process]:
 
 
 def kernel() -> dict[str, str]:
-    """The kernel's settings that parts of Kubernetes write."""
+    """Returns the kernel settings that components of Kubernetes write."""
     found = {}
     for name in KERNEL:
         top = Path("/proc/sys", name)
@@ -101,7 +101,7 @@ def kernel() -> dict[str, str]:
 
 
 def firewall() -> list[str]:
-    """Chains and rules, without what they have counted."""
+    """Returns chains and rules without their counters."""
     said = output("iptables-save") if shutil.which("iptables-save") else ""
     return [line.partition(" [")[0] for line in said.splitlines() if not line.startswith("#")]
 
@@ -110,19 +110,19 @@ def output(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
-def traces(cluster: Cluster, before: Host) -> Traces:
-    """What a cluster that runs has; ``before`` is the machine of before."""
+def footprint(cluster: Cluster, before: Host) -> Footprint:
+    """Returns what a running cluster uses; ``before`` is the machine before its start."""
     mine = frozenset(str(Path("/proc/self/ns", kind).readlink()) for kind in NAMESPACES)
     state = json.loads((cluster.folder / "state.json").read_text())
     family = descendants(int(state["pid"]))
     inside = [process for process in processes() if process.pid in family]
     assert {"etcd", "kube-apiserver"} <= {log.stem for log in cluster.logs.iterdir()}
     namespaces = set().union(*(process.namespaces for process in inside)) - mine
-    return Traces(cluster.folder, state["link"], namespaces, before)
+    return Footprint(cluster.folder, state["link"], namespaces, before)
 
 
 def descendants(pid: int) -> set[int]:
-    """Children of a process, their children, and so on."""
+    """Returns all descendants of a process."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")
     children = {int(child) for each in lists for child in each.read_text().split()}
     return children.union(*(descendants(child) for child in children))
