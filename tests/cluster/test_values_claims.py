@@ -53,7 +53,9 @@ def test_another_access_mode_of_the_volume_is_named(user: Client) -> None:
     other_mode = volume(user, accessModes=["ReadWriteOnce"], claimRef=None)
     user.apply(other_mode, claim(user, volumeName=f"own-{user.namespace}"))
     submit_with_own_claim(user)
-    assert "another access mode" in reason_named(user, "demo", "claim-access-mode").text
+    assert (
+        "an access mode that its volume does not have" in reason_named(user, "demo", "claim-access-mode").text
+    )
 
 
 def test_a_claim_whose_volume_was_deleted_is_named(user: Client) -> None:
@@ -81,7 +83,7 @@ def test_a_volume_of_another_zone_is_named(user: Client) -> None:
     affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}}
     user.apply(volume(user, nodeAffinity=affinity), claim(user, volumeName=f"own-{user.namespace}"))
     submit_with_own_claim(user)
-    assert "on other nodes only" in reason_named(user, "demo", "volume-zone").text
+    assert "only be used on other nodes" in reason_named(user, "demo", "volume-zone").text
 
 
 def test_a_claim_for_one_pod_is_named(user: Client) -> None:

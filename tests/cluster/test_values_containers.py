@@ -46,16 +46,20 @@ PULL = 'Back-off pulling image "x": ErrImagePull: rpc error: code = Unknown desc
 
 STATES = [
     ("image-missing", waiting("ErrImagePull", PULL + "registry.example/trainer:1: not found"), IMAGE),
-    ("image-access", waiting("ImagePullBackOff", PULL + "pull access denied, repository"), "does not let"),
-    ("image-access", waiting("ErrImagePull", PULL + "no basic auth credentials"), "does not let"),
+    ("image-access", waiting("ImagePullBackOff", PULL + "pull access denied, repository"), "does not allow"),
+    ("image-access", waiting("ErrImagePull", PULL + "no basic auth credentials"), "does not allow"),
     (
         "image-registry",
         waiting("ErrImagePull", PULL + "dial tcp: lookup registry.example: no such host"),
         "reach",
     ),
-    ("image-platform", waiting("ErrImagePull", PULL + "no match for platform in manifest"), "processor"),
+    (
+        "image-platform",
+        waiting("ErrImagePull", PULL + "no match for platform in manifest"),
+        "CPU architecture",
+    ),
     ("image-pull", waiting("ImagePullBackOff", 'Back-off pulling image "x"'), "cannot be pulled"),
-    ("image-name", waiting("InvalidImageName", "couldn't parse image name"), "is not the name of an image"),
+    ("image-name", waiting("InvalidImageName", "couldn't parse image name"), "is not a valid image name"),
     ("image-never-pulled", waiting("ErrImageNeverPull", "not present with pull policy of Never"), "Never"),
     ("config-missing", waiting("CreateContainerConfigError", 'secret "wandb" not found'), 'secret "wandb"'),
     (
@@ -63,7 +67,7 @@ STATES = [
         waiting("CreateContainerConfigError", "couldn't find key token in ConfigMap containers/x"),
         "couldn't find key token",
     ),
-    ("container-error", waiting("CreateContainerError", "context deadline exceeded"), "cannot be made"),
+    ("container-error", waiting("CreateContainerError", "context deadline exceeded"), "cannot be created"),
     (
         "container-error",
         waiting("RunContainerError", 'exec: "/bin/bash": no such file or directory'),
@@ -73,7 +77,7 @@ STATES = [
     ("out-of-memory", crashing(137, "OOMKilled"), "OOMKilled"),
     ("killed", crashing(137), "SIGKILL"),
     ("terminated", crashing(143), "SIGTERM"),
-    ("command-missing", crashing(127), "lacks the command"),
+    ("command-missing", crashing(127), "does not have the command"),
     ("not-executable", crashing(126), "cannot be executed"),
     ("container-error", crashing(128, "StartError", "exec format error"), "exec format error"),
 ]
@@ -149,7 +153,7 @@ def test_a_worker_that_is_up_and_not_ready_is_named_with_its_probe(placed: Clien
 
 def test_a_node_that_stops_answering_is_named(placed: Client) -> None:
     add_event(placed, placed.get("pod", "demo-worker-0"), "NodeNotReady", "Node is not ready")
-    assert reason_named(placed, "demo", "node-lost").text == "the node kubeletless does not answer"
+    assert reason_named(placed, "demo", "node-lost").text == "the node kubeletless does not respond"
 
 
 def test_a_node_that_refuses_a_pod_is_named(placed: Client) -> None:

@@ -53,11 +53,11 @@ def test_a_dry_run_says_what_would_come_and_changes_nothing(user: Client) -> Non
     before = user.names("all,secret,configmap,mpijob")
     done = program(user, "install", "demo", CHART, "--dry-run", *given(user, P4D))
     assert done.stdout.splitlines() == [
-        f"+ Deployment {user.namespace}/demo-tensorboard is new",
-        f"+ MPIJob {user.namespace}/demo is new",
-        f"+ Service {user.namespace}/demo-tensorboard is new",
+        f"+ Deployment {user.namespace}/demo-tensorboard is added",
+        f"+ MPIJob {user.namespace}/demo is added",
+        f"+ Service {user.namespace}/demo-tensorboard is added",
     ]
-    assert (done.returncode, done.stderr) == (0, "demo: nothing was done (--dry-run).\n")
+    assert (done.returncode, done.stderr) == (0, "demo: nothing was changed (--dry-run).\n")
     assert user.names("all,secret,configmap,mpijob") == before
 
 
@@ -67,14 +67,14 @@ def test_an_error_in_the_values_stops_before_anything_is_asked_of_the_cluster(us
     assert done.stdout.startswith(
         "--set maskrcnn.gpus=20: error MRC014 maskrcnn.gpus: 20 is not a multiple of 8"
     )
-    assert done.stderr == "mrc-values: 1 error. Nothing was done.\n"
+    assert done.stderr == "mrc-values: 1 error. Nothing was changed.\n"
 
 
 def test_an_error_of_the_preflight_stops_before_helm(user: Client) -> None:
     done = program(user, "install", "demo", CHART, *given(user, P4D, "global.shared_pvc=mine"))
     assert done.returncode == 1
     assert done.stdout.startswith(
-        "--set global.shared_pvc=mine: error MRC110 global.shared_pvc: there is no claim"
+        "--set global.shared_pvc=mine: error MRC110 global.shared_pvc: the claim mine does not"
     )
     assert release_names(user) == []
 
@@ -132,7 +132,7 @@ def test_a_name_that_is_taken_is_told_with_what_to_do(live: Client) -> None:
     done = program(live, "install", "demo", CHART, *given(live, P3DN))
     assert (done.returncode, done.stderr) == (
         1,
-        f"mrc-values: demo: the release is there already in the namespace {live.namespace} (deployed, "
+        f"mrc-values: demo: the release already exists in namespace {live.namespace} (deployed, "
         "revision 1). Use mrc-values upgrade, or mrc-values delete demo first.\n",
     )
 
@@ -141,7 +141,8 @@ def test_an_upgrade_needs_a_release(live: Client) -> None:
     done = program(live, "upgrade", "dem", CHART, *given(live, P3DN))
     assert (done.returncode, done.stderr) == (
         1,
-        f"mrc-values: dem: no such release in the namespace {live.namespace} (there: demo). "
+        f"mrc-values: dem: release not found in the namespace {live.namespace}. "
+        "Existing releases: demo. "
         "Use mrc-values install.\n",
     )
 
@@ -168,7 +169,7 @@ def test_a_new_run_goes_through_after_a_diff_of_the_two_runs(user: Client) -> No
 
 def test_an_upgrade_to_the_same_values_says_that_nothing_changes(live: Client) -> None:
     done = program(live, "upgrade", "demo", CHART, "--dry-run", *given(live, P3DN))
-    assert (done.returncode, done.stdout) == (0, "nothing changes.\n")
+    assert (done.returncode, done.stdout) == (0, "no changes.\n")
 
 
 def test_an_upgrade_takes_the_values_given_and_none_of_those_before(user: Client) -> None:
@@ -198,10 +199,10 @@ def test_delete_says_what_stays_and_the_same_install_takes_the_folder_again(user
     done = program(user, "delete", "demo", f"--namespace={user.namespace}")
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == [
-        f"stays: the run of demo: logs and checkpoints in /efs/{user.namespace}/demo, "
+        f"kept: the run of demo: logs and checkpoints in /efs/{user.namespace}/demo, "
         "claim tensorpack-efs-gp-bursting",
-        f"stays: the claim tensorpack-efs-gp-bursting in {user.namespace}, with all that lies on it",
-        f"stays: the namespace {user.namespace}",
+        f"kept: the claim tensorpack-efs-gp-bursting in {user.namespace}, with all its data",
+        f"kept: the namespace {user.namespace}",
         "mrc-values install with the same values resumes from the newest checkpoint.",
     ]
     assert user.names("pvc") == claims
@@ -214,7 +215,7 @@ def test_a_release_that_is_not_there_cannot_be_deleted(user: Client) -> None:
     done = program(user, "delete", "demo", f"--namespace={user.namespace}")
     assert (done.returncode, done.stderr) == (
         1,
-        f"mrc-values: demo: no such release in the namespace {user.namespace} (there: none).\n",
+        f"mrc-values: demo: release not found in the namespace {user.namespace}. Existing releases: none.\n",
     )
 
 

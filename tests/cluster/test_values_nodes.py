@@ -18,7 +18,7 @@ TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
         (
             ["maskrcnn.node_group=g4dn", "maskrcnn.gpus=1", "maskrcnn.gpus_per_node=1"],
             "MRC120",
-            "maskrcnn.node_group: there is no node with node.kubernetes.io/instance-type=g4dn.xlarge, for "
+            "maskrcnn.node_group: there is no node with node.kubernetes.io/instance-type=g4dn.xlarge for "
             "the worker. No autoscaler was found that can add nodes. "
             "Add nodes, or set maskrcnn.node_group to what there is: "
             "4 g5.48xlarge, 4 p3.16xlarge, 4 p3dn.24xlarge, 4 p4d.24xlarge, 2 m5.2xlarge.",
@@ -26,25 +26,26 @@ TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
         (
             [f"{TYPE}=p4d.24xlarge"],
             "MRC120",
-            "the worker can go to none of the 4 nodes with node.kubernetes.io/instance-type=p4d.24xlarge: "
+            "the worker cannot run on any of the 4 nodes with node.kubernetes.io/instance-type=p4d.24xlarge: "
             "4 with the taint nvidia.com/gpu",
         ),
         (
             [f"{TYPE}=p3.16xlarge", TOLERATED, "maskrcnn.efa=1"],
             "MRC121",
-            "can hold the worker, which asks for 1 vpc.amazonaws.com/efa (it has 0 vpc.amazonaws.com/efa). "
-            "See that the EFA device plugin runs on these nodes",
+            "can hold the worker, which requests 1 vpc.amazonaws.com/efa (the largest has 0 "
+            "vpc.amazonaws.com/efa). "
+            "Check that the EFA device plugin runs on these nodes",
         ),
         (
             [f"{TYPE}=p4d.24xlarge", TOLERATED, "maskrcnn.memory=2000Gi"],
             "MRC121",
-            "which asks for 2000 GiB memory (it has 1057 GiB memory)",
+            "which requests 2000 GiB memory (the largest has 1057 GiB memory)",
         ),
         (
             [P4D, "maskrcnn.gpus=40"],
             "MRC122",
-            "maskrcnn.node_group: the workers: 5 are asked for and the 4 nodes with "
-            "node.kubernetes.io/instance-type=p4d.24xlarge can hold 4 when nothing else runs there",
+            "maskrcnn.node_group: the workers: 5 are requested, but the 4 nodes with "
+            "node.kubernetes.io/instance-type=p4d.24xlarge can hold 4 even when nothing else runs there",
         ),
     ],
 )
@@ -61,8 +62,9 @@ def test_gpus_that_others_have_now_are_a_warning(user: Client) -> None:
     assert look(user, P4D, "maskrcnn.gpus=8") == []
     assert said(look(user, P4D, "maskrcnn.gpus=16"), "MRC123", WARNING) == [
         "maskrcnn.node_group: there is room for 1 of 2 workers now: 8 nvidia.com/gpu are free on the 4 nodes "
-        "with node.kubernetes.io/instance-type=p4d.24xlarge, 16 nvidia.com/gpu are asked for. "
-        "The job waits until others end. Or ask for less: see mrc-values list for what runs."
+        "with node.kubernetes.io/instance-type=p4d.24xlarge, 16 nvidia.com/gpu are requested. "
+        "The job will wait until others end. To start sooner, request less; "
+        "mrc-values list shows what is running."
     ]
 
 
@@ -94,7 +96,7 @@ def ohio(user: Client) -> Iterator[None]:
 def test_an_image_in_another_region_than_the_nodes_is_a_warning(user: Client) -> None:
     image = "maskrcnn.image=123456789012.dkr.ecr.us-west-2.amazonaws.com/mask-rcnn:1.0"
     assert said(look(user, P4D, image), "MRC124", WARNING) == [
-        "maskrcnn.image: the image lies in us-west-2, and the cluster's nodes are in us-east-2. "
+        "maskrcnn.image: the image is stored in us-west-2, but the cluster's nodes are in us-east-2. "
         "Push it to ECR in us-east-2, or replicate it there."
     ]
     assert look(user, P4D, image.replace("us-west-2", "us-east-2")) == []
@@ -139,4 +141,6 @@ def test_a_cluster_autoscaler_may_add_what_nobody_can_see(user: Client) -> None:
         "create", "deployment", "scaler", "--image=registry.k8s.io/autoscaling/cluster-autoscaler:v1.34.0"
     )
     (text,) = said(look(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
-    assert "The cluster-autoscaler runs; whether a node group of it has such nodes cannot be seen." in text
+    assert (
+        "The cluster-autoscaler is running; whether one of its node groups has such nodes is unknown." in text
+    )

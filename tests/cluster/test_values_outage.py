@@ -221,7 +221,7 @@ def test_an_api_server_that_goes_while_helm_installs_is_told_and_a_second_try_su
     stopped.unlink()
     assert done.returncode == 3
     assert "connection refused" in done.stderr
-    assert "mrc-values: helm install late failed; it says why above." in done.stderr
+    assert "mrc-values: helm install late failed; see its output above." in done.stderr
     assert "Traceback" not in done.stderr
     until(lambda: bool(alone.names("namespace")), "the API server")
     again = program(alone, *install)
@@ -240,6 +240,6 @@ def test_an_api_server_that_stops_while_helm_installs_is_told(alone: Client, tmp
     finally:
         os.kill(server, signal.SIGCONT)
     assert done.returncode == 3
-    assert "mrc-values: helm install frozen failed; it says why above." in done.stderr
+    assert "mrc-values: helm install frozen failed; see its output above." in done.stderr
     assert "TLS handshake timeout" in done.stderr
     assert "Traceback" not in done.stderr

@@ -20,8 +20,8 @@ def test_a_cluster_that_has_all_that_a_job_needs_has_no_findings(user: Client, g
 def test_the_namespace_has_to_be_there(user: Client) -> None:
     found = look(user, P4D, "global.namespace=nowhere", namespace="default")
     assert said(found, "MRC104", ERROR) == [
-        "global.namespace: there is no namespace nowhere. Create it: kubectl create namespace nowhere. "
-        "It needs claims of its own."
+        "global.namespace: the namespace nowhere does not exist. Create it: kubectl create "
+        "namespace nowhere. It needs its own claims."
     ]
 
 
@@ -30,8 +30,8 @@ def test_the_namespace_has_to_be_there(user: Client) -> None:
 
 def test_a_claim_that_is_not_there_is_named_with_those_that_are(user: Client) -> None:
     assert said(look(user, P4D, "global.shared_pvc=mine"), "MRC110", ERROR) == [
-        f"global.shared_pvc: there is no claim mine in the namespace {user.namespace}. Create it "
-        "(docs/claims.md), or name another. There: tensorpack-efs-gp-bursting, tensorpack-fsx."
+        f"global.shared_pvc: the claim mine does not exist in the namespace {user.namespace}. Create it "
+        "(docs/claims.md), or use another one. Existing ones: tensorpack-efs-gp-bursting, tensorpack-fsx."
     ]
 
 
@@ -43,10 +43,10 @@ def test_a_claim_of_the_data_alone_is_found_at_the_datas_value(user: Client) -> 
 @pytest.mark.parametrize(
     ("pending", "why"),
     [
-        (claim("mine", volume="gone"), "is Pending, and there is no volume gone."),
+        (claim("mine", volume="gone"), "is Pending, and the volume gone does not exist."),
         (
             claim("mine", storage_class="gone"),
-            "is Pending, and there is no storage class gone.",
+            "is Pending, and the storage class gone does not exist.",
         ),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_claim_that_waits_for_its_first_pod_does_not(user: Client) -> None:
     until(lambda: user.get("pvc", "mine")["status"].get("phase") == "Pending", "a pending claim")
     found = look(user, P4D, "global.shared_pvc=mine")
     assert [each.rule for each in found if each.severity is ERROR] == []
-    assert "makes one for the first pod" in said(found, "MRC111", WARNING)[0]
+    assert "creates one for the first pod" in said(found, "MRC111", WARNING)[0]
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_a_claim_that_waits_for_its_first_pod_does_not(user: Client) -> None:
             "fsx.csi.aws.com",
             "MRC113",
             ERROR,
-            "fsx.csi.aws.com (FSx), and it is mounted as /efs",
+            "fsx.csi.aws.com (FSx), but it is mounted as /efs",
         ),
         ("ReadWriteMany", "ebs.csi.aws.com", "MRC113", ERROR, "ebs.csi.aws.com (a disk of one node)"),
-        ("ReadWriteMany", "nfs.csi.k8s.io", "MRC113", WARNING, "nfs.csi.k8s.io, and it is mounted as /efs"),
+        ("ReadWriteMany", "nfs.csi.k8s.io", "MRC113", WARNING, "nfs.csi.k8s.io, but it is mounted as /efs"),
     ],
 )
 def test_a_claim_that_is_no_efs_for_many_nodes_is_told(
@@ -119,8 +119,8 @@ def test_a_quota_below_what_the_job_asks_for_stops_the_install(user: Client) -> 
     )
     until(lambda: "hard" in user.get("quota", "team").get("status", {}), "the quota's status")
     assert said(look(user, P4D), "MRC130", ERROR) == [
-        "maskrcnn.gpus: the quota team allows 8 requests.nvidia.com/gpu, and the release asks for "
-        "16 requests.nvidia.com/gpu. Ask for less, or for a larger quota."
+        "maskrcnn.gpus: the quota team allows 8 requests.nvidia.com/gpu, and the release requests "
+        "16 requests.nvidia.com/gpu. Request less, or ask for a larger quota."
     ]
 
 
@@ -129,14 +129,14 @@ def test_a_quota_that_others_use_up_is_a_warning(user: Client) -> None:
     user.kubectl("create", "deployment", "other", "--image=pause", "--replicas=3")
     until(lambda: user.get("quota", "team")["status"].get("used", {}).get("pods") == "3", "three pods")
     (text,) = said(look(user, P4D), "MRC130", WARNING)
-    assert "the quota team allows 5 pods, of which 3 pods are in use, and the release asks for 4 pods" in text
+    assert "the quota team allows 5 pods, of which 3 pods are in use, and the release requests 4 pods" in text
 
 
 def test_a_quota_of_something_that_pods_do_not_set_refuses_them(user: Client) -> None:
     quota(user, limits_cpu="1000")
     (text,) = said(look(user, P4D), "MRC131", ERROR)
     assert text.startswith(
-        "maskrcnn.cpu: the quota team limits limits.cpu, so Kubernetes refuses pods that do not set it: "
+        "maskrcnn.cpu: the quota team limits limits.cpu, so Kubernetes rejects pods that do not set it: "
         "the worker, the launcher, tensorboard."
     )
     user.apply(limit_range({"type": "Container", "default": {"cpu": "8"}}))
@@ -155,8 +155,8 @@ def limit_range(limit: Object) -> Object:
 def test_a_limit_below_what_a_worker_asks_for_stops_the_install(user: Client) -> None:
     user.apply(limit_range({"type": "Container", "max": {"memory": "64Gi"}}))
     assert said(look(user, P4D), "MRC132", ERROR) == [
-        "maskrcnn.memory: the LimitRange team allows a container 64 GiB memory, and the worker asks for "
-        "951.6 GiB memory. Ask for less, or for another limit."
+        "maskrcnn.memory: the LimitRange team allows a container 64 GiB memory, and the worker requests "
+        "951.6 GiB memory. Request less, or have the limit changed."
     ]
 
 
@@ -166,7 +166,7 @@ def test_a_limit_below_what_a_worker_asks_for_stops_the_install(user: Client) ->
 def test_a_priority_class_has_to_be_there(user: Client) -> None:
     values = (P4D, f"maskrcnn.priority_class={user.namespace}")
     (text,) = said(look(user, *values), "MRC140", ERROR)
-    assert text.startswith(f"maskrcnn.priority_class: there is no PriorityClass {user.namespace}, ")
+    assert text.startswith(f"maskrcnn.priority_class: the PriorityClass {user.namespace} does not exist, ")
     user.kubectl("create", "priorityclass", user.namespace, "--value=1")
     try:
         assert look(user, *values) == []
@@ -178,8 +178,8 @@ def test_a_secret_of_the_environment_has_to_be_there(user: Client) -> None:
     reference = "maskrcnn.env.KEY.valueFrom.secretKeyRef"
     values = (P4D, f"{reference}.name=wandb", f"{reference}.key=key")
     assert said(look(user, *values), "MRC141", ERROR) == [
-        f"maskrcnn.env: there is no Secret wandb in the namespace {user.namespace}, which the pods name. "
-        "Create it, or name one that is there."
+        f"maskrcnn.env: the Secret wandb does not exist in the namespace {user.namespace}, but the pods "
+        "refer to it. Create it, or use an existing one."
     ]
     user.kubectl("create", "secret", "generic", "wandb", "--from-literal=key=x")
     assert look(user, *values) == []
@@ -188,13 +188,13 @@ def test_a_secret_of_the_environment_has_to_be_there(user: Client) -> None:
 def test_a_queue_needs_kueue_and_has_to_be_there(user: Client) -> None:
     values = (P4D, "maskrcnn.queue=team")
     assert (
-        "Kueue is not in the cluster, so the queue team would be ignored"
+        "Kueue is not installed, so the queue team would be ignored"
         in said(look(user, *values), "MRC142", ERROR)[0]
     )
     user.apply(definition("kueue.x-k8s.io", "v1beta1", "LocalQueue", "localqueues"))
     user.wait("crd/localqueues.kueue.x-k8s.io", "condition=Established")
     try:
-        assert "there is no LocalQueue team" in said(look(user, *values), "MRC142", ERROR)[0]
+        assert "the LocalQueue team does not exist" in said(look(user, *values), "MRC142", ERROR)[0]
         user.apply(
             {"apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "LocalQueue", "metadata": {"name": "team"}}
         )
@@ -209,7 +209,7 @@ def test_a_queue_needs_kueue_and_has_to_be_there(user: Client) -> None:
 def test_gang_scheduling_needs_the_operators_flag(user: Client) -> None:
     assert said(look(user, P4D, "maskrcnn.gang=true"), "MRC103", WARNING) == [
         "maskrcnn.gang: the MPI Operator kubeflow/mpijob-operator runs without --gang-scheduling, so "
-        "workers are not held back until all have room. Set operator.gang_scheduling of the chart mpijob to "
+        "workers do not wait until all of them fit. Set operator.gang_scheduling of the chart mpijob to "
         "your gang scheduler, or gang to false."
     ]
 
@@ -223,7 +223,8 @@ def test_an_operator_that_is_down_stops_the_install(user: Client) -> None:
     )
     try:
         assert said(look(user, P4D), "MRC102", ERROR) == [
-            "the MPI Operator kubeflow/mpijob-operator is not up. See kubectl get pods --namespace kubeflow."
+            "the MPI Operator kubeflow/mpijob-operator is not available. "
+            "See kubectl get pods --namespace kubeflow."
         ]
     finally:
         client.kubectl("scale", operator, "--replicas=1")
@@ -255,7 +256,7 @@ def test_a_cluster_without_mpijobs_and_then_without_an_operator_is_told_how_to_h
     )
     assert installed.returncode == 0, installed.stderr
     assert said(look(bare, P4D), "MRC102", ERROR) == [
-        "no MPI Operator runs, so nothing would happen to the job. "
+        "no MPI Operator is running, so the job would never start. "
         "Install it: helm install mpijob charts/mpijob."
     ]
     Client(bare.cluster, "default").helm(
@@ -264,8 +265,8 @@ def test_a_cluster_without_mpijobs_and_then_without_an_operator_is_told_how_to_h
     bare.kubectl("create", "namespace", "other")
     other = Client(bare.cluster, "other")
     assert said(look(other, P4D), "MRC102", ERROR) == [
-        "global.namespace: the MPI Operator kubeflow/mpijob-operator looks only at the namespace kubeflow, "
-        "and the job goes to other. Set global.namespace to kubeflow, or operator.scope of the chart mpijob "
+        "global.namespace: the MPI Operator kubeflow/mpijob-operator watches only the namespace kubeflow, "
+        "but the job is in other. Set global.namespace to kubeflow, or operator.scope of the chart mpijob "
         "to cluster."
     ]
 
@@ -287,7 +288,7 @@ def test_a_live_run_takes_no_other_settings(user: Client) -> None:
 def test_a_run_of_another_release_keeps_its_name(user: Client) -> None:
     install(user, "one", "maskrcnn", P4D, "maskrcnn.name=demo")
     (text,) = said(look(user, P4D, "maskrcnn.name=demo", release="two"), "MRC106", ERROR)
-    assert f"is there already, of the release {user.namespace}/one" in text
+    assert f"already exists and belongs to the release {user.namespace}/one" in text
 
 
 # Rights
@@ -302,14 +303,16 @@ def test_what_the_user_may_not_read_is_a_warning_and_what_may_not_be_created_an_
     found = look(user, P4D, kubeconfig=reader)
     unread = "\n".join(said(found, "MRC199", WARNING))
     for words in (
-        "you may not list nodes (403)",
-        "you may not get persistentvolumes, name ",
+        "you are not allowed to list nodes (403)",
+        "you are not allowed to get persistentvolumes, name ",
         "get namespaces",
     ):
         assert words in unread
     errors = said(found, "MRC105", ERROR)
     where = f"in the namespace {user.namespace} (the release has demo)"
-    assert any(f"you may not get or create mpijobs.kubeflow.org {where}" in text for text in errors)
+    assert any(
+        f"you are not allowed to get or create mpijobs.kubeflow.org {where}" in text for text in errors
+    )
     assert len(errors) == 5, "Helm's secrets, the job, its launcher, TensorBoard's deployment and service"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from mrc_values.cluster import refusals
+from mrc_values.cluster import rejections
 from preflights import definition
 from testcluster.client import Client, CommandFailed, until
 from values_tool import (
@@ -38,7 +38,7 @@ ONE_GPU_EACH = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn
         (
             "node-too-small",
             ["maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi"],
-            "asks for 2000Gi memory, the largest node that it may run on has 1057Gi",
+            "requests 2000Gi memory, the largest node that it can run on has 1057Gi",
         ),
         (
             "device-plugin",
@@ -74,7 +74,7 @@ def test_pods_that_wait_for_one_thing_share_a_line(user: Client) -> None:
     until(lambda: len(reason_named(user, "demo", "node-too-small").pods) == 6, "six waiting workers")
     found = reason_named(user, "demo", "node-too-small")
     assert found.pods == tuple(f"demo-worker-{number}" for number in range(6))
-    assert str(found).startswith("demo-worker-0, demo-worker-1, demo-worker-2 and 3 more: the pod asks for ")
+    assert str(found).startswith("demo-worker-0, demo-worker-1, demo-worker-2 and 3 more: the pod requests ")
 
 
 def test_cordoned_nodes_are_named(user: Client) -> None:
@@ -98,7 +98,7 @@ def lone(user: Client) -> Iterator[str]:
 def test_a_node_that_is_not_ready_is_named(user: Client, lone: str) -> None:
     submit(user, "demo", f"{TYPE}={lone}", TOLERATION, "maskrcnn.gpus=8")
     found = reason_named(user, "demo", "nodes-not-ready")
-    assert found.text.startswith("1 of the 1 nodes that it may run on is not ready: of 19 nodes ")
+    assert found.text.startswith("1 of the 1 nodes that it can run on is not ready: of 19 nodes ")
 
 
 def set_quota(user: Client, name: str, amount: str) -> None:
@@ -140,7 +140,7 @@ def test_pod_security_is_named_with_its_level(user: Client) -> None:
 def test_a_missing_priority_class_is_named(user: Client) -> None:
     submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.priority_class=urgent")
     assert reason_named(user, "demo", "priority-class-missing").text.endswith(
-        "there is no PriorityClass urgent"
+        "the PriorityClass urgent does not exist"
     )
 
 
@@ -190,7 +190,7 @@ def test_a_policy_of_the_cluster_is_named(user: Client) -> None:
                 refused = str(error)
         submit(user, "demo", "maskrcnn.node_group=p4d")
         found = reason_named(user, "demo", "admission-policy")
-        assert f"policy {name} refuses the pod: images come from our registry only" in found.text
+        assert f"policy {name} rejects the pod: images come from our registry only" in found.text
     finally:
         user.kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", name)
 
@@ -202,14 +202,14 @@ def test_a_namespace_that_is_being_deleted_is_named(user: Client) -> None:
     user.kubectl("delete", "namespace", user.namespace, "--wait=false")
     with pytest.raises(CommandFailed) as refused:
         user.kubectl("run", "probe", "--image=x")
-    assert refusals.explain(str(refused.value)).id == "namespace-terminating"
+    assert rejections.explain(str(refused.value)).id == "namespace-terminating"
     user.kubectl("patch", "configmap", "keep", '--patch={"metadata":{"finalizers":null}}')
 
 
 def test_an_object_in_the_way_is_named(user: Client) -> None:
     user.kubectl("create", "service", "clusterip", "demo", "--tcp=80")
     submit(user, "demo", "maskrcnn.node_group=p4d")
-    assert "an object called demo" in reason_named(user, "demo", "name-taken").text
+    assert "an object demo exists" in reason_named(user, "demo", "name-taken").text
 
 
 def test_a_job_that_the_operator_finds_invalid_is_named(user: Client) -> None:
@@ -221,7 +221,7 @@ def test_a_job_that_the_operator_finds_invalid_is_named(user: Client) -> None:
         "Found validation errors: spec.slotsPerWorker: Required value: must have number of slots per worker"
     )
     add_event(user, user.get("mpijob", "demo"), "ValidationError", said)
-    assert "refuses the job: spec.slotsPerWorker" in reason_named(user, "demo", "invalid-job").text
+    assert "rejects the job: spec.slotsPerWorker" in reason_named(user, "demo", "invalid-job").text
 
 
 def test_an_operator_that_does_nothing_is_named(user: Client) -> None:
@@ -230,7 +230,7 @@ def test_an_operator_that_does_nothing_is_named(user: Client) -> None:
     job["spec"]["runPolicy"]["managedBy"] = "kueue.x-k8s.io/multikueue"
     user.apply(job)
     assert reasons_of(user, "demo") == [], "it may not have had the time"
-    assert "has not looked at the job" in reason_named(user, "demo", "no-operator", later=True).text
+    assert "has not processed the job" in reason_named(user, "demo", "no-operator", later=True).text
 
 
 def test_a_missing_scheduler_is_named(user: Client) -> None:
@@ -238,7 +238,7 @@ def test_a_missing_scheduler_is_named(user: Client) -> None:
     job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["schedulerName"] = "volcano"
     user.apply(job)
     found = reason_named(user, "demo", "no-scheduler", later=True)
-    assert found.text == "no scheduler called volcano has looked at it"
+    assert found.text == "no scheduler named volcano has processed it"
 
 
 def test_a_gang_that_waits_for_room_is_named(user: Client) -> None:
@@ -249,7 +249,7 @@ def test_a_gang_that_waits_for_room_is_named(user: Client) -> None:
     said = "2/2 tasks in gang unschedulable: pod group is not ready, 2 Pending, 2 minAvailable"
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
     patch_status(user, "pod", "demo-worker-0", {"conditions": [condition]})
-    assert "volcano waits until there is room for the whole gang" in reason_named(user, "demo", "gang").text
+    assert "volcano waits until the whole gang fits" in reason_named(user, "demo", "gang").text
 
 
 def test_a_scheduling_gate_is_named(user: Client) -> None:
@@ -257,7 +257,10 @@ def test_a_scheduling_gate_is_named(user: Client) -> None:
     gates = [{"name": "kueue.x-k8s.io/admission"}]
     job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["schedulingGates"] = gates
     user.apply(job)
-    assert "held back by kueue.x-k8s.io/admission" in reason_named(user, "demo", "scheduling-gate").text
+    assert (
+        "held by the scheduling gate kueue.x-k8s.io/admission"
+        in reason_named(user, "demo", "scheduling-gate").text
+    )
 
 
 def test_a_suspended_job_is_named(user: Client) -> None:
@@ -292,7 +295,7 @@ def test_a_queue_is_named_whether_it_is_missing_or_full(user: Client) -> None:
     job = rendered_job(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.queue=team")
     job["spec"]["runPolicy"]["suspend"] = True
     user.apply(job)
-    assert "there is no queue team" in reason_named(user, "demo", "queue-missing").text
+    assert "the queue team does not exist" in reason_named(user, "demo", "queue-missing").text
     meta = {"name": "team", "namespace": user.namespace}
     user.apply({"apiVersion": "kueue.x-k8s.io/v1beta1", "kind": "LocalQueue", "metadata": meta, "spec": {}})
     reason_named(user, "demo", "queue")
@@ -317,9 +320,9 @@ def test_a_queue_is_named_whether_it_is_missing_or_full(user: Client) -> None:
         (
             "NotTriggerScaleUp",
             "pod didn't trigger scale-up: 1 max node group size reached",
-            "adds none: 1 max node group size reached",
+            "does not add one: 1 max node group size reached",
         ),
-        ("Nominated", "Pod should schedule on: nodeclaim/gpu-x7k2p", "Karpenter is making a node"),
+        ("Nominated", "Pod should schedule on: nodeclaim/gpu-x7k2p", "Karpenter is creating a node"),
     ],
 )
 def test_what_an_autoscaler_does_about_it_is_told(user: Client, event: str, message: str, words: str) -> None:

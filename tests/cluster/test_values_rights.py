@@ -61,18 +61,18 @@ def test_a_user_with_the_documented_rights_can_watch(
 @pytest.mark.parametrize(
     ("resource", "arguments", "words"),
     [
-        ("mpijobs", ["status", "demo"], "you may not list mpijobs"),
-        ("pods", ["status", "demo"], "you may not list pods"),
-        ("events", ["status", "demo"], "you may not list events"),
-        ("jobs", ["status", "demo"], "you may not get jobs"),
-        ("pods/log", ["status", "demo"], "you may not get pods/log"),
-        ("mpijobs", ["wait", "demo"], "you may not list mpijobs"),
-        ("events", ["wait", "demo"], "you may not list events"),
-        ("mpijobs", ["logs", "demo"], "you may not list mpijobs"),
-        ("pods/log", ["logs", "demo"], "you may not get pods/log"),
-        ("pods/log", ["logs", "demo", "-f"], "you may not get pods/log"),
-        ("deployments", ["open", "demo", "tensorboard"], "you may not list deployments"),
-        ("pods", ["open", "demo", "tensorboard"], "you may not list pods"),
+        ("mpijobs", ["status", "demo"], "you are not allowed to list mpijobs"),
+        ("pods", ["status", "demo"], "you are not allowed to list pods"),
+        ("events", ["status", "demo"], "you are not allowed to list events"),
+        ("jobs", ["status", "demo"], "you are not allowed to get jobs"),
+        ("pods/log", ["status", "demo"], "you are not allowed to get pods/log"),
+        ("mpijobs", ["wait", "demo"], "you are not allowed to list mpijobs"),
+        ("events", ["wait", "demo"], "you are not allowed to list events"),
+        ("mpijobs", ["logs", "demo"], "you are not allowed to list mpijobs"),
+        ("pods/log", ["logs", "demo"], "you are not allowed to get pods/log"),
+        ("pods/log", ["logs", "demo", "-f"], "you are not allowed to get pods/log"),
+        ("deployments", ["open", "demo", "tensorboard"], "you are not allowed to list deployments"),
+        ("pods", ["open", "demo", "tensorboard"], "you are not allowed to list pods"),
     ],
 )
 def test_a_right_that_lacks_is_named_with_exit_code_3(
@@ -101,7 +101,7 @@ def test_plan_names_the_right_to_read_claims(running: Client, lacking: Callable[
     flags = ["--node-group=p4d", "--nodes=2", "--fs=auto", f"--kubeconfig={lacking('nothing')}"]
     done = command(running, "plan", str(CHARTS / "maskrcnn"), *flags)
     assert (done.returncode, done.stdout) == (3, "")
-    assert "you may not get persistentvolumeclaims in namespace kubeflow" in done.stderr
+    assert "you are not allowed to get persistentvolumeclaims in namespace kubeflow" in done.stderr
 
 
 def test_open_names_the_right_to_forward_ports(running: Client, lacking: Callable[[str], Path]) -> None:
@@ -113,7 +113,7 @@ def test_open_names_the_right_to_forward_ports(running: Client, lacking: Callabl
     opened.send_signal(2)
     opened.wait(20)
     said = opened.stderr.read() if opened.stderr else ""
-    assert "you may not create pods/portforward" in said
+    assert "you are not allowed to create pods/portforward" in said
     assert said.count("Traceback") == 0
 
 
@@ -123,4 +123,4 @@ def test_a_wrong_token_is_said_with_exit_code_3_by_every_command(user: Client, t
         done = command(user, *arguments, f"--kubeconfig={path}")
         assert (done.returncode, done.stdout) == (3, ""), words
         (line,) = done.stderr.splitlines()
-        assert "does not take the credentials of context test (401). Log in again" in line, words
+        assert "rejects the credentials of context test (401). Log in again" in line, words

@@ -23,7 +23,7 @@ def test_status_shows_progress_network_and_pods(running: Client, tmp_path: Path)
     assert re.sub(" +", " ", row) == expected
     text = "\n".join(rest)
     assert re.search(r"^demo-worker-1 +Running +yes +0 +p4d-\d$", text, re.MULTILINE)
-    assert "network: EFA, 4 interfaces a rank, GPUDirect RDMA" in text
+    assert "network: EFA, 4 interfaces per rank, GPUDirect RDMA" in text
     assert f"run directory: /efs/{running.namespace}/demo on the claim tensorpack-efs-gp-bursting" in text
 
 
@@ -108,7 +108,7 @@ def test_a_failed_job_is_told_with_the_error_of_its_log(user: Client, tmp_path: 
     user.wait("mpijob/demo", "condition=Failed")
     said = mrc_values(user, "status", "demo").stdout
     assert re.search(r"^demo +failed \(1\)", said, re.MULTILINE)
-    assert "maskrcnn.backoff_limit is 0; it said: KeyError: 'category_id'." in said
+    assert "maskrcnn.backoff_limit is 0; its error: KeyError: 'category_id'." in said
 
 
 def test_wait_ends_with_1_when_its_time_is_over(user: Client) -> None:

@@ -21,7 +21,7 @@ TRAINING = "\n".join(
         "launch: 2 workers answer after 3 s",
         "[1,0]<stdout>:demo-worker-0:26:26 [0] NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)",
         "[1,8]<stdout>:demo-worker-1:26:26 [0] NCCL INFO Using network AWS Libfabric",
-        "[1,0]<stdout>:w:26:7 [0] NCCL INFO Channel 00/0 : 8 -> 0 [send] via NET/AWS Libfabric/0/GDRDMA",
+        "[1,0]<stdout>:w:2:7 [0] NCCL INFO Channel 00/0 : 8[0] -> 0[0] [send] via NET/AWS Libfabric/0/GDRDMA",
         *(f"[1,0]<stdout>:{line.line()}" for line in _RUN_LINES),
     )
 )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from mrc_values.cluster.changes import diff
+from mrc_values.cluster.kept import kept_after_delete
 from mrc_values.cluster.preflight.operator import in_range
 from mrc_values.cluster.preflight.resources import asked, fitting, free, shown
-from mrc_values.cluster.remains import remains
 from mrc_values.rules import CLUSTER_RULES, RULES, Rule
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
@@ -39,7 +39,7 @@ def test_a_changed_object_is_shown_as_a_unified_diff() -> None:
 
 def test_objects_that_come_and_go_are_a_line_each() -> None:
     assert diff(manifest("Service", "a", ""), manifest("Secret", "b", "data: {key: c2VjcmV0}")) == (
-        "- Service ns/a goes\n+ Secret ns/b is new\n"
+        "- Service ns/a is removed\n+ Secret ns/b is added\n"
     )
 
 
@@ -53,7 +53,7 @@ def test_secrets_show_which_entry_changes_and_never_what_it_holds() -> None:
     before = manifest("Secret", "a", "data: {same: c2FtZQ==, other: b25l}\nstringData: {plain: word}")
     after = manifest("Secret", "a", "data: {same: c2FtZQ==, other: dHdv}\nstringData: {plain: other-word}")
     text = diff(before, after)
-    assert "-  other: (hidden)\n+  other: (hidden), another\n" in text
+    assert "-  other: (hidden)\n+  other: (hidden), changed\n" in text
     assert not {"c2FtZQ", "b25l", "dHdv", "word"} & set(text.replace("-", " ").split())
 
 
@@ -62,7 +62,7 @@ def test_secrets_show_which_entry_changes_and_never_what_it_holds() -> None:
 
 def test_what_a_chart_keeps_is_named() -> None:
     kept = "metadata: {name: mpijobs.kubeflow.org, annotations: {helm.sh/resource-policy: keep}}"
-    assert remains(f"kind: CustomResourceDefinition\n{kept}") == [
+    assert kept_after_delete(f"kind: CustomResourceDefinition\n{kept}") == [
         "the CustomResourceDefinition mpijobs.kubeflow.org, and all MPIJobs"
     ]
 

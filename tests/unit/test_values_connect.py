@@ -47,7 +47,10 @@ def test_an_unknown_context_is_told_with_those_that_are_there(tmp_path: Path) ->
     file = kubeconfig(tmp_path, "https://example.invalid")
     with pytest.raises(ClusterError) as error:
         connect("prod", file)
-    assert message(error) == f"{file}: no context prod. It has: here, team. Name one with --context."
+    assert (
+        message(error)
+        == f"{file}: no context prod. Available contexts: here, team. Select one with --context."
+    )
 
 
 def test_the_environment_names_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +62,7 @@ def test_no_kubeconfig_is_told_with_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as error:
         connect(kubeconfig=tmp_path / "none")
     assert message(error) == (
-        f"{tmp_path / 'none'}: no kubeconfig here. Set KUBECONFIG, or make one; on EKS: "
+        f"{tmp_path / 'none'}: kubeconfig not found. Set KUBECONFIG, or create one; on EKS: "
         "aws eks update-kubeconfig --name CLUSTER."
     )
 
@@ -152,12 +155,13 @@ def answering(status: str, body: str) -> Iterator[str]:
         (
             "401 Unauthorized",
             ClusterError,
-            "does not take the credentials of context here (401). Log in again",
+            "rejects the credentials of context here (401). Log in again",
         ),
         (
             "403 Forbidden",
             Forbidden,
-            "you may not list nodes (403). Ask for a role with the verb list on nodes. The server: no rights",
+            "you are not allowed to list nodes (403). Ask for a role with the verb list on nodes. "
+            "The server: no rights",
         ),
         ("429 Too Many Requests", Unreachable, "cannot list nodes now (429): no rights. Try again."),
         ("503 Service Unavailable", Unreachable, "cannot list nodes now (503): no rights. Try again."),
@@ -180,3 +184,12 @@ def test_an_answer_that_is_no_kubernetes_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(ClusterError) as error:
             list(cluster.list(NODES))
         assert message(error).startswith(f"{server}: ")
+
+
+def test_of_a_huge_log_only_the_end_is_kept(tmp_path: Path) -> None:
+    from mrc_values.cluster import client
+
+    body = "x" * (client.MAX_LOG_BYTES + 1000) + "the end"
+    for server in answering("200 OK", body):
+        log = connect(kubeconfig=kubeconfig(tmp_path, server)).log("ns", "demo-launcher")
+        assert (len(log), log[-7:]) == (client.MAX_LOG_BYTES, "the end")

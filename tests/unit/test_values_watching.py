@@ -2,9 +2,9 @@
 
 import pytest
 from mrc_train.run_lines import Checkpoint, Evaluation, EvaluationFailed, Progress
-from mrc_values.cluster import containers, nccl, refusals, scheduling
+from mrc_values.cluster import containers, nccl, rejections, scheduling
 from mrc_values.cluster.job import Snapshot
-from mrc_values.cluster.logs import Place
+from mrc_values.cluster.logs import ReadPosition
 from mrc_values.cluster.nccl import Transport
 from mrc_values.cluster.reasons import Reason
 from mrc_values.cluster.status import Pod, Status, summary
@@ -66,7 +66,7 @@ def test_what_comes_after_the_nodes_in_a_schedulers_message_is_not_counted() -> 
     ],
 )
 def test_a_refusal_of_the_api_server_is_named(message: str, reason: str) -> None:
-    assert refusals.explain(message).id == reason
+    assert rejections.explain(message).id == reason
 
 
 def test_an_exit_code_without_a_meaning_of_its_own_is_told_as_it_is() -> None:
@@ -131,7 +131,7 @@ def test_one_rank_on_tcp_makes_the_job_slow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("efa", "workers", "words"), [(4, 2, "although"), (0, 2, "ask for no EFA"), (4, 1, "")]
+    ("efa", "workers", "words"), [(4, 2, "although"), (0, 2, "request no EFA"), (4, 1, "")]
 )
 def test_tcp_is_a_warning_between_nodes_only(efa: int, workers: int, words: str) -> None:
     advice = nccl.advice(Transport("tcp"), efa, workers)
@@ -140,11 +140,11 @@ def test_tcp_is_a_warning_between_nodes_only(efa: int, workers: int, words: str)
 
 
 def test_a_log_that_is_opened_again_goes_on_where_it_was() -> None:
-    place = Place()
-    assert place.reopened() == ""
+    position = ReadPosition()
+    assert position.reopened() == ""
     for text in ("2026-01-01T00:00:05.1Z a", "2026-01-01T00:00:05.12Z b", "2026-01-01T00:00:05.12Z c"):
-        assert place.new(text) == text[-1]
-    assert place.reopened() == "2026-01-01T00:00:05Z", "the server takes whole seconds"
+        assert position.new(text) == text[-1]
+    assert position.reopened() == "2026-01-01T00:00:05Z", "the server takes whole seconds"
     again = [
         "2026-01-01T00:00:05.1Z a",
         "2026-01-01T00:00:05.12Z b",
@@ -152,7 +152,7 @@ def test_a_log_that_is_opened_again_goes_on_where_it_was() -> None:
         "2026-01-01T00:00:05.12Z d",
         "2026-01-01T00:00:06Z e",
     ]
-    assert [place.new(text) for text in again] == [None, None, None, "d", "e"]
+    assert [position.new(text) for text in again] == [None, None, None, "d", "e"]
 
 
 def test_a_reason_of_many_pods_names_three() -> None:

@@ -75,11 +75,11 @@ def deploy(deployment: Deployment, *, wait: bool, dry_run: bool) -> None:
 
 def _wait(cluster: "Cluster", namespace: str, job: str) -> None:
     """Wait until the job runs; exits with 1 if it fails first."""
+    from mrc_values.change_printer import ChangePrinter
     from mrc_values.cluster import waiting
-    from mrc_values.commands.wait import Teller
 
-    with Teller() as teller:
-        outcome, _ = waiting.wait(cluster, namespace, job, waiting.Goal.RUNNING, show=teller.show)
+    with ChangePrinter() as printer:
+        outcome, _ = waiting.wait(cluster, namespace, job, waiting.Goal.RUNNING, show=printer.show)
     if outcome is not waiting.Outcome.REACHED:
         raise typer.Exit(1)
 
@@ -103,10 +103,7 @@ def _live_manifest(verb: str, name: str, cluster: "Cluster", helm: "Helm") -> st
     where = f"in namespace {helm.namespace}"
     if release is None:
         if verb == "upgrade":
-            existing = ", ".join(row["name"] for row in helm.releases(everywhere=False)) or "none"
-            raise UserError(
-                f"{name}: no such release {where} (existing: {existing}). Use mrc-values install."
-            )
+            raise helm.not_found(name, "Use mrc-values install.")
         return ""
     state = status(release)
     if state.startswith("pending"):

@@ -1,1 +1,1 @@
-"""The user's Kubernetes cluster: what it has, what it lacks, and the releases in it."""
+"""The user's Kubernetes cluster: its objects, its releases, and checks before an install."""

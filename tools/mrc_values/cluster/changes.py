@@ -1,4 +1,4 @@
-"""What an upgrade changes: the objects of two manifests, compared; what Secrets hold is never shown."""
+"""The changes that an upgrade makes, as a diff of two manifests; the content of Secrets is never shown."""
 
 import difflib
 from collections.abc import Collection
@@ -13,20 +13,21 @@ _PARTS = ("data", "stringData")
 
 
 def diff(before: str, after: str) -> str:
-    """A unified diff for every object that changes, a line for one that only comes or goes; empty for none.
+    """A unified diff for each changed object, and a line for each added or removed one.
 
-    An object that goes for one of the same kind that comes is compared with it, as one run with the next.
+    If exactly one object of a kind is removed and one is added, such as the MPIJob of another run, the two
+    are compared.
     """
     old, new = _by_key(before), _by_key(after)
     pairs = [(title, title) for title in old if title in new]
-    gone, come = [each for each in old if each not in new], [each for each in new if each not in old]
-    for kind in {_kind(title) for title in gone}:
-        of_kind = [[title for title in titles if _kind(title) == kind] for titles in (gone, come)]
+    removed, added = [item for item in old if item not in new], [item for item in new if item not in old]
+    for kind in {_kind(title) for title in removed}:
+        of_kind = [[title for title in titles if _kind(title) == kind] for titles in (removed, added)]
         if [len(titles) for titles in of_kind] == [1, 1]:
             pairs.append((of_kind[0][0], of_kind[1][0]))
     paired = {title for pair in pairs for title in pair}
-    lines = [f"- {title} goes\n" for title in sorted(gone) if title not in paired]
-    lines += [f"+ {title} is new\n" for title in sorted(come) if title not in paired]
+    lines = [f"- {title} is removed\n" for title in sorted(removed) if title not in paired]
+    lines += [f"+ {title} is added\n" for title in sorted(added) if title not in paired]
     return "".join(_one(pair, old[pair[0]], new[pair[1]]) for pair in sorted(pairs)) + "".join(lines)
 
 
@@ -36,8 +37,8 @@ def _kind(title: str) -> str:
 
 def _by_key(manifest: str) -> dict[str, Object]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found = (item for item in yaml.load_all(manifest, Loader=loader) if isinstance(item, dict))
-    return {_title(item): item for item in found}
+    objects = (item for item in yaml.load_all(manifest, Loader=loader) if isinstance(item, dict))
+    return {_title(item): item for item in objects}
 
 
 def _title(item: Object) -> str:
@@ -57,18 +58,18 @@ def _one(titles: tuple[str, str], old: Object, new: Object) -> str:
 
 
 def _hidden(item: Object, changed: Collection[str]) -> Object:
-    """A Secret without what it holds; an entry that changes says so."""
+    """A Secret with its values hidden; changed values are marked."""
     if item.get("kind") != "Secret":
         return item
     shown: dict[str, Any] = dict(item)
     for part in _PARTS:
         if part in item:
-            shown[part] = {key: f"{HIDDEN}, another" if key in changed else HIDDEN for key in at(item, part)}
+            shown[part] = {key: f"{HIDDEN}, changed" if key in changed else HIDDEN for key in at(item, part)}
     return shown
 
 
 def _changed(old: Object, new: Object) -> set[str]:
-    """Entries of a Secret that are in both and not the same."""
+    """Keys of a Secret whose values differ in both versions."""
     return {
         key
         for part in _PARTS
@@ -78,7 +79,7 @@ def _changed(old: Object, new: Object) -> set[str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines are written as such, so that a diff shows the line."""
+    """Writes strings of several lines as blocks, so that a diff shows single lines."""
 
 
 _Dumper.add_representer(

@@ -1,6 +1,6 @@
-"""The only door to the Kubernetes API: the official client, read with plain dicts as answers.
+"""The only module that calls the Kubernetes API: the official client, with plain dicts as answers.
 
-Lists come in pages, so that a thousand nodes are neither slow nor large for the server.
+Lists are read in pages, so that a thousand nodes are no burden for the server.
 """
 
 import json
@@ -20,21 +20,23 @@ from mrc_cli.errors import ServiceError
 Object = dict[str, Any]
 
 TIMEOUT = (5.0, 15.0)
-"""Seconds to connect, and to wait for an answer."""
-PAGE = 500
-"""Objects of one answer."""
+"""Seconds to connect, and to wait for data."""
+PAGE_SIZE = 500
+"""Objects in one response."""
+MAX_LOG_BYTES = 4 * 2**20
+"""Bytes of a log that are kept in memory; hundreds of ranks print many lines at the start."""
 
 
 class ClusterError(ServiceError):
-    """The cluster could not be reached, or refused a request."""
+    """The cluster could not be reached, or denied a request."""
 
 
 class Unreachable(ClusterError):
-    """Nothing answered, or not in time; later it may."""
+    """The cluster did not respond, or not in time; trying again later may succeed."""
 
 
 class Forbidden(ClusterError):
-    """The user may not do this (403). ``reason`` is the message without the server's part."""
+    """The user is not allowed to do this (403). ``reason`` is the message without the server's part."""
 
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)
@@ -42,19 +44,19 @@ class Forbidden(ClusterError):
 
 
 class NotFound(ClusterError):
-    """There is no such object or kind (404)."""
+    """The object or its kind does not exist (404)."""
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of object: where the API has it, and whether it lives in namespaces."""
+    """A kind of object: its path in the API, and whether it is namespaced."""
 
     path: str
     name: str
     namespaced: bool = True
 
     def url(self, namespace: str | None = None, name: str = "", subresource: str = "") -> str:
-        """The path of the list or of one object; namespace None: of all namespaces."""
+        """The path of the list or of one object; namespace None means all namespaces."""
         where = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         tail = "".join(f"/{part}" for part in (name, subresource) if part)
         return f"{self.path}{where}/{self.name}{tail}"
@@ -82,9 +84,10 @@ NODE_POOLS = Resource("/apis/karpenter.sh/v1", "nodepools", namespaced=False)
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster as one user sees it. ``namespace`` is the context's own, ``default`` where it has none.
+    """A cluster, accessed with one user's credentials.
 
-    Every method raises a ClusterError whose text is one line with what to do.
+    ``namespace`` is that of the context, ``default`` if it has none. Every method raises ClusterError, whose
+    message is one line that says what to do.
     """
 
     context: str
@@ -97,8 +100,8 @@ class Cluster:
     def list(
         self, resource: Resource, namespace: str | None = None, labels: str = "", fields: str = ""
     ) -> Iterator[Object]:
-        """The objects of a kind that a label and a field selector leave; namespace None: of all."""
-        query = {"limit": str(PAGE), "labelSelector": labels, "fieldSelector": fields}
+        """The objects of a kind that match the selectors; namespace None means all namespaces."""
+        query = {"limit": str(PAGE_SIZE), "labelSelector": labels, "fieldSelector": fields}
         url, doing = resource.url(namespace), _doing("list", resource, namespace)
         while True:
             answer = self.json(url, query, doing)
@@ -109,20 +112,20 @@ class Cluster:
             query["continue"] = rest
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
-        """One object. Raises NotFound."""
+        """An object. Raises NotFound."""
         return self.json(
             resource.url(namespace, name), {}, f"{_doing('get', resource, namespace)}, name {name}"
         )
 
     def find(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
-        """One object; None when it, its namespace or its kind is not there."""
+        """An object, or None when it, its namespace or its kind does not exist."""
         try:
             return self.get(resource, name, namespace)
         except NotFound:
             return None
 
     def exists(self, resource: Resource, name: str, namespace: str | None = None) -> bool:
-        """Whether an object is there, without reading more than its name: a Secret stays secret."""
+        """Whether an object exists. Reads only its metadata, never the content of a Secret."""
         accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
         doing = f"{_doing('get', resource, namespace)}, name {name}"
         try:
@@ -132,7 +135,7 @@ class Cluster:
             return False
 
     def served(self, version: str) -> Sequence[Object] | None:
-        """The kinds of an API version such as ``/apis/kubeflow.org/v2beta1``; None when it is not served."""
+        """The kinds of a version such as ``/apis/kubeflow.org/v2beta1``, or None when it is not served."""
         try:
             answer = self.json(version, doing=f"get {version}")
         except NotFound:
@@ -141,13 +144,13 @@ class Cluster:
         return kinds
 
     def group(self, name: str) -> Sequence[str]:
-        """Versions of an API group that are served, the preferred one first; none without the group."""
+        """The served versions of an API group, the preferred one first; empty without the group."""
         try:
             answer = self.json(f"/apis/{name}", doing=f"get /apis/{name}")
         except NotFound:
             return ()
         preferred = (answer.get("preferredVersion") or {}).get("version")
-        versions = [each["version"] for each in answer.get("versions") or ()]
+        versions = [item["version"] for item in answer.get("versions") or ()]
         return sorted(versions, key=lambda version: version != preferred)
 
     def version(self) -> str:
@@ -155,7 +158,7 @@ class Cluster:
         return str(self.json("/version", doing="get /version").get("gitVersion", ""))
 
     def allowed(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Whether the user may do it, as ``kubectl auth can-i`` asks."""
+        """Whether the user is allowed to do this, as with ``kubectl auth can-i``."""
         wanted = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
         url, kind = "/apis/authorization.k8s.io/v1", "SelfSubjectAccessReview"
         body = {"apiVersion": url[6:], "kind": kind, "spec": {"resourceAttributes": wanted}}
@@ -164,21 +167,26 @@ class Cluster:
             return bool(json.loads(answer.data)["status"]["allowed"])
 
     def log(self, namespace: str, pod: str, **query: str) -> str:
-        """What a pod printed, as far as the query asks (``container``, ``tailLines``, ``previous``, …)."""
+        """The log of a pod, limited by the query (``container``, ``tailLines``, ``previous``, …).
+
+        Of a longer log only the last MAX_LOG_BYTES are returned.
+        """
         doing = f"get pods/log in namespace {namespace}, name {pod}"
         with self.stream(PODS.url(namespace, pod, "log"), query, doing) as answer:
-            text: bytes = answer.data
-            return text.decode(errors="replace")
+            end = b""
+            for piece in answer.stream(amt=2**20):
+                end = (end + piece)[-MAX_LOG_BYTES:]
+            return end.decode(errors="replace")
 
     def json(self, url: str, query: Mapping[str, str] | None = None, doing: str = "") -> Object:
-        """What GET answers at a path. ``doing`` says it in an error, as in "list pods"."""
-        # The pods of a thousand nodes are 19 MB, and 1 MB compressed.
+        """The response to GET at a path. ``doing`` describes the request in errors, as in "list pods"."""
+        # The pods of a thousand nodes are 19 MB, but only 1 MB compressed.
         with self.stream(url, query or {}, doing or f"get {url}", encoding="gzip") as answer:
             try:
                 body: Object = json.loads(answer.data)
             except ValueError:
                 raise ClusterError(
-                    f"{self.server}: answers, but not as Kubernetes does. Check the address in "
+                    f"{self.server}: does not answer like a Kubernetes API server. Check the address in "
                     f"{self.kubeconfig}, and for a proxy in between."
                 ) from None
             return body
@@ -194,10 +202,7 @@ class Cluster:
         encoding: str = "identity",
         body: Object | None = None,
     ) -> Iterator[Any]:
-        """The answer before it is read (urllib3's), as a log is followed or a list watched.
-
-        GET, or POST where there is a body.
-        """
+        """The urllib3 response before it is read, as for following a log. Sends POST when there is a body."""
         with self._mapped(doing):
             method, full, headers, _, _ = self.api.param_serialize(
                 "POST" if body else "GET",
@@ -251,29 +256,31 @@ class Cluster:
         )
 
     def _refusal(self, status: int, body: bytes | str, doing: str) -> ClusterError:
-        said = _message(body)
+        message = _message(body)
         if status == 401:
             return ClusterError(
-                f"{self.server}: does not take the credentials of context {self.context} (401). Log in "
+                f"{self.server}: rejects the credentials of context {self.context} (401). Log in "
                 "again; on EKS: aws eks update-kubeconfig --name CLUSTER."
             )
         if status == 403:
             verb, _, what = doing.partition(" ")
             resource = what.split(" in ")[0].split(",")[0]
-            reason = f"you may not {doing} (403). Ask for a role with the verb {verb} on {resource}."
-            return Forbidden(f"{self.server}: {reason} The server: {said}", reason)
+            reason = (
+                f"you are not allowed to {doing} (403). Ask for a role with the verb {verb} on {resource}."
+            )
+            return Forbidden(f"{self.server}: {reason} The server: {message}", reason)
         if status == 404:
-            return NotFound(f"{self.server}: cannot {doing} (404): {said}")
+            return NotFound(f"{self.server}: cannot {doing} (404): {message}")
         if status in (429, 500, 502, 503, 504):
-            said = said.removesuffix(", please try again")
-            return Unreachable(f"{self.server}: cannot {doing} now ({status}): {said}. Try again.")
-        return ClusterError(f"{self.server}: cannot {doing} ({status}): {said}")
+            message = message.removesuffix(", please try again")
+            return Unreachable(f"{self.server}: cannot {doing} now ({status}): {message}. Try again.")
+        return ClusterError(f"{self.server}: cannot {doing} ({status}): {message}")
 
 
 def connect(context: str | None = None, kubeconfig: Path | None = None) -> Cluster:
-    """The cluster of a context of the user's kubeconfig, by default the current one.
+    """The cluster of a context in the user's kubeconfig, by default the current one.
 
-    ``kubeconfig`` counts before $KUBECONFIG and ~/.kube/config. Nothing is asked of the cluster yet.
+    ``kubeconfig`` takes precedence over $KUBECONFIG and ~/.kube/config. Sends no request to the cluster yet.
     Raises ClusterError.
     """
     path = str(kubeconfig) if kubeconfig else os.environ.get("KUBECONFIG") or "~/.kube/config"
@@ -284,21 +291,21 @@ def connect(context: str | None = None, kubeconfig: Path | None = None) -> Clust
     try:
         merged = loading.KubeConfigMerger(path).config
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, TypeError) as error:
-        raise ClusterError(f"{path}: not a kubeconfig that can be read ({_last_line(str(error))}).") from None
+        raise ClusterError(f"{path}: cannot be read as a kubeconfig ({_last_line(str(error))}).") from None
     except library.config.ConfigException as error:
         raise ClusterError(f"{path}: {error}.") from None
     if merged is None:
         raise ClusterError(
-            f"{path}: no kubeconfig here. Set KUBECONFIG, or make one; on EKS: "
+            f"{path}: kubeconfig not found. Set KUBECONFIG, or create one; on EKS: "
             "aws eks update-kubeconfig --name CLUSTER."
         )
     name = context or merged.value.get("current-context")
-    entries = [each.value for each in merged.value.get("contexts") or ()]
-    contexts = {each.get("name"): each.get("context") or {} for each in entries}
+    entries = [item.value for item in merged.value.get("contexts") or ()]
+    contexts = {item.get("name"): item.get("context") or {} for item in entries}
     if name not in contexts:
         known = ", ".join(map(str, contexts)) or "none"
         problem = f"no context {name}" if name else "no current context"
-        raise ClusterError(f"{path}: {problem}. It has: {known}. Name one with --context.")
+        raise ClusterError(f"{path}: {problem}. Available contexts: {known}. Select one with --context.")
     configuration = library.client.Configuration()
     configuration.retries = False
     try:
@@ -313,7 +320,7 @@ def connect(context: str | None = None, kubeconfig: Path | None = None) -> Clust
 
 
 def _library() -> ModuleType:
-    """The official client, without kubernetes-validate, which it would import and not use: a second less."""
+    """The official client, without kubernetes-validate: it would be imported unused, which takes a second."""
     blocked = "kubernetes_validate" not in sys.modules
     if blocked:
         sys.modules["kubernetes_validate"] = None  # type: ignore[assignment]
@@ -327,21 +334,21 @@ def _library() -> ModuleType:
 
 @contextmanager
 def _login_errors(context: str) -> Iterator[None]:
-    """The client only logs when a context's login program fails, and goes on without credentials."""
-    heard: list[str] = []
+    """Raise ClusterError when a context's login program fails, which the client only logs."""
+    errors: list[str] = []
 
-    class Ear(logging.Handler):
+    class ErrorCollector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append(record.getMessage())
+            errors.append(record.getMessage())
 
-    ear = Ear(logging.ERROR)
-    logging.getLogger().addHandler(ear)
+    collector = ErrorCollector(logging.ERROR)
+    logging.getLogger().addHandler(collector)
     try:
         yield
     finally:
-        logging.getLogger().removeHandler(ear)
-    if heard:
-        raise ClusterError(f"context {context}: its login program failed: {' '.join(heard[-1].split())}")
+        logging.getLogger().removeHandler(collector)
+    if errors:
+        raise ClusterError(f"context {context}: its login program failed: {' '.join(errors[-1].split())}")
 
 
 def _doing(verb: str, resource: Resource, namespace: str | None) -> str:
@@ -352,7 +359,7 @@ def _doing(verb: str, resource: Resource, namespace: str | None) -> str:
 
 
 def _message(body: bytes | str) -> str:
-    """What the server's Status object says; its text where it is none."""
+    """The message in the server's Status object, or the beginning of any other body."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     try:
         return str(json.loads(text)["message"]).strip().rstrip(".")
@@ -361,6 +368,6 @@ def _message(body: bytes | str) -> str:
 
 
 def _last_line(text: str) -> str:
-    """The end of a chain of causes, which is the cause."""
+    """The last part of a chain of messages, which is the cause."""
     last = re.sub(r"\[Errno -?\d+\] ", "", " ".join(text.strip().splitlines()[-1:]).rpartition(": ")[2])
     return last.strip(" .)(\"'") or "no reason given"

@@ -1,4 +1,4 @@
-"""Why a pod that has a node does not run, or has ended, from what the kubelet says of its containers."""
+"""Why a pod on a node is not running, or has ended, from its containers' status and events."""
 
 import re
 
@@ -9,31 +9,31 @@ _PULLS = (
     (
         r"no match for platform|no matching manifest|exec format",
         "image-platform",
-        "the image {image} is not made for the node's processor",
+        "the image {image} was not built for the node's CPU architecture",
         "Build it for the nodes' platform (docker build --platform linux/amd64).",
     ),
     (
         r"no basic auth|unauthorized|authorization failed|denied|403 Forbidden|authentication required",
         "image-access",
-        "the registry does not let the node pull the image {image}",
-        "Let the nodes pull it: the ECR address's region and account, or an image pull secret.",
+        "the registry does not allow the node to pull the image {image}",
+        "Check region and account in the ECR address, or use an image pull secret.",
     ),
     (
         r"not found|manifest unknown|name unknown|repository does not exist|404",
         "image-missing",
-        "there is no image {image}",
+        "the image {image} does not exist",
         "Correct name and tag in maskrcnn.image (or jupyter.image, tensorboard.image).",
     ),
     (
         r"no such host|i/o timeout|connection refused|dial tcp|TLS handshake|deadline exceeded|EOF",
         "image-registry",
-        "the node does not reach the registry of the image {image}",
-        "See the address, and that the nodes have a way to it (NAT gateway or VPC endpoint).",
+        "the node cannot reach the registry of the image {image}",
+        "Check the address, and that the nodes have a route to it (NAT gateway or VPC endpoint).",
     ),
     (
         r"no space left|disk",
         "node-disk-full",
-        "the node has no room for the image {image}",
+        "the node has no disk space for the image {image}",
         "Give the nodes larger disks.",
     ),
 )
@@ -41,8 +41,8 @@ _PULLS = (
 _WAITING = {
     "InvalidImageName": (
         "image-name",
-        "{image} is not the name of an image",
-        "Write it as <registry>/<name>:<tag>.",
+        "{image} is not a valid image name",
+        "Use the form <registry>/<name>:<tag>.",
     ),
     "ErrImageNeverPull": (
         "image-never-pulled",
@@ -51,20 +51,24 @@ _WAITING = {
     ),
     "CreateContainerConfigError": (
         "config-missing",
-        "the container lacks what it refers to: {message}",
+        "the container refers to something that does not exist: {message}",
         "Create it, or correct maskrcnn.env or the chart's secret names.",
     ),
     "CreateContainerError": (
         "container-error",
-        "the container cannot be made: {message}",
-        "See that the image has the command (maskrcnn.image).",
+        "the container cannot be created: {message}",
+        "Check that the image has the command (maskrcnn.image).",
     ),
     "RunContainerError": (
         "container-error",
         "the container cannot be started: {message}",
-        "See that the image has the command (maskrcnn.image).",
+        "Check that the image has the command (maskrcnn.image).",
     ),
-    "ContainerStatusUnknown": ("node-lost", "nothing is known of the container any more", "See the node."),
+    "ContainerStatusUnknown": (
+        "node-lost",
+        "the state of the container is unknown",
+        "See kubectl describe node.",
+    ),
 }
 
 _EVENTS = (
@@ -79,8 +83,8 @@ _EVENTS = (
         r"FailedMount|FailedAttachVolume",
         r"driver name (?P<what>\S+) not found in the list of registered CSI drivers",
         "driver-missing",
-        "the storage driver {what} does not run on the node",
-        "Install it (the EKS add-on), and see that its pods run on these nodes.",
+        "the storage driver {what} is not running on the node",
+        "Install it (the EKS add-on), and check that its pods run on these nodes.",
     ),
     (
         r"FailedMount",
@@ -94,7 +98,7 @@ _EVENTS = (
         r"(?P<what>.*)",
         "mount",
         "a volume cannot be mounted: {what}",
-        "See the file system's address, its mount targets and security group (docs/claims.md).",
+        "Check the file system's address, mount targets and security group (docs/claims.md).",
     ),
     (
         r"FailedCreatePodSandBox",
@@ -107,14 +111,14 @@ _EVENTS = (
         r"FailedCreatePodSandBox",
         r"(?P<what>.*)",
         "sandbox",
-        "the node cannot make the pod's network: {what}",
-        "See the CNI's pods on the node.",
+        "the node cannot set up the pod's network: {what}",
+        "Check the CNI's pods on the node.",
     ),
 )
 
 
 def explain(pod: Object, events: list[Object]) -> Cause | None:
-    """Why a pod with a node is not ready, or has failed; None when nothing is wrong."""
+    """Why a pod on a node is not ready, or has failed; None when nothing is wrong."""
     if cause := _pod(pod):
         return cause
     for status in [
@@ -131,65 +135,67 @@ def explain(pod: Object, events: list[Object]) -> Cause | None:
 
 
 def ended(terminated: Object) -> Cause:
-    """What the exit of a container means; ``terminated`` as in its status."""
+    """The cause of a container's end; ``terminated`` is from its status."""
     code, reason = terminated.get("exitCode", 0), terminated.get("reason", "")
-    said = _short(terminated.get("message", ""))
+    message = _short(terminated.get("message", ""))
     if reason == "OOMKilled":
         return Cause(
             "out-of-memory",
             "the container used more memory than its limit and was killed (OOMKilled, 137)",
-            "Set maskrcnn.memory higher (maskrcnn.launcher.resources of the launcher), or load less at once.",
+            "Increase maskrcnn.memory (for the launcher: maskrcnn.launcher.resources), or reduce the batch.",
         )
     if reason in {"StartError", "ContainerCannotRun"}:
         return Cause(
             "container-error",
-            f"the container cannot be started ({code}): {said}",
-            "See that the image has the command (maskrcnn.image).",
+            f"the container cannot be started ({code}): {message}",
+            "Check that the image has the command (maskrcnn.image).",
         )
     meaning = {
         126: ("not-executable", "the image's command cannot be executed (126)", "Correct the image."),
         127: (
             "command-missing",
-            "the image lacks the command (127)",
+            "the image does not have the command (127)",
             "Correct maskrcnn.image; the log names it.",
         ),
         137: (
             "killed",
-            "the container was killed (137, SIGKILL): its node ran out of memory, or its grace was over",
+            "the container was killed (137, SIGKILL): its node ran out of memory, or its grace period ended",
             "See kubectl describe node.",
         ),
         143: (
             "terminated",
-            "the container was told to end (143, SIGTERM): its pod was deleted or its node drained",
-            "The same install resumes from the newest checkpoint.",
+            "the container was terminated (143, SIGTERM): its pod was deleted or its node drained",
+            "Installing again resumes from the newest checkpoint.",
         ),
     }
     if code in meaning:
         return Cause(*meaning[code])
     return Cause(
-        "exit-code", f"the container ended with exit code {code}" + (f": {said}" if said else ""), ""
+        "exit-code", f"the container ended with exit code {code}" + (f": {message}" if message else ""), ""
     )
 
 
 def _pod(pod: Object) -> Cause | None:
-    reason, said = text(pod, "status", "reason"), _short(text(pod, "status", "message"))
+    reason, message = text(pod, "status", "reason"), _short(text(pod, "status", "message"))
     disruption = condition(pod, "DisruptionTarget")
     if reason == "Evicted":
         return Cause(
             "evicted",
-            f"the pod was evicted: {said}",
-            "Set what it needs (maskrcnn.memory), or give the nodes larger disks; the same install resumes.",
+            f"the pod was evicted: {message}",
+            "Set maskrcnn.memory, or give the nodes larger disks; installing again resumes.",
         )
     if reason == "NodeLost" or text(disruption, "reason") == "DeletionByTaintManager":
-        return Cause("node-lost", f"the node {text(pod, 'spec', 'nodeName')} is gone or does not answer", "")
+        return Cause("node-lost", f"the node {text(pod, 'spec', 'nodeName')} is gone or does not respond", "")
     if text(disruption, "reason") == "PreemptionByScheduler":
         return Cause(
             "preempted",
-            "a pod of higher priority took the place",
-            "Set maskrcnn.priority_class; the same install resumes.",
+            "a pod with a higher priority preempted it",
+            "Set maskrcnn.priority_class; installing again resumes.",
         )
     if reason in {"UnexpectedAdmissionError", "NodeAffinity"} or reason.startswith("OutOf"):
-        return Cause("node-refused", f"the node {text(pod, 'spec', 'nodeName')} refused the pod: {said}", "")
+        return Cause(
+            "node-refused", f"the node {text(pod, 'spec', 'nodeName')} rejected the pod: {message}", ""
+        )
     if reason == "DeadlineExceeded":
         return Cause(
             "deadline", "the pod ran longer than its deadline", "Set a longer activeDeadlineSeconds."
@@ -201,27 +207,27 @@ def _container(status: Object) -> Cause | None:
     image = text(status, "image")
     waiting, terminated = at(status, "state", "waiting"), at(status, "state", "terminated")
     last = at(status, "lastState", "terminated")
-    reason, said = waiting.get("reason", ""), _short(waiting.get("message", ""))
+    reason, words = waiting.get("reason", ""), _short(waiting.get("message", ""))
     if reason in {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}:
-        return _pull(image, said)
+        return _pull(image, words)
     if reason == "CrashLoopBackOff":
         why = ended(last) if last else None
         return Cause(
             "crash-loop" if why is None or why.id == "exit-code" else why.id,
-            f"the container fails again and again ({status.get('restartCount', 0)} restarts)"
+            f"the container keeps failing ({status.get('restartCount', 0)} restarts)"
             + (f": {why.text.removeprefix('the container ')}" if why else ""),
             (why.fix if why else "") or "See mrc-values logs.",
         )
     if reason in _WAITING:
         name, sentence, fix = _WAITING[reason]
-        return Cause(name, sentence.format(image=image, message=said), fix)
+        return Cause(name, sentence.format(image=image, message=words), fix)
     if terminated.get("exitCode", 0):
         return ended(terminated)
     return None
 
 
 def _pull(image: str, said: str) -> Cause:
-    # A back-off repeats the error since Kubernetes 1.30; before, it says that it waits.
+    # Since Kubernetes 1.30, a back-off message repeats the error.
     for pattern, name, sentence, fix in _PULLS:
         if re.search(pattern, said, re.IGNORECASE):
             return Cause(name, sentence.format(image=image), fix)
@@ -233,9 +239,9 @@ def _pull(image: str, said: str) -> Cause:
 def _event(events: list[Object]) -> Cause | None:
     for event in reversed(events):
         for reason, pattern, name, sentence, fix in _EVENTS:
-            found = re.search(pattern, event.get("message", ""), re.DOTALL)
-            if re.fullmatch(reason, event.get("reason", "")) and found:
-                words = {key: _short(each) for key, each in found.groupdict().items()}
+            match = re.search(pattern, event.get("message", ""), re.DOTALL)
+            if re.fullmatch(reason, event.get("reason", "")) and match:
+                words = {key: _short(item) for key, item in match.groupdict().items()}
                 return Cause(name, sentence.format(**words), fix)
     return None
 
@@ -244,7 +250,7 @@ def _starting(pod: Object, events: list[Object]) -> Cause:
     node = text(pod, "spec", "nodeName")
     if events and events[-1].get("reason") == "Pulling":
         return Cause("image-pulling", f"the node {node} is pulling the image", "")
-    return Cause("starting", f"the node {node} has it, and has not started it yet", "")
+    return Cause("starting", f"the node {node} has not started it yet", "")
 
 
 def _not_ready(pod: Object, events: list[Object]) -> Cause | None:
@@ -252,13 +258,13 @@ def _not_ready(pod: Object, events: list[Object]) -> Cause | None:
         return None
     if any(event.get("reason") == "NodeNotReady" for event in events):
         node = text(pod, "spec", "nodeName")
-        return Cause("node-lost", f"the node {node} does not answer", f"See kubectl describe node {node}.")
-    said = next(
-        (_short(each["message"]) for each in reversed(events) if each.get("reason") == "Unhealthy"), ""
+        return Cause("node-lost", f"the node {node} does not respond", f"See kubectl describe node {node}.")
+    message = next(
+        (_short(item["message"]) for item in reversed(events) if item.get("reason") == "Unhealthy"), ""
     )
-    if said:
-        return Cause("not-ready", f"it runs, and does not answer yet: {said}", "See its log.")
-    return Cause("not-ready", "it runs, and is not ready yet", "")
+    if message:
+        return Cause("not-ready", f"it is running but not ready: {message}", "Read its log.")
+    return Cause("not-ready", "it is running but not ready yet", "")
 
 
 def _short(said: str) -> str:

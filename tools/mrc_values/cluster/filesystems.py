@@ -1,4 +1,4 @@
-"""Which file systems a namespace has: by its claims, as far as they tell."""
+"""Which file systems a namespace can use, by its claims."""
 
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Cluster
@@ -8,13 +8,13 @@ from mrc_values.values import Values
 
 
 def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystems, list[str]]:
-    """FSx for the data when its claim can be used, else EFS; logs and checkpoints on EFS when they can be.
+    """FSx for the data if its claim can be used, otherwise EFS; EFS for logs and checkpoints if possible.
 
-    Also what was seen, for the user: a claim does not tell what lies on its file system.
+    Also returns lines that explain the choice to the user.
     """
     rows = values.catalogue.file_systems
     seen = {fs: _unusable(cluster, namespace, claim_of(fs, values), rows[fs].driver) for fs in ("fsx", "efs")}
-    said = [
+    message = [
         f"{rows[fs].title}: the claim {namespace}/{claim_of(fs, values)} {why or 'is bound'}."
         for fs, why in seen.items()
     ]
@@ -27,13 +27,13 @@ def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystem
     else:
         reason = "Neither can be used. EFS is the charts' default; docs/claims.md says how to make its claim."
     return FileSystems(data, shared), [
-        *said,
-        f"{reason} Whether the data set lies there cannot be seen from outside of a pod.",
+        *message,
+        f"{reason} Whether it contains the data set can only be checked from inside a pod.",
     ]
 
 
 def claim_of(file_system: str, values: Values) -> str:
-    """The claim that the values have for a file system."""
+    """The claim for a file system according to the values."""
     shared = values.text("global.shared_fs")
     if file_system == shared and values.text("global.shared_pvc"):
         return values.text("global.shared_pvc")
@@ -43,17 +43,17 @@ def claim_of(file_system: str, values: Values) -> str:
 
 
 def _unusable(cluster: Cluster, namespace: str, claim: str, driver: str) -> str:
-    """Why a claim cannot be used; empty when it can."""
-    found = cluster.find(client.CLAIMS, claim, namespace)
-    if found is None:
-        return "is not there"
-    phase = text(found, "status", "phase")
+    """Why a claim cannot be used, or an empty string."""
+    result = cluster.find(client.CLAIMS, claim, namespace)
+    if result is None:
+        return "does not exist"
+    phase = text(result, "status", "phase")
     if phase != "Bound":
         return f"is {phase or 'not bound'}"
-    if "ReadWriteMany" not in items(found, "spec", "accessModes"):
+    if "ReadWriteMany" not in items(result, "spec", "accessModes"):
         return "is not ReadWriteMany"
     try:
-        volume = cluster.find(client.VOLUMES, text(found, "spec", "volumeName"))
+        volume = cluster.find(client.VOLUMES, text(result, "spec", "volumeName"))
     except client.Forbidden:
         return ""
     actual = text(volume, "spec", "csi", "driver")

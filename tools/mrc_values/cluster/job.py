@@ -1,4 +1,4 @@
-"""A training job in the cluster, as read in one go."""
+"""A training job in the cluster: a snapshot of its objects, and functions that read them."""
 
 import re
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
 class State(StrEnum):
-    """How a job stands; the words of a local run where both have them."""
+    """The state of a job, with the same words as for local runs."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -26,11 +26,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A job and all that tells why it waits; events are the namespace's, oldest first.
+    """A job and the objects that explain its state.
 
-    ``claims``, ``nodes``, ``queues`` and ``workloads`` are None where the user may not read them, or the
-    cluster does not have such objects. ``nodes`` are those that waiting pods may run on by their labels.
-    ``log`` is the end of the newest launcher's log, None where it cannot be read.
+    Attributes:
+        events: all events in the namespace, oldest first. claims, queues, workloads: None when the user is
+        not allowed to read them or their kind does not exist. nodes: those whose labels match waiting pods;
+        None when the user is not allowed to read them. log: the end of the newest launcher's log; None when
+        it cannot be read.
     """
 
     job: Object
@@ -45,43 +47,43 @@ class Snapshot:
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def with_log(self, log: Sequence[str] | None) -> "Snapshot":
-        """The same job with its log; None when it cannot be read."""
+        """This snapshot with the end of a log."""
         return replace(self, log=log)
 
     @property
     def name(self) -> str:
-        """The job's."""
+        """The name of the job."""
         return name(self.job)
 
     @property
     def launchers(self) -> list[Object]:
-        """The launcher's pods, oldest first: a failed one stays, and another one comes."""
-        found = [pod for pod in self.pods if role(pod) == "launcher"]
-        return sorted(found, key=lambda pod: text(pod, "metadata", "creationTimestamp"))
+        """The launcher pods, oldest first; a failed one is kept when another is started."""
+        result = [pod for pod in self.pods if role(pod) == "launcher"]
+        return sorted(result, key=lambda pod: text(pod, "metadata", "creationTimestamp"))
 
     @property
     def workers(self) -> list[Object]:
-        """The workers' pods by their numbers."""
+        """The worker pods, sorted by number."""
         return sorted((pod for pod in self.pods if role(pod) == "worker"), key=number)
 
     @property
     def workers_wanted(self) -> int:
-        """How many workers the job asks for."""
+        """The number of workers in the job's spec."""
         return int(value(self.job, "spec", "mpiReplicaSpecs", "Worker", "replicas") or 0)
 
     @property
     def ranks(self) -> int:
-        """MPI ranks: the workers' slots, and with that one GPU each."""
+        """The number of MPI ranks: the slots of all workers."""
         return self.workers_wanted * int(value(self.job, "spec", "slotsPerWorker") or 1)
 
     def events_of(self, thing: Object) -> list[Object]:
-        """An object's own events, oldest first."""
+        """The events about an object, oldest first."""
         uid = text(thing, "metadata", "uid")
         return [event for event in self.events if text(event, "involvedObject", "uid") == uid]
 
 
 def state(job: Object) -> State:
-    """An MPIJob's state by its conditions."""
+    """The state of an MPIJob, from its conditions."""
     if condition(job, "Failed").get("status") == "True":
         return State.FAILED
     if condition(job, "Succeeded").get("status") == "True":
@@ -99,9 +101,9 @@ def role(pod: Object) -> str:
 
 
 def number(pod: Object) -> int:
-    """A worker's number, 3 of ``demo-worker-3``."""
-    found = re.search(r"-(\d+)$", name(pod))
-    return int(found[1]) if found else 0
+    """The number of a worker: 3 for ``demo-worker-3``."""
+    match = re.search(r"-(\d+)$", name(pod))
+    return int(match[1]) if match else 0
 
 
 def ready(pod: Object) -> bool:
@@ -110,8 +112,8 @@ def ready(pod: Object) -> bool:
 
 
 def restarts(pod: Object) -> int:
-    """How often a pod's containers have been started again."""
-    return sum(int(each.get("restartCount", 0)) for each in items(pod, "status", "containerStatuses"))
+    """How often a pod's containers have been restarted."""
+    return sum(int(item.get("restartCount", 0)) for item in items(pod, "status", "containerStatuses"))
 
 
 def exit_code(pod: Object) -> int | None:
@@ -123,21 +125,21 @@ def exit_code(pod: Object) -> int | None:
 
 
 def environment(job: Object) -> dict[str, str]:
-    """The launcher's variables that the job gives as text."""
+    """The launcher's variables that have plain values."""
     containers = items(job, "spec", "mpiReplicaSpecs", "Launcher", "template", "spec", "containers")
-    return {each["name"]: text(each, "value") for each in items(containers[0], "env")} if containers else {}
+    return {item["name"]: text(item, "value") for item in items(containers[0], "env")} if containers else {}
 
 
 def run_dir(job: Object) -> str:
-    """Where the run's log and checkpoints lie, as its pods see it: ``/efs/kubeflow/demo``."""
+    """The directory of the run's log and checkpoints in its pods, such as ``/efs/kubeflow/demo``."""
     variables = environment(job)
     return re.sub(
-        r"\$\((\w+)\)", lambda found: variables.get(found[1], found[0]), variables.get("RUN_DIR", "")
+        r"\$\((\w+)\)", lambda match: variables.get(match[1], match[0]), variables.get("RUN_DIR", "")
     )
 
 
 def happened(event: Object) -> str:
-    """When an event was seen last, as text that sorts."""
+    """When an event last occurred, as a sortable string."""
     return (
         text(event, "lastTimestamp")
         or text(event, "eventTime")

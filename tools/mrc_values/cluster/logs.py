@@ -1,4 +1,4 @@
-"""Logs of a job's pods, followed over restarts of pods and cuts of connections."""
+"""The logs of a job's pods, followed across restarted pods and interrupted connections."""
 
 import logging
 import queue
@@ -14,29 +14,30 @@ from mrc_values.cluster import client, job, waiting
 from mrc_values.cluster.client import Cluster, ClusterError, Forbidden, NotFound, Unreachable
 from mrc_values.cluster.objects import Object, at, items, name, text
 
-PAUSE = 1.0
-"""Seconds between two looks for new pods, and before a cut stream is opened again."""
-SILENCE = 60.0
-"""Seconds without a line after which a stream is opened again: a connection can be dead without a word."""
-
-GRACE = 5.0
-"""Seconds without a line after which the streams of a job that has ended are taken for ended as well."""
+POLL_INTERVAL = 1.0
+"""Seconds between two searches for new pods, and before an interrupted stream is reopened."""
+STREAM_TIMEOUT = 60.0
+"""Seconds without a line after which a stream is reopened, because its connection may be dead."""
+END_TIMEOUT = 5.0
+"""Seconds without a line after which the streams of a job that has ended are considered ended too."""
+MAX_LINE_BYTES = 1 << 20
+"""A longer line is split."""
 
 _STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line that a pod printed."""
+    """A line of a pod's log."""
 
     pod: str
     text: str
 
 
-class Place:
-    """How far a log has been read, so that nothing comes twice when it is opened again.
+class ReadPosition:
+    """How far a log has been read, so that no line is repeated when the stream is reopened.
 
-    The server cuts times to whole seconds, so what it sends again is told by the lines' own times.
+    The server accepts only whole seconds, so repeated lines are recognized by their own timestamps.
     """
 
     def __init__(self) -> None:
@@ -45,12 +46,12 @@ class Place:
         self._again = 0
 
     def reopened(self) -> str:
-        """From when on the log is to be read; empty at first."""
+        """The time from which to read a stream that is opened now; empty for the first."""
         self._again = 0
         return f"{self._time[:19]}Z" if self._time else ""
 
     def new(self, line: str) -> str | None:
-        """The text of a line with its time in front, as the API sends it; None when it was read before."""
+        """The text of a line that starts with a timestamp, or None when it has been read before."""
         found = _STAMP.match(line)
         if not found:
             return line
@@ -68,15 +69,17 @@ class Place:
 
 
 def printed(cluster: Cluster, pods: Collection[Object]) -> Iterator[Line]:
-    """What pods have printed so far, one after the other. Raises UserError where a log cannot be had."""
+    """The logs of pods so far, one pod after the other. Raises UserError when a log cannot be read."""
     for pod in pods:
         try:
-            whole = cluster.log(text(pod, "metadata", "namespace"), name(pod), container=_container(pod))
+            position = ReadPosition()
+            for line in _stream(cluster, pod, position.reopened(), follow=False):
+                if (new := position.new(line)) is not None:
+                    yield Line(name(pod), new)
         except Forbidden:
             raise
         except ClusterError as error:
             raise UserError(f"{name(pod)}: its log cannot be read: {error}") from None
-        yield from (Line(name(pod), each) for each in whole.splitlines())
 
 
 def follow(
@@ -86,13 +89,15 @@ def follow(
     roles: Collection[str],
     say: Callable[[str], None],
 ) -> Iterator[Line]:
-    """What the job's pods of these roles print, as they print it, until the job has ended.
+    """The lines of the job's pods with these roles, as they are printed, until the job has ended.
 
-    Waits for pods that are not there yet, and takes up those that come later: a launcher that is tried again,
-    a worker that is replaced. ``say`` hears of that. Raises ClusterError when the cluster stays away or
-    refuses.
+    Waits for pods that do not exist yet, and includes those that are created later, such as a retried
+    launcher or a replaced worker, which ``say`` reports. Raises ClusterError when the cluster stays
+    unavailable or denies the request.
     """
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # more streams than its pool has
+    logging.getLogger("urllib3.connectionpool").setLevel(
+        logging.ERROR
+    )  # there are more streams than connections in its pool
     lines: queue.Queue[Line | ClusterError] = queue.Queue()
     readers: dict[str, threading.Thread] = {}
     last_answer = last_line = time.monotonic()
@@ -100,11 +105,11 @@ def follow(
     while True:
         ended_before = ended
         try:
-            # Asked before the pods: what an ended job printed is in the pods that are listed after it.
+            # Asked before listing the pods, so that the pods of an ended job are all listed.
             mpijob = cluster.find(client.MPIJOBS, title, namespace)
             ended = mpijob is None or job.state(mpijob) in (job.State.FINISHED, job.State.FAILED)
             pods = cluster.list(client.PODS, namespace, labels=f"{job.JOB_LABEL}={title}")
-            for pod in sorted(pods, key=lambda each: text(each, "metadata", "creationTimestamp")):
+            for pod in sorted(pods, key=lambda item: text(item, "metadata", "creationTimestamp")):
                 uid = text(pod, "metadata", "uid")
                 if job.role(pod) in roles and uid not in readers and _started(pod):
                     if job.role(pod) == "launcher":
@@ -116,19 +121,19 @@ def follow(
                     readers[uid] = threading.Thread(target=_read, args=(cluster, pod, lines), daemon=True)
                     readers[uid].start()
                     if text(pod, "status", "phase") in ("Failed", "Succeeded"):
-                        readers[uid].join(GRACE)  # its lines come before those of its successor
+                        readers[uid].join(END_TIMEOUT)  # its lines must precede those of its successor
             last_answer = time.monotonic()
         except Unreachable as error:
-            if time.monotonic() - last_answer > waiting.OUTAGE:
+            if time.monotonic() - last_answer > waiting.MAX_OUTAGE:
                 raise
             say(f"{error} Waiting for it.")
         if ended and not ended_before:
             last_line = time.monotonic()
         done = ended and not any(thread.is_alive() for thread in readers.values())
-        for line in _arrived(lines, 0 if done else PAUSE):
+        for line in _arrived(lines, 0 if done else POLL_INTERVAL):
             last_line = time.monotonic()
             yield line
-        if done or (ended and time.monotonic() - last_line > GRACE):
+        if done or (ended and time.monotonic() - last_line > END_TIMEOUT):
             return
 
 
@@ -136,24 +141,24 @@ def _arrived(lines: "queue.Queue[Line | ClusterError]", seconds: float) -> Itera
     end = time.monotonic() + seconds
     while True:
         try:
-            found = lines.get(timeout=max(end - time.monotonic(), 0.001))
+            result = lines.get(timeout=max(end - time.monotonic(), 0.001))
         except queue.Empty:
             return
-        if isinstance(found, ClusterError):
-            raise found
-        yield found
+        if isinstance(result, ClusterError):
+            raise result
+        yield result
 
 
 def _read(cluster: Cluster, pod: Object, lines: "queue.Queue[Line | ClusterError]") -> None:
-    """Reads one pod's log to its end, over cuts and restarts of its container."""
-    place = Place()
-    goes_on = text(pod, "status", "phase") == "Running"
+    """Read a pod's log to its end, across interrupted connections and container restarts."""
+    position = ReadPosition()
+    running = text(pod, "status", "phase") == "Running"
     while True:
         try:
-            for line in _stream(cluster, pod, place.reopened(), follow=goes_on):
-                if (new := place.new(line)) is not None:
+            for line in _stream(cluster, pod, position.reopened(), follow=running):
+                if (new := position.new(line)) is not None:
                     lines.put(Line(name(pod), new))
-            # The stream ends with the container, or with a connection that was closed in good order.
+            # The stream ended with the container, or because the connection was closed.
             now = cluster.find(client.PODS, name(pod), text(pod, "metadata", "namespace"))
             if now is None or text(now, "metadata", "uid") != text(pod, "metadata", "uid"):
                 return
@@ -165,8 +170,8 @@ def _read(cluster: Cluster, pod: Object, lines: "queue.Queue[Line | ClusterError
             lines.put(error)
             return
         except ClusterError:
-            pass  # cut, or the container is just starting again: the main loop tells what lasts
-        time.sleep(PAUSE)
+            pass  # interrupted, or the container is restarting; the main loop reports lasting outages
+        time.sleep(POLL_INTERVAL)
 
 
 def _stream(cluster: Cluster, pod: Object, since: str, *, follow: bool) -> Iterator[str]:
@@ -175,24 +180,27 @@ def _stream(cluster: Cluster, pod: Object, since: str, *, follow: bool) -> Itera
     query |= {"follow": "true"} if follow else {}
     doing = f"get pods/log in namespace {namespace}, name {name(pod)}"
     url = client.PODS.url(namespace, name(pod), "log")
-    with cluster.stream(url, query, doing, timeout=(client.TIMEOUT[0], SILENCE)) as answer:
-        part = b""
+    with cluster.stream(url, query, doing, timeout=(client.TIMEOUT[0], STREAM_TIMEOUT)) as answer:
+        partial = b""
         try:
             for piece in answer.stream(amt=2**16):
-                *whole, part = (part + piece).split(b"\n")
-                yield from (line.decode(errors="replace") for line in whole)
+                *complete, partial = (partial + piece).split(b"\n")
+                yield from (line.decode(errors="replace") for line in complete)
+                if len(partial) > MAX_LINE_BYTES:
+                    yield partial.decode(errors="replace")
+                    partial = b""
         finally:
-            answer.close()  # a stream that is not read to its end must not go back into the pool
-        if part:
-            yield part.decode(errors="replace")
+            answer.close()  # an unfinished stream must not be returned to the pool
+        if partial:
+            yield partial.decode(errors="replace")
 
 
 def _container(pod: Object) -> str:
-    """The container that does the work: a mesh or an agent may have put others behind it."""
+    """The first container; others may have been injected by a mesh or an agent."""
     containers = items(pod, "spec", "containers")
     return text(containers[0], "name") if containers else ""
 
 
 def _started(pod: Object) -> bool:
     statuses = items(pod, "status", "containerStatuses")
-    return any(at(each, "state").keys() & {"running", "terminated"} for each in statuses)
+    return any(at(item, "state").keys() & {"running", "terminated"} for item in statuses)

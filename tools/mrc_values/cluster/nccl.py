@@ -1,9 +1,10 @@
-"""Which network NCCL uses, by its own words in the log (NCCL_DEBUG=INFO).
+"""The network that NCCL uses, from its lines in the log (NCCL_DEBUG=INFO).
 
-The words, as they stand in logs of real clusters and in the sources:
+The lines, from logs of real clusters and from the sources:
 
-- ``NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)`` of older aws-ofi-nccl, and ``NET/OFI Selected
-  provider is efa, fabric is efa-direct (found 16 nics)`` of newer ones (its function
+- ``NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)`` from older versions of aws-ofi-nccl, and
+``NET/OFI Selected
+  provider is efa, fabric is efa-direct (found 16 nics)`` from newer ones (function
   nccl_net_ofi_query_provider_capabilities; github.com/NVIDIA/nccl/issues/1597,
   github.com/aws/aws-ofi-nccl/issues/22).
 - ``NCCL INFO Using network AWS Libfabric``, ``Libfabric``, ``Socket``, ``IB`` (NCCL, src/plugin/net.cc;
@@ -24,15 +25,18 @@ _CHANNEL = re.compile(r"NCCL INFO (?:Channel|Ring) .* via NET/([\w ]+?)/\d+(/GDR
 _SOCKET = re.compile(r"NCCL INFO NET/Socket ?: Using ")
 _NONE_OPTIMAL = re.compile(r"NET/OFI (?:Couldn't|Could not|Unable to) find any optimal provider")
 ANY = re.compile(r"NCCL (?:INFO|WARN|version)|NET/OFI")
-"""Whether a line is one of NCCL's."""
+"""Matches every line of NCCL."""
 
 
 @dataclass(frozen=True)
 class Transport:
-    """What goes between nodes: ``efa``, ``tcp``, ``infiniband``, ``libfabric``; ``""``: the log does not say.
+    """The network between nodes.
 
-    ``nics`` is how many a rank has found; ``gpu_direct`` whether data goes from GPU to network card without
-    the host's memory, None when no channel has been made. ``line`` is the proof.
+    Attributes:
+        network: ``efa``, ``tcp``, ``infiniband``, ``libfabric``, or ``""`` when the log does not contain it.
+        nics: number of network interfaces per rank.
+        gpu_direct: whether data is sent directly from GPU memory; None before the first channel exists.
+        line: the line that names the network.
     """
 
     network: str = ""
@@ -42,22 +46,22 @@ class Transport:
 
 
 def transport(lines: Iterable[str]) -> Transport:
-    """The slowest network that any rank has chosen: ranks of one job have to choose the same."""
+    """The slowest network among the ranks, which determines the speed of the job."""
     chosen: dict[str, str] = {}
     nics: list[int] = []
     direct: list[bool] = []
     for line in lines:
         if "NET" not in line and "Using network" not in line:
             continue
-        if found := _PROVIDER.search(line):
-            chosen.setdefault(_of_provider(found[1]), line)
-            nics += [int(found[2])] if found[2] else []
-        elif found := _CHANNEL.search(line):
-            direct.append(found[2] is not None)
-            if found[1] == "Socket":
+        if match := _PROVIDER.search(line):
+            chosen.setdefault(_of_provider(match[1]), line)
+            nics += [int(match[2])] if match[2] else []
+        elif match := _CHANNEL.search(line):
+            direct.append(match[2] is not None)
+            if match[1] == "Socket":
                 chosen.setdefault("tcp", line)
-        elif found := _NETWORK.search(line):
-            chosen.setdefault(_of_network(found[1]), line)
+        elif match := _NETWORK.search(line):
+            chosen.setdefault(_of_network(match[1]), line)
         elif _NONE_OPTIMAL.search(line) or _SOCKET.search(line):
             chosen.setdefault("", line)
     if "" in chosen and len(chosen) == 1:
@@ -71,38 +75,35 @@ def transport(lines: Iterable[str]) -> Transport:
 
 
 def advice(found: Transport, efa: int, workers: int) -> str:
-    """What to do about a network: a warning for TCP between nodes that have EFA, else empty.
-
-    ``efa`` is how many EFA interfaces a worker asks for.
-    """
+    """A warning about TCP between nodes, or empty; ``efa`` is the number of interfaces per worker."""
     if found.network != "tcp" or workers < 2:
         return ""
     if not efa:
         return (
-            "NCCL uses TCP: the workers ask for no EFA interface. On p3dn, p4d and g5 nodes set "
+            "NCCL uses TCP: the workers request no EFA interface. On p3dn, p4d and g5 nodes set "
             "maskrcnn.node_group, or maskrcnn.efa."
         )
     return (
-        "NCCL uses TCP although the workers have EFA. See that the image has aws-ofi-nccl and libfabric with "
-        "the efa provider, and that its LD_LIBRARY_PATH names them."
+        "NCCL uses TCP although the workers have EFA. Check that the image has aws-ofi-nccl and libfabric "
+        "with the efa provider, and that its LD_LIBRARY_PATH names them."
     )
 
 
 def sentence(found: Transport) -> str:
-    """``EFA, 4 interfaces, GPUDirect RDMA``; empty when the log does not say."""
+    """``EFA, 4 interfaces per rank, GPUDirect RDMA``, or empty when the network is unknown."""
     words = {"efa": "EFA", "tcp": "TCP", "infiniband": "InfiniBand", "libfabric": "libfabric"}
     if not found.network:
         return ""
     parts = [words[found.network]]
     if found.nics is not None:
-        parts.append(f"{found.nics} interface{'' if found.nics == 1 else 's'} a rank")
+        parts.append(f"{found.nics} interface{'' if found.nics == 1 else 's'} per rank")
     if found.gpu_direct is not None and found.network != "tcp":
         parts.append("GPUDirect RDMA" if found.gpu_direct else "through the host's memory")
     return ", ".join(parts)
 
 
 def words(lines: Sequence[str]) -> list[str]:
-    """The lines in which ranks name their network."""
+    """The lines that name a network."""
     patterns = (_PROVIDER, _NETWORK, _CHANNEL, _SOCKET, _NONE_OPTIMAL)
     return [line for line in lines if any(pattern.search(line) for pattern in patterns)]
 
@@ -122,5 +123,5 @@ def _of_network(network: str) -> str:
 
 
 def _bare(line: str) -> str:
-    """Without mpirun's tag and the process ids, which differ by rank."""
+    """The line without mpirun's tag and the process ids, which differ between ranks."""
     return line[line.index("NC") :].strip() if "NCCL" in line else line.strip()

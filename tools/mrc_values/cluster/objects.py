@@ -1,4 +1,4 @@
-"""Reading Kubernetes objects as the API server sends them: plain dicts, in which anything may be missing."""
+"""Access to Kubernetes objects: plain dicts, in which any field may be missing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,25 +7,25 @@ Object = dict[str, Any]
 
 
 def at(thing: Any, *path: str) -> dict[str, Any]:
-    """The map at a path, empty when there is none."""
-    found = value(thing, *path)
-    return found if isinstance(found, dict) else {}
+    """The mapping at a path; empty when it does not exist."""
+    result = value(thing, *path)
+    return result if isinstance(result, dict) else {}
 
 
 def items(thing: Any, *path: str) -> Sequence[Any]:
-    """The list at a path, empty when there is none."""
-    found = value(thing, *path)
-    return found if isinstance(found, list) else ()
+    """The list at a path; empty when it does not exist."""
+    result = value(thing, *path)
+    return result if isinstance(result, list) else ()
 
 
 def text(thing: Any, *path: str) -> str:
-    """The text at a path, empty when there is none."""
-    found = value(thing, *path)
-    return "" if found is None else str(found)
+    """The value at a path as a string; empty when it does not exist."""
+    result = value(thing, *path)
+    return "" if result is None else str(result)
 
 
 def value(thing: Any, *path: str) -> Any:
-    """Whatever is at a path; None when there is nothing."""
+    """The value at a path, or None."""
     for key in path:
         if not isinstance(thing, dict):
             return None
@@ -34,10 +34,10 @@ def value(thing: Any, *path: str) -> Any:
 
 
 def name(thing: Object) -> str:
-    """An object's name."""
+    """The name of an object."""
     return text(thing, "metadata", "name")
 
 
 def condition(thing: Object, kind: str) -> Object:
-    """The condition of a type in an object's status, empty when there is none."""
-    return next((each for each in items(thing, "status", "conditions") if each.get("type") == kind), {})
+    """The condition of a type in an object's status; empty when it does not exist."""
+    return next((item for item in items(thing, "status", "conditions") if item.get("type") == kind), {})

@@ -1,4 +1,4 @@
-"""Releases of our charts with their jobs."""
+"""The releases of these charts with their jobs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _CHARTS = ("maskrcnn", "maskrcnn-optimized")
 
 @dataclass(frozen=True)
 class Row:
-    """A release, with its job (``namespace/name``) and how that stands; both empty without a job."""
+    """A release with its job (``namespace/name``) and the job's state; both are empty without a job."""
 
     release: str
     namespace: str
@@ -28,19 +28,22 @@ class Row:
 
 
 def overview(cluster: Cluster, releases: Sequence[Mapping[str, str]]) -> list[Row]:
-    """Of Helm's list those that are ours: by their objects' label, so also charts made from ours."""
+    """The releases of these charts in Helm's list, found by the labels of their objects and by chart name.
+
+    Labels also find releases of charts that were made from these.
+    """
     try:
         jobs = _by_release(cluster.list(client.MPIJOBS, labels=OURS))
     except client.NotFound:
         jobs = {}
     servers = _by_release(cluster.list(client.DEPLOYMENTS, labels=OURS))
-    found = []
+    result = []
     for release in releases:
         key = (release["namespace"], release["name"])
         chart = release["chart"].rpartition("-")[0]
         if key in jobs or key in servers or chart in _CHARTS:
-            found += [_row(release, job) for job in jobs.get(key, [None])]
-    return found
+            result += [_row(release, job) for job in jobs.get(key, [None])]
+    return result
 
 
 def _row(release: Mapping[str, str], job: Object | None) -> Row:
@@ -59,9 +62,9 @@ def _row(release: Mapping[str, str], job: Object | None) -> Row:
 
 
 def _by_release(objects: Iterable[Object]) -> dict[tuple[str, str], list[Object | None]]:
-    found: dict[tuple[str, str], list[Object | None]] = {}
+    result: dict[tuple[str, str], list[Object | None]] = {}
     for item in objects:
         notes = at(item, "metadata", "annotations")
         key = (notes.get(RELEASE_NAMESPACE, ""), notes.get(RELEASE, ""))
-        found.setdefault(key, []).append(item)
-    return found
+        result.setdefault(key, []).append(item)
+    return result

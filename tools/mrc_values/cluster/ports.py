@@ -1,8 +1,8 @@
-"""A port of this machine's loopback address that leads to a pod.
+"""Forwards a port of this machine's loopback address to a pod.
 
-The official client's websocket does the forwarding, not the user's kubectl: each connection asks anew which
-pod is ready, so that a replaced pod needs no new command, and no other program has to be there. Its protocol
-does not tell when the pod's side of a connection closes: good for HTTP, whose answers say how long they are.
+The official client's websocket forwards the data, so kubectl is not needed. Each connection goes to a pod
+that is ready at that moment, so the command survives the replacement of a pod. The protocol does not report
+when the pod closes a connection, which is sufficient for HTTP, whose responses contain their length.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from mrc_values.cluster.job import Snapshot, happened, ready
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 
 COMPONENTS = {"jupyter": "notebook", "tensorboard": "dashboard"}
-"""What can be opened, and the component that the charts label it as."""
+"""The servers that can be opened, with the component in their labels."""
 
 _CHUNK = 2**16
 
@@ -38,36 +38,36 @@ class Server:
     labels: str
     port: int
     secret: str
-    """Name of the Secret with the key ``token``; empty when the server asks for none."""
+    """Name of the Secret with the key ``token``; empty when the server needs no token."""
 
     @property
     def scheme(self) -> str:
-        """https where a token goes over the line."""
+        """https for a server with a token."""
         return "https" if self.kind == "jupyter" else "http"
 
 
-def server(cluster: Cluster, release: str, places: Sequence[str], kind: str) -> Server:
-    """The server of a release in the first of some namespaces that has it. Raises UserError when none has."""
+def server(cluster: Cluster, release: str, namespaces: Sequence[str], kind: str) -> Server:
+    """The server of a release in the first of the namespaces that has it. Raises UserError without one."""
     labels = f"app.kubernetes.io/instance={release},app.kubernetes.io/component={COMPONENTS[kind]}"
-    lists = (cluster.list(client.DEPLOYMENTS, place, labels=labels) for place in places)
-    found = next(chain.from_iterable(lists), None)
-    if found is None:
+    lists = (cluster.list(client.DEPLOYMENTS, namespace, labels=labels) for namespace in namespaces)
+    result = next(chain.from_iterable(lists), None)
+    if result is None:
         image = " and jupyter.image" if kind == "jupyter" else ""
         raise UserError(
-            f"{release}: it has no {kind} in the namespace {' or '.join(places)}. "
-            f"Set {kind}.enabled{image}, and upgrade; --namespace names another one."
+            f"{release}: it has no {kind} in the namespace {' or '.join(namespaces)}. "
+            f"Set {kind}.enabled{image}, and upgrade; --namespace selects another one."
         )
-    container = items(found, "spec", "template", "spec", "containers")[0]
+    container = items(result, "spec", "template", "spec", "containers")[0]
     secrets = [
-        text(each, "valueFrom", "secretKeyRef", "name")
-        for each in items(container, "env")
-        if each.get("name") == "JUPYTER_TOKEN"
+        text(item, "valueFrom", "secretKeyRef", "name")
+        for item in items(container, "env")
+        if item.get("name") == "JUPYTER_TOKEN"
     ]
-    selector = at(found, "spec", "selector", "matchLabels")
+    selector = at(result, "spec", "selector", "matchLabels")
     return Server(
         kind,
-        text(found, "metadata", "namespace"),
-        name(found),
+        text(result, "metadata", "namespace"),
+        name(result),
         ",".join(f"{key}={word}" for key, word in selector.items()),
         int(value(items(container, "ports")[0], "containerPort")),
         secrets[0] if secrets else "",
@@ -75,35 +75,35 @@ def server(cluster: Cluster, release: str, places: Sequence[str], kind: str) -> 
 
 
 def ready_pod(cluster: Cluster, server: Server) -> Object | None:
-    """The server's newest pod that is ready and stays; None when there is none."""
+    """The server's newest pod that is ready and not being deleted, or None."""
     pods = cluster.list(client.PODS, server.namespace, labels=server.labels)
     usable = [pod for pod in pods if ready(pod) and not value(pod, "metadata", "deletionTimestamp")]
     return max(usable, key=lambda pod: text(pod, "metadata", "creationTimestamp"), default=None)
 
 
 def why_not_ready(cluster: Cluster, server: Server) -> str:
-    """Why a server has no ready pod, in a sentence with what to do."""
+    """Why a server has no ready pod, and what to do."""
     pods = list(cluster.list(client.PODS, server.namespace, labels=server.labels))
     events = sorted(cluster.list(client.EVENTS, server.namespace), key=happened)
-    found = reasons.of_pods(Snapshot({}, pods=pods, events=events), pods)
-    return str(found[0]) if found else "it has no pod yet. Try again in a moment."
+    result = reasons.of_pods(Snapshot({}, pods=pods, events=events), pods)
+    return str(result[0]) if result else "it has no pod yet. Try again in a moment."
 
 
 class Forwarder:
-    """Listens on 127.0.0.1 and leads each connection to the server's pod of that moment.
+    """Listens on 127.0.0.1 and forwards each connection to the server's current pod.
 
-    ``say`` hears when there is no pod, and when there is one again.
+    ``say`` is called when no pod is ready, and when one is ready again.
     """
 
     def __init__(self, cluster: Cluster, server: Server, say: Callable[[str], None], port: int = 0) -> None:
-        # The websocket library tells of each connection that ends, which a browser does all the time.
+        # The websocket library logs the end of every connection, and a browser opens many.
         logging.getLogger("websocket").setLevel(logging.CRITICAL)
         self._cluster = cluster
         self._server = server
         self._say = say
         self._lock = threading.Lock()
         self._pod = ""
-        self._trouble = ""
+        self._problem = ""
         self._listener = socket.create_server(("127.0.0.1", port))
 
     @property
@@ -113,7 +113,7 @@ class Forwarder:
         return number
 
     def run(self) -> None:
-        """Takes connections until ``close``."""
+        """Accept connections until ``close`` is called."""
         while True:
             try:
                 connection, _ = self._listener.accept()
@@ -122,7 +122,7 @@ class Forwarder:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def close(self) -> None:
-        """Ends ``run``; connections end with the process."""
+        """End ``run``. Open connections end with the process."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -132,56 +132,57 @@ class Forwarder:
             try:
                 pod = ready_pod(self._cluster, self._server)
                 if pod is None:
-                    self._told(f"{self._server.name} has no ready pod now. Waiting for one.")
+                    self._report(f"{self._server.name} has no ready pod now. Waiting for one.")
                     return
                 stream = connect(self._cluster, self._server.namespace, name(pod), self._server.port)
             except ClusterError as error:
-                self._told(str(error))
+                self._report(str(error))
                 return
-            self._reached(name(pod))
+            self._connected(name(pod))
             try:
                 pump(connection, stream.socket(self._server.port))
             finally:
                 stream.close()
             if lost := stream.error(self._server.port):
-                self._told(f"{name(pod)}: {lost.strip()}")
+                self._report(f"{name(pod)}: {lost.strip()}")
 
-    def _told(self, trouble: str) -> None:
-        """The same trouble is told once, though a browser tries again and again."""
+    def _report(self, problem: str) -> None:
+        """Report a problem once, although a browser tries to connect repeatedly."""
         with self._lock:
-            if trouble != self._trouble:
-                self._trouble = trouble
-                self._say(trouble)
+            if problem != self._problem:
+                self._problem = problem
+                self._say(problem)
 
-    def _reached(self, pod: str) -> None:
+    def _connected(self, pod: str) -> None:
         with self._lock:
-            if self._trouble or (self._pod and pod != self._pod):
+            if self._problem or (self._pod and pod != self._pod):
                 self._say(f"connected to {pod}")
-            self._pod, self._trouble = pod, ""
+            self._pod, self._problem = pod, ""
 
 
 def connect(cluster: Cluster, namespace: str, pod: str, port: int) -> Any:
-    """A forwarded port of a pod, as the client has it. Raises ClusterError."""
+    """The client's forwarded port of a pod. Raises ClusterError."""
     import kubernetes
     from kubernetes.client.exceptions import ApiException
 
-    # The library's stream replaces the request method of its client, so it gets one of its own.
+    # The library's stream replaces the request method of its client, so it needs a separate one.
     api = kubernetes.client.CoreV1Api(kubernetes.client.ApiClient(cluster.api.configuration))
     forward: Any = kubernetes.stream.portforward
     try:
         return forward(api.connect_get_namespaced_pod_portforward, pod, namespace, ports=str(port))
     except ApiException as error:
-        said = " ".join(str(error.reason).split())
-        if error.status == 403 or "403" in said:
+        message = " ".join(str(error.reason).split())
+        if error.status == 403 or "403" in message:
             raise client.Forbidden(
-                f"{cluster.server}: you may not create pods/portforward in namespace {namespace} (403). "
+                f"{cluster.server}: you are not allowed to create pods/portforward in namespace "
+                f"{namespace} (403). "
                 "Ask for a role with the verbs get and create on pods/portforward."
             ) from None
-        raise ClusterError(f"{cluster.server}: no way to {pod}: {said}.") from None
+        raise ClusterError(f"{cluster.server}: cannot connect to {pod}: {message}.") from None
 
 
 def pump(one: socket.socket, other: socket.socket) -> None:
-    """Copies both ways until either side has ended."""
+    """Copy data in both directions until either side closes."""
     ends = {one: other, other: one}
     while True:
         readable, _, _ = select.select(list(ends), [], [])

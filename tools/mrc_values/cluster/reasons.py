@@ -1,27 +1,27 @@
-"""Why a job waits or has failed: one plain sentence for each cause, from the objects alone."""
+"""Why a job is waiting or has failed: one sentence for each cause, from the objects alone."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from mrc_values.cluster import claims, containers, refusals, scheduling
+from mrc_values.cluster import claims, containers, rejections, scheduling
 from mrc_values.cluster.job import QUEUE_LABEL, Snapshot, State, ready, role, state
 from mrc_values.cluster.objects import Object, at, condition, items, name, text, value
 from mrc_values.cluster.scheduling import Cause
 from mrc_values.launcher_log import last_error
 
-PATIENCE = timedelta(seconds=10)
-"""A job or pod this young may not have been looked at yet."""
+MIN_AGE = timedelta(seconds=10)
+"""Controllers may not have processed a younger job or pod yet."""
 
-_SHOWN = 3
+_MAX_NAMED_PODS = 3
 
 
 @dataclass(frozen=True)
 class Reason:
-    """One cause and the pods that it concerns; none where it is the job's as a whole.
+    """A cause and the pods that it affects; no pods when it affects the job as a whole.
 
-    ``reason`` is stable, for programs; ``text`` and ``fix`` are for people.
+    ``reason`` is a stable identifier for programs; ``text`` and ``fix`` are for people.
     """
 
     reason: str
@@ -30,76 +30,78 @@ class Reason:
     pods: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        who = ", ".join(self.pods[:_SHOWN])
-        if len(self.pods) > _SHOWN:
-            who += f" and {len(self.pods) - _SHOWN} more"
+        who = ", ".join(self.pods[:_MAX_NAMED_PODS])
+        if len(self.pods) > _MAX_NAMED_PODS:
+            who += f" and {len(self.pods) - _MAX_NAMED_PODS} more"
         return " ".join(f"{who + ': ' if who else ''}{self.text}. {self.fix}".split())
 
 
 def explain(snapshot: Snapshot) -> list[Reason]:
-    """All causes, what concerns the whole job first; empty when the job runs or has finished well."""
-    found = list(_of_job(snapshot))
+    """All causes, those of the job as a whole first; empty when the job is running or has finished."""
+    result = list(_of_job(snapshot))
     if state(snapshot.job) not in (State.FINISHED, State.SUSPENDED, State.DELETED):
         pods = [*snapshot.launchers[-1:], *snapshot.workers]
         if state(snapshot.job) is State.FAILED:
             pods = [pod for pod in pods if text(pod, "status", "phase") == "Failed"]
-        found += of_pods(snapshot, pods)
-    return found + list(_of_launch(snapshot, waits=not found))
+        result += of_pods(snapshot, pods)
+    return result + list(_of_launch(snapshot, waits=not result))
 
 
 def _of_job(snapshot: Snapshot) -> Iterator[Reason]:
-    job, stands = snapshot.job, state(snapshot.job)
-    if stands is State.DELETED:
+    job, current = snapshot.job, state(snapshot.job)
+    if current is State.DELETED:
         yield Reason("job-deleted", "the job is being deleted")
-    if stands is State.FAILED:
+    if current is State.FAILED:
         yield _failure(snapshot)
-    if stands is State.SUSPENDED:
+    if current is State.SUSPENDED:
         yield _suspension(snapshot)
-    if stands is not State.WAITING:
+    if current is not State.WAITING:
         return
     events = snapshot.events_of(job)
     if refused := _refused(snapshot, events):
         yield refused
     elif not items(job, "status", "conditions") and not snapshot.pods and _old(snapshot.time, job):
-        # Of a large job it makes the workers first, and says so only then.
+        # For a large job it creates all workers before it sets a condition.
         yield Reason(
             "no-operator",
-            "the MPI Operator has not looked at the job: it does not run, or looks after another namespace",
+            "the MPI Operator has not processed the job: it is not running, or it watches another namespace",
             "helm status mpijob; kubectl get pods --all-namespaces --selector app.kubernetes.io/name=mpijob",
         )
     if snapshot.launcher_job and not snapshot.launchers:
         for event in reversed(snapshot.events_of(snapshot.launcher_job)):
             if event.get("reason") == "FailedCreate":
-                cause = refusals.explain(text(event, "message"))
+                cause = rejections.explain(text(event, "message"))
                 yield Reason(cause.id, f"launcher: {cause.text}", cause.fix)
                 break
 
 
 def _refused(snapshot: Snapshot, events: Sequence[Object]) -> Reason | None:
-    """What the operator says when it cannot make the job's objects; old words do not count once it has."""
+    """Why the operator cannot create the job's objects; ignored once it has created them."""
     complete = len(snapshot.workers) >= snapshot.workers_wanted and snapshot.launcher_job is not None
     for event in reversed(events):
-        reason, said = event.get("reason", ""), text(event, "message")
+        reason, message = event.get("reason", ""), text(event, "message")
         if reason == "ValidationError":
-            said = said.removeprefix("Found validation errors: ").rstrip(".")
-            return Reason("invalid-job", f"the MPI Operator refuses the job: {said}", "Correct the values.")
+            message = message.removeprefix("Found validation errors: ").rstrip(".")
+            return Reason(
+                "invalid-job", f"the MPI Operator rejects the job: {message}", "Correct the values."
+            )
         if reason == "ErrResourceExists" and not complete:
-            taken = re.search(r'Resource "([^"]+)"', said)
+            taken = re.search(r'Resource "([^"]+)"', message)
             return Reason(
                 "name-taken",
-                f"an object called {taken[1] if taken else snapshot.name} is there that is not the job's",
+                f"an object {taken[1] if taken else snapshot.name} exists that does not belong to the job",
                 "Delete it, or set maskrcnn.name to another name.",
             )
-        if reason == "MPIJobFailed" and "created failed" in said and not complete:
-            part, _, what = said.partition(" pod created failed: ")
-            cause = refusals.explain(what)
+        if reason == "MPIJobFailed" and "created failed" in message and not complete:
+            part, _, what = message.partition(" pod created failed: ")
+            cause = rejections.explain(what)
             return Reason(cause.id, f"{part}s: {cause.text}".replace("launchers:", "launcher:"), cause.fix)
     return None
 
 
 def _failure(snapshot: Snapshot) -> Reason:
     why = condition(snapshot.job, "Failed")
-    reason, said = text(why, "reason"), text(why, "message").rstrip(".: ")
+    reason, message = text(why, "reason"), text(why, "message").rstrip(".: ")
     if reason.startswith("BackoffLimitExceeded"):
         limit = value(snapshot.job, "spec", "runPolicy", "backoffLimit")
         times = max(len(snapshot.launchers), 1)
@@ -107,7 +109,7 @@ def _failure(snapshot: Snapshot) -> Reason:
         return Reason(
             "backoff-limit",
             f"the launcher has failed {times} time{'' if times == 1 else 's'}, "
-            f"maskrcnn.backoff_limit is {limit}" + (f"; it said: {error}" if error else ""),
+            f"maskrcnn.backoff_limit is {limit}" + (f"; its error: {error}" if error else ""),
             "Read mrc-values logs; then delete and install to resume from the newest checkpoint.",
         )
     if reason == "DeadlineExceeded":
@@ -115,10 +117,10 @@ def _failure(snapshot: Snapshot) -> Reason:
     if "vict" in reason:
         return Reason(
             "evicted",
-            f"workers were evicted: {said}",
+            f"workers were evicted: {message}",
             "Delete and install to resume from the newest checkpoint.",
         )
-    return Reason("job-failed", f"the job has failed: {said or reason}", "Read mrc-values logs.")
+    return Reason("job-failed", f"the job has failed: {message or reason}", "Read mrc-values logs.")
 
 
 def _suspension(snapshot: Snapshot) -> Reason:
@@ -127,28 +129,30 @@ def _suspension(snapshot: Snapshot) -> Reason:
         return Reason(
             "suspended",
             "the job is suspended",
-            f"To go on: kubectl patch mpijob {snapshot.name} --type merge "
+            f"Resume it with: kubectl patch mpijob {snapshot.name} --type merge "
             """--patch '{"spec":{"runPolicy":{"suspend":false}}}'""",
         )
     if snapshot.queues is not None and queue not in map(name, snapshot.queues):
         return Reason(
             "queue-missing",
-            f"there is no queue {queue} in this namespace",
-            "Set maskrcnn.queue to one of `kubectl get localqueues`.",
+            f"the queue {queue} does not exist in this namespace",
+            "Set maskrcnn.queue to one that `kubectl get localqueues` lists.",
         )
     for workload in snapshot.workloads or ():
         owners = items(workload, "metadata", "ownerReferences")
         if any(owner.get("uid") == text(snapshot.job, "metadata", "uid") for owner in owners):
-            said = text(condition(workload, "QuotaReserved"), "message").rstrip(".")
-            if said:
-                return Reason("queue", f"Kueue has not admitted the job in the queue {queue}: {said}", "")
+            message = text(condition(workload, "QuotaReserved"), "message").rstrip(".")
+            if message:
+                return Reason("queue", f"Kueue has not admitted the job in the queue {queue}: {message}", "")
     return Reason(
-        "queue", f"Kueue has not admitted the job in the queue {queue} yet", "It starts when there is room."
+        "queue",
+        f"Kueue has not admitted the job in the queue {queue} yet",
+        "It starts when there is capacity.",
     )
 
 
 def of_pods(snapshot: Snapshot, pods: Sequence[Object]) -> list[Reason]:
-    """Why these pods do not run; those with one cause share a line."""
+    """Why these pods are not running, grouped by cause."""
     together: dict[Cause, list[str]] = {}
     explain_scheduling = _once(snapshot)
     for pod in pods:
@@ -160,13 +164,13 @@ def of_pods(snapshot: Snapshot, pods: Sequence[Object]) -> list[Reason]:
 
 
 def _once(snapshot: Snapshot) -> Callable[[str, Object], Cause]:
-    """Explains a scheduler's message once for the pods of one role, which all ask for the same."""
+    """Explain each scheduler message once for all pods of a role, which have the same requests."""
     known: dict[tuple[str, str], Cause] = {}
 
-    def explained(said: str, pod: Object) -> Cause:
-        key = (said, role(pod))
+    def explained(message: str, pod: Object) -> Cause:
+        key = (message, role(pod))
         if key not in known:
-            known[key] = scheduling.explain(said, pod, snapshot.nodes)
+            known[key] = scheduling.explain(message, pod, snapshot.nodes)
         return known[key]
 
     return explained
@@ -178,41 +182,45 @@ def _of_pod(
     if text(pod, "spec", "nodeName"):
         return containers.explain(pod, snapshot.events_of(pod))
     scheduled = condition(pod, "PodScheduled")
-    said = text(scheduled, "message")
+    message = text(scheduled, "message")
     scheduler = text(pod, "spec", "schedulerName")
     if text(scheduled, "reason") == "SchedulingGated":
         gates = ", ".join(text(gate, "name") for gate in items(pod, "spec", "schedulingGates"))
-        return Cause("scheduling-gate", f"it is held back by {gates}", "Whoever set the gate has to lift it.")
-    if re.search(r"\bgang\b|pod ?group", said, re.IGNORECASE):
+        return Cause(
+            "scheduling-gate",
+            f"it is held by the scheduling gate {gates}",
+            "It can be scheduled when the gate is removed.",
+        )
+    if re.search(r"\bgang\b|pod ?group", message, re.IGNORECASE):
         return Cause(
             "gang",
-            f"the scheduler {scheduler} waits until there is room for the whole gang: {said.rstrip('.')}",
+            f"the scheduler {scheduler} waits until the whole gang fits: {message.rstrip('.')}",
             "Wait until another job ends, use fewer workers, or add nodes.",
         )
-    if said:
-        if (cause := explain_scheduling(said, pod)).id == "claim-unbound":
+    if message:
+        if (cause := explain_scheduling(message, pod)).id == "claim-unbound":
             cause = claims.explain(pod, snapshot.claims or (), snapshot.events) or cause
         return Cause(cause.id, cause.text + _autoscaler(snapshot.events_of(pod)), cause.fix)
     if _old(snapshot.time, pod):
         return Cause(
             "no-scheduler",
-            f"no scheduler called {scheduler} has looked at it",
+            f"no scheduler named {scheduler} has processed it",
             "Start that scheduler, or install the job without maskrcnn.gang.",
         )
     return None
 
 
 def _autoscaler(events: Sequence[Object]) -> str:
-    """What an autoscaler says it does about a pod."""
+    """The action of an autoscaler for a pod, from its events."""
     for event in reversed(events):
-        reason, said = event.get("reason"), text(event, "message").rstrip(".")
+        reason, message = event.get("reason"), text(event, "message").rstrip(".")
         if reason == "TriggeredScaleUp":
             return "; the cluster autoscaler is adding a node"
         if reason == "NotTriggerScaleUp":
-            said = said.removeprefix("pod didn't trigger scale-up: ")
-            return f"; the cluster autoscaler adds none: {said}"
+            message = message.removeprefix("pod didn't trigger scale-up: ")
+            return f"; the cluster autoscaler does not add one: {message}"
         if reason == "Nominated":
-            return "; Karpenter is making a node"
+            return "; Karpenter is creating a node"
     return ""
 
 
@@ -221,30 +229,30 @@ _LAUNCH = (
         r"launch: (?P<host>\S+) does not answer ssh after (?P<limit>\d+) s: (?P<why>.*)",
         "ssh",
         "the worker {host} did not answer ssh within {limit} s: {why}",
-        "See mrc-values logs --workers: sshd has to run in the image.",
+        "See mrc-values logs --workers: sshd must run in the image.",
     ),
     (
         r"launch: (?P<folder>\S+) is not writable for user (?P<user>\d+), group (?P<group>\d+)",
         "run-folder",
-        "the folder {folder} is not writable for user {user}, group {group}",
-        "Make it so: mkdir -p {folder} && chown {user}:{group} {folder}; "
+        "the directory {folder} is not writable for user {user}, group {group}",
+        "Fix it with: mkdir -p {folder} && chown {user}:{group} {folder}; "
         "or set maskrcnn.run_as_user and run_as_group to its owner.",
     ),
     (
         r"launch: this image has no (?P<program>\S+)",
         "command-missing",
         "the image has no {program}",
-        "Set maskrcnn.image to a trainer's image.",
+        "Set maskrcnn.image to an image with a trainer.",
     ),
 )
 
 
 def _of_launch(snapshot: Snapshot, waits: bool) -> Iterator[Reason]:
-    """What the launcher waits for, and what its launch command has said."""
+    """What the launcher waits for, and errors of its launch command."""
     if state(snapshot.job) in (State.FINISHED, State.SUSPENDED, State.DELETED):
         return
     for pattern, reason, sentence, fix in _LAUNCH:
-        if found := next((hit for line in snapshot.log or () if (hit := re.search(pattern, line))), None):
+        if found := next((match for line in snapshot.log or () if (match := re.search(pattern, line))), None):
             yield Reason(reason, sentence.format(**found.groupdict()), fix.format(**found.groupdict()))
             return
     workers = snapshot.workers
@@ -262,4 +270,4 @@ def _of_launch(snapshot: Snapshot, waits: bool) -> Iterator[Reason]:
 
 def _old(now: datetime, thing: Object) -> bool:
     created = text(thing, "metadata", "creationTimestamp")
-    return not created or now - datetime.fromisoformat(created) > PATIENCE
+    return not created or now - datetime.fromisoformat(created) > MIN_AGE

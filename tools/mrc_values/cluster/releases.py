@@ -1,4 +1,4 @@
-"""Helm releases, through the user's own helm program: a list of arguments each time, never a shell."""
+"""Helm releases, through the user's helm program, which is never called through a shell."""
 
 import json
 import re
@@ -15,55 +15,63 @@ from mrc_cli.errors import ServiceError, UserError
 from mrc_values.cluster.client import Cluster
 
 Release = Mapping[str, Any]
-"""A release as ``helm status --output json`` tells it: name, namespace, version, info, manifest, ..."""
+"""The output of ``helm status --output json``: name, namespace, version, info, manifest, ..."""
 
-OLDEST = (3, 18)
-"""The first Helm that the charts are tested with."""
+MIN_VERSION = (3, 18)
+"""The oldest Helm that the charts are tested with."""
 
 _NOTICE = "found symbolic link in path"
 
 
 class HelmFailed(ServiceError):
-    """Helm, or the cluster behind it, refused; the message is what it said."""
+    """Helm failed; the message is its output."""
 
 
 @dataclass(frozen=True)
 class Helm:
-    """The helm program, with the cluster and the namespace of the releases that it is called for."""
+    """The helm program, for releases in one namespace of a cluster."""
 
     program: str
     flags: tuple[str, ...]
     namespace: str
 
     def release(self, name: str) -> Release | None:
-        """A release; None when there is none of that name in the namespace."""
+        """A release, or None when it does not exist in the namespace."""
         try:
-            found: Release = json.loads(self._captured("status", name, "--output=json"))
+            result: Release = json.loads(self._captured("status", name, "--output=json"))
         except HelmFailed as error:
             if "release: not found" in str(error):
                 return None
             raise
-        return None if status(found) == "uninstalled" else found
+        return None if status(result) == "uninstalled" else result
 
     def rendered(self, verb: str, name: str, chart: Path, values: Sequence[str]) -> str:
-        """The manifest that an install or upgrade would apply, rendered with a look at the cluster."""
+        """The manifest that an install or upgrade would apply, rendered with access to the cluster."""
         argv = [verb, name, str(chart), *values, "--dry-run=server", "--output=json"]
         manifest: str = json.loads(self._captured(*argv))["manifest"]
         return manifest
 
     def apply(self, verb: str, name: str, chart: Path, values: Sequence[str]) -> None:
-        """Installs or upgrades; Helm's words go to the user as they come."""
+        """Install or upgrade; Helm's output goes to the terminal."""
         self._shown(verb, name, str(chart), *values)
 
     def uninstall(self, name: str) -> None:
-        """Deletes a release."""
+        """Delete a release."""
         self._shown("uninstall", name)
 
     def releases(self, everywhere: bool) -> list[dict[str, str]]:
-        """Releases of the namespace, or of all: name, namespace, revision, updated, status, chart."""
+        """Releases in the namespace or in all: name, namespace, revision, updated, status, chart."""
         argv = ["list", "--max=0", "--output=json"] + (["--all-namespaces"] if everywhere else [])
-        found: list[dict[str, str]] = json.loads(self._captured(*argv))
-        return found
+        result: list[dict[str, str]] = json.loads(self._captured(*argv))
+        return result
+
+    def not_found(self, name: str, fix: str = "") -> UserError:
+        """The error for a release that does not exist, with the names of those that do."""
+        existing = ", ".join(release["name"] for release in self.releases(everywhere=False)) or "none"
+        return UserError(
+            f"{name}: release not found in the namespace {self.namespace}. "
+            f"Existing releases: {existing}. {fix}".rstrip()
+        )
 
     def _argv(self, arguments: Sequence[str]) -> list[str]:
         return [self.program, *arguments, *self.flags, f"--namespace={self.namespace}"]
@@ -72,9 +80,9 @@ class Helm:
         done = subprocess.run(  # noqa: S603 (an argument list)
             self._argv(arguments), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
         )
-        said = "\n".join(_worth_showing(done.stderr.splitlines())).strip()
+        message = "\n".join(_worth_showing(done.stderr.splitlines())).strip()
         if done.returncode:
-            raise HelmFailed(f"helm {arguments[0]}: {' '.join(said.removeprefix('Error: ').split())}")
+            raise HelmFailed(f"helm {arguments[0]}: {' '.join(message.removeprefix('Error: ').split())}")
         return done.stdout
 
     def _shown(self, *arguments: str) -> None:
@@ -86,14 +94,14 @@ class Helm:
                 if _worth_showing([line]):
                     print(line, end="", file=sys.stderr, flush=True)
         if process.returncode:
-            raise HelmFailed(f"helm {arguments[0]} {arguments[1]} failed; it says why above.")
+            raise HelmFailed(f"helm {arguments[0]} {arguments[1]} failed; see its output above.")
 
 
 def helm(cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> Helm:
-    """The user's helm, for the releases of a namespace.
+    """The user's helm, for the releases in a namespace.
 
-    Raises UserError when it is missing or too old, and ClusterError when the cluster does not answer, which
-    Helm would say in words of its own.
+    Raises UserError when it is missing or too old, and ClusterError when the cluster does not respond, with a
+    better message than Helm's.
     """
     program = shutil.which("helm")
     if program is None:
@@ -104,10 +112,10 @@ def helm(cluster: Cluster, namespace: str, kubeconfig: Path | None = None) -> He
         [program, "version", "--template={{.Version}}"], capture_output=True, text=True, check=False
     )
     version = re.search(r"v?(\d+)\.(\d+)", done.stdout)
-    if version and (int(version[1]), int(version[2])) < OLDEST:
+    if version and (int(version[1]), int(version[2])) < MIN_VERSION:
         raise UserError(
-            f"{program}: Helm {done.stdout.strip()} is too old. Install {OLDEST[0]}.{OLDEST[1]} or newer: "
-            "https://helm.sh/docs/intro/install/"
+            f"{program}: Helm {done.stdout.strip()} is too old. Install "
+            f"{MIN_VERSION[0]}.{MIN_VERSION[1]} or newer: https://helm.sh/docs/intro/install/"
         )
     cluster.version()
     flags = [f"--kube-context={cluster.context}"]
@@ -122,5 +130,5 @@ def status(release: Release) -> str:
 
 
 def _worth_showing(lines: Sequence[str]) -> list[str]:
-    """Without Helm's notice of every linked sub-chart."""
+    """Lines without Helm's notices about linked sub-charts."""
     return [line for line in lines if _NOTICE not in line]

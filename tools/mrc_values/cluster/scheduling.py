@@ -1,8 +1,8 @@
-"""Why the scheduler finds no node for a pod, from its own message.
+"""Why the scheduler finds no node for a pod, from its message.
 
-The message is the one of the pod's condition PodScheduled, such as ``0/18 nodes are available: 14 node(s)
+The message is that of the pod's condition PodScheduled, such as ``0/18 nodes are available: 14 node(s)
 didn't match Pod's node affinity/selector, 4 Insufficient nvidia.com/gpu. preemption: ...``. Each node is
-counted under the first filter that refused it; a node that lacks two resources is counted under both.
+counted under the first filter that rejected it; a node that lacks two resources is counted under both.
 """
 
 import re
@@ -21,7 +21,7 @@ RESOURCES = {
     "cpu": "no-cpu",
     "ephemeral-storage": "no-disk",
 }
-"""What a node can lack, the dearest first, and how that reason is called."""
+"""The resources that a node can lack, the scarcest first, with the names of the reasons."""
 
 _NODES_GONE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _WHOLE = re.compile(r"^\d+/(\d+) nodes are available: (.*)$", re.DOTALL)
@@ -31,7 +31,7 @@ _TAINT = re.compile(r"had untolerated taint(?:\(s\))?(?: \{(.*)\})?")
 
 @dataclass(frozen=True)
 class Cause:
-    """A reason without its pods: what it is called, the sentence, what to do."""
+    """A reason without its pods: its identifier, the sentence and the fix."""
 
     id: str
     text: str
@@ -39,24 +39,24 @@ class Cause:
 
 
 def explain(message: str, pod: Object, nodes: Sequence[Object] | None) -> Cause:
-    """The cause behind a scheduler's message; ``nodes`` of the cluster, None when they cannot be read."""
+    """The cause behind a scheduler's message; ``nodes`` is None when they cannot be read."""
     whole = _WHOLE.match(message)
     if not whole:
         if message.startswith("no nodes available"):
             return Cause("no-nodes", "the cluster has no nodes", "Add a node group.")
-        return _claim(message) or Cause("unschedulable", f"the scheduler says: {message.rstrip('.')}", "")
+        return _claim(message) or Cause("unschedulable", f"the scheduler reports:  {message.rstrip('.')}", "")
     total, rest = int(whole[1]), whole[2].split(". ", 1)[0].rstrip(".")
     counts = {text: int(count) for count, text in _COUNTED.findall(rest)}
     return _claim(rest) or _nodes(pod, nodes, total, counts) or _other(total, rest)
 
 
 def selector(pod: Object) -> str:
-    """The labels that a pod's node has to have, as kubectl takes them."""
+    """The labels that a pod's node must have, as a selector for kubectl."""
     return ",".join(f"{name}={value}" for name, value in sorted(at(pod, "spec", "nodeSelector").items()))
 
 
 def requests(pod: Object) -> dict[str, float]:
-    """What a pod's containers ask of a node."""
+    """The total requests of a pod's containers."""
     total: dict[str, float] = {}
     for container in items(pod, "spec", "containers"):
         for name, amount in at(container, "resources", "requests").items():
@@ -67,8 +67,8 @@ def requests(pod: Object) -> dict[str, float]:
 def _nodes(
     pod: Object, nodes: Sequence[Object] | None, total: int, counts: Mapping[str, int]
 ) -> Cause | None:
-    """The filter that comes nearest to success: of nodes that are right otherwise it refuses some."""
-    nearest = sorted(counts.items(), key=lambda each: _weight(each[0]))
+    """The cause for the filter that rejected the most suitable nodes."""
+    nearest = sorted(counts.items(), key=lambda item: _weight(item[0]))
     among = f"of {total} nodes " + ", ".join(_counted(text, count) for text, count in nearest)
     fitting = None if nodes is None else [node for node in nodes if _has_labels(node, pod)]
     lacking = [text.removeprefix("Insufficient ") for text in counts if text.startswith("Insufficient ")]
@@ -78,11 +78,11 @@ def _nodes(
         return Cause(
             "node-selector",
             f"no node has the label {_labels(pod)} ({total} nodes)",
-            "Set maskrcnn.node_group or node_selector to nodes that are there "
+            "Set maskrcnn.node_group or node_selector to existing nodes "
             "(kubectl get nodes -L node.kubernetes.io/instance-type), or add such a node group.",
         )
     if any("ReadWriteOncePod" in text for text in counts):
-        # The scheduler looks at room first: these nodes have it, and no other node would do.
+        # The scheduler checks resources first, so these nodes have room, and no other node would help.
         return Cause(_ONE_POD.id, f"{_ONE_POD.text}: {among}", _ONE_POD.fix)
     if lacking:
         return _room(pod, fitting, lacking, among)
@@ -90,7 +90,7 @@ def _nodes(
         if any(re.search(pattern, text) for text in counts):
             return Cause(cause.id, f"{cause.text}: {among}", cause.fix)
     if any("Too many pods" in text for text in counts):
-        return Cause("no-pods", f"the nodes have as many pods as they take: {among}", "Add nodes.")
+        return Cause("no-pods", f"the nodes have reached their maximum number of pods: {among}", "Add nodes.")
     if any("were unschedulable" in text for text in counts):
         return Cause(
             "cordoned",
@@ -112,16 +112,16 @@ def _nodes(
     if any("node affinity/selector" in text for text in counts):
         return Cause(
             "node-selector",
-            f"no node has the label {_labels(pod) or 'that the pod asks for'}: {among}",
-            "Set maskrcnn.node_group or node_selector to nodes that are there, or add such a node group.",
+            f"no node has the label {_labels(pod) or 'that the pod requests'}: {among}",
+            "Set maskrcnn.node_group or node_selector to existing nodes, or add such a node group.",
         )
     return None
 
 
 def _taints(pod: Object, fitting: Sequence[Object] | None, counts: Mapping[str, int]) -> list[str]:
-    """Keys of the taints that keep the pod away; the scheduler of Kubernetes 1.34 and later names none."""
-    said = [found for text in counts if (found := _TAINT.search(text))]
-    if not said:
+    """Keys of the taints that the pod does not tolerate; since Kubernetes 1.34 the message names none."""
+    message = [result for text in counts if (result := _TAINT.search(text))]
+    if not message:
         return []
     on_nodes = {
         taint["key"]
@@ -129,7 +129,7 @@ def _taints(pod: Object, fitting: Sequence[Object] | None, counts: Mapping[str, 
         for taint in items(node, "spec", "taints")
         if taint.get("effect") != "PreferNoSchedule" and not _tolerates(pod, taint)
     }
-    named = {found[1].rstrip(": ") for found in said if found[1]}
+    named = {result[1].rstrip(": ") for result in message if result[1]}
     return sorted(on_nodes or named) or ["of its nodes"]
 
 
@@ -139,24 +139,24 @@ def _not_ready(fitting: Sequence[Object] | None) -> str:
     gone = [
         node
         for node in fitting
-        if any(each["key"].startswith(_NODES_GONE) for each in items(node, "spec", "taints"))
+        if any(item["key"].startswith(_NODES_GONE) for item in items(node, "spec", "taints"))
     ]
-    return f"{len(gone)} of the {len(fitting)} nodes that it may run on {'is' if len(gone) == 1 else 'are'}"
+    return f"{len(gone)} of the {len(fitting)} nodes that it can run on {'is' if len(gone) == 1 else 'are'}"
 
 
 def _tolerates(pod: Object, taint: Object) -> bool:
     return any(
-        each.get("key") in (None, taint["key"])
-        and each.get("effect") in (None, "", taint.get("effect"))
-        and (each.get("operator") == "Exists" or each.get("value", "") == taint.get("value", ""))
-        for each in items(pod, "spec", "tolerations")
+        item.get("key") in (None, taint["key"])
+        and item.get("effect") in (None, "", taint.get("effect"))
+        and (item.get("operator") == "Exists" or item.get("value", "") == taint.get("value", ""))
+        for item in items(pod, "spec", "tolerations")
     )
 
 
 def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str], among: str) -> Cause:
-    """No room now, or never: more than the largest of the nodes has."""
+    """Either no room now, or a request that exceeds the largest node."""
     order = list(RESOURCES)
-    name = min(lacking, key=lambda each: order.index(each) if each in order else len(order))
+    name = min(lacking, key=lambda item: order.index(item) if item in order else len(order))
     asked = requests(pod).get(name, 0.0)
     largest = max(
         (quantity(at(node, "status", "allocatable").get(name)) or 0.0 for node in fitting or ()), default=None
@@ -166,9 +166,9 @@ def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str],
     if largest is not None and asked > largest:
         return Cause(
             "node-too-small",
-            f"the pod asks for {_amount(asked, name)} {name}, the largest node that it may run on has "
+            f"the pod requests {_amount(asked, name)} {name}, the largest node that it can run on has "
             f"{_amount(largest, name)}: {among}",
-            "Ask for less (maskrcnn.gpus_per_node, memory, efa, hugepages), or take larger nodes "
+            "Request less (maskrcnn.gpus_per_node, memory, efa, hugepages), or use larger nodes "
             "(mrc-values node-groups).",
         )
     return Cause(
@@ -179,22 +179,22 @@ def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str],
 
 
 def _nothing(name: str, among: str) -> Cause:
-    """No node has any: mostly nothing tells Kubernetes of what the machine has."""
+    """No node offers the resource, usually because its device plugin is not running."""
     if name.startswith("hugepages-"):
         return Cause(
             "no-hugepages",
             f"the nodes have no {name}: {among}",
-            "Leave out maskrcnn.hugepages, or reserve them when the nodes start.",
+            "Remove maskrcnn.hugepages, or reserve huge pages when the nodes start.",
         )
     return Cause(
         "device-plugin",
         f"the nodes offer no {name}: {among}",
-        "See that its device plugin runs on them (kubectl get pods --namespace kube-system), and their type.",
+        "Check their type, and that its device plugin runs (kubectl get pods --namespace kube-system).",
     )
 
 
 def _weight(text: str) -> int:
-    """Dear resources first, nodes of other groups last."""
+    """A sort key: scarce resources first, nodes of other groups last."""
     order = [f"Insufficient {name}" for name in RESOURCES]
     if "node affinity/selector" in text:
         return len(order) + 1
@@ -217,8 +217,8 @@ def _counted(text: str, count: int) -> str:
         return f"{count} {verb} {text.removeprefix('Insufficient ')}"
     if "node affinity/selector" in text:
         return f"{count} {'has' if count == 1 else 'have'} other labels"
-    if found := _TAINT.search(text):
-        which = f"the taint {found[1].rstrip(': ')}" if found[1] else "a taint"
+    if match := _TAINT.search(text):
+        which = f"the taint {match[1].rstrip(': ')}" if match[1] else "a taint"
         return f"{count} {'has' if count == 1 else 'have'} {which}"
     if "were unschedulable" in text:
         return f"{count} {'is' if count == 1 else 'are'} cordoned"
@@ -231,20 +231,20 @@ def _has_labels(node: Object, pod: Object) -> bool:
 
 _ONE_POD = Cause(
     "claim-one-pod",
-    "another pod has the claim, whose access mode is ReadWriteOncePod",
+    "another pod uses the claim, whose access mode is ReadWriteOncePod",
     "Use a claim with the access mode ReadWriteMany.",
 )
 
 _VOLUMES = {
     r"volume node affinity conflict|PersistentVolume's node affinity": Cause(
         "volume-zone",
-        "the volume can be used on other nodes only, mostly those of its zone",
+        "the volume can only be used on other nodes, usually those in its zone",
         "Use nodes in the volume's zone, or a file system that all zones reach (EFS).",
     ),
     r"didn't find available persistent volumes|no available volume": Cause(
         "claim-unbound",
-        "no volume fits the claim",
-        "See kubectl describe pvc, and the page about claims.",
+        "no volume matches the claim",
+        "See kubectl describe pvc and docs/claims.md.",
     ),
 }
 
@@ -253,13 +253,13 @@ _CLAIMS = (
         r'persistentvolumeclaim "(?P<name>[^"]+)" not found',
         "claim-missing",
         "the claim {name} does not exist in this namespace",
-        "Create it (docs/claims.md), or set global.shared_pvc or maskrcnn.data_pvc to one that is there.",
+        "Create it (docs/claims.md), or set global.shared_pvc or maskrcnn.data_pvc to an existing one.",
     ),
     (
         r'persistentvolumeclaim "(?P<name>[^"]+)" bound to non-existent persistentvolume "(?P<volume>[^"]+)"',
         "claim-lost",
         "the claim {name} has lost its volume {volume}",
-        "Delete the claim and create it again with its volume (docs/claims.md); the data stays.",
+        "Delete the claim and create it again with its volume (docs/claims.md); the data is kept.",
     ),
     (
         r'persistentvolumeclaim "(?P<name>[^"]+)" is being deleted',
@@ -278,10 +278,10 @@ _CLAIMS = (
 
 def _claim(text: str) -> Cause | None:
     for pattern, name, sentence, fix in _CLAIMS:
-        if found := re.search(pattern, text):
-            return Cause(name, sentence.format(**found.groupdict()), fix)
+        if match := re.search(pattern, text):
+            return Cause(name, sentence.format(**match.groupdict()), fix)
     return None
 
 
 def _other(total: int, rest: str) -> Cause:
-    return Cause("unschedulable", f"none of {total} nodes takes the pod: {rest}", "")
+    return Cause("unschedulable", f"none of the {total} nodes accepts the pod: {rest}", "")

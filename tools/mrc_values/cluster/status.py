@@ -92,7 +92,7 @@ class Status:
 
     def lines(self) -> list[str]:
         """The lines below the tables: reasons, failed evaluation, network, run directory."""
-        lines = [f"why: {each}" for each in self.reasons]
+        lines = [f"why: {item}" for item in self.reasons]
         if failed := self.failed_evaluation:
             lines.append(
                 f"warning: the evaluation of {failed.split} at step {failed.step} failed: {failed.reason}"
@@ -118,7 +118,7 @@ def status_of(cluster: Cluster, mpijob: Object) -> Status:
     launcher = snapshot.launchers[-1] if snapshot.launchers else None
     end = reading.log_end(cluster, launcher) if launcher else _no_log(mpijob)
     complete = end is not None and len(end) < reading.TAIL
-    start = end if launcher is None or complete or not end else reading.log_begin(cluster, launcher)
+    start = end if launcher is None or complete or not end else reading.log_start(cluster, launcher)
     return summary(snapshot, end, start or ())
 
 

@@ -1,4 +1,4 @@
-"""Waits for a job, and says what changes on the way."""
+"""Waits for a job and reports every change."""
 
 import time
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from mrc_values.cluster.client import Cluster, NotFound, Unreachable
 from mrc_values.cluster.job import Snapshot, State
 from mrc_values.cluster.reasons import Reason
 
-PAUSE = 2.0
-"""Seconds between two looks. Looking anew has no watch that could expire or be cut."""
-OUTAGE = 300.0
-"""Seconds for which the API server may be away: an upgrade of a control plane takes minutes."""
+POLL_INTERVAL = 2.0
+"""Seconds between two requests. Unlike a watch, polling cannot expire or be interrupted."""
+MAX_OUTAGE = 300.0
+"""Seconds for which the API server may be unavailable: an upgrade of a control plane takes minutes."""
 
 
 class Goal(StrEnum):
-    """What is waited for."""
+    """The state to wait for."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -32,19 +32,19 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look saw. With ``trouble``, no answer, the rest is of the look before."""
+class Observation:
+    """The state of a job at one moment. With ``outage`` set, the rest is from the previous observation."""
 
     state: State
     ready: int
     workers: int
     reasons: tuple[Reason, ...]
-    trouble: str = ""
+    outage: str = ""
 
     @staticmethod
-    def at(snapshot: Snapshot) -> "Look":
-        """What a snapshot shows."""
-        return Look(
+    def of(snapshot: Snapshot) -> "Observation":
+        """The observation for a snapshot."""
+        return Observation(
             job.state(snapshot.job),
             sum(map(job.ready, snapshot.workers)),
             snapshot.workers_wanted,
@@ -53,20 +53,20 @@ class Look:
 
     def headline(self) -> str:
         """``waiting, 3 of 5 workers ready``."""
-        if self.trouble:
-            return self.trouble
+        if self.outage:
+            return self.outage
         text = self.state.value
         if self.state in (State.WAITING, State.RUNNING):
             text += f", {self.ready} of {self.workers} workers ready"
         return text
 
     def lines(self) -> list[str]:
-        """The headline and why it waits."""
-        return [self.headline(), *(f"  {reason}" for reason in (() if self.trouble else self.reasons))]
+        """The headline and the reasons."""
+        return [self.headline(), *(f"  {reason}" for reason in (() if self.outage else self.reasons))]
 
     def reached(self, goal: Goal) -> bool:
-        """Whether the job is where it was to get, or further."""
-        if self.trouble:
+        """Whether the job has reached the goal."""
+        if self.outage:
             return False
         return self.state is State.FINISHED or (goal is Goal.RUNNING and self.state is State.RUNNING)
 
@@ -77,39 +77,46 @@ def wait(
     name: str,
     goal: Goal = Goal.FINISHED,
     timeout: float | None = None,
-    show: Callable[[Look], None] = lambda look: None,
-) -> tuple[Outcome, Look]:
-    """Waits until the MPIJob ``name`` runs or has finished; gives every look to ``show``.
+    show: Callable[[Observation], None] = lambda observation: None,
+) -> tuple[Outcome, Observation]:
+    """Wait until the MPIJob ``name`` is running or has finished, and pass every observation to ``show``.
 
-    Goes on when the API server is away for at most OUTAGE seconds. FAILED: the job has failed or is being
-    deleted.
-    Raises ClusterError when the cluster stays away or refuses.
+    Tolerates outages of the API server of up to MAX_OUTAGE seconds. The outcome is FAILED when the job has
+    failed or is being deleted. Raises ClusterError when the cluster stays unavailable or denies a request.
     """
     began = last_answer = time.monotonic()
-    look = Look(State.WAITING, 0, 0, ())
+    observation = Observation(State.WAITING, 0, 0, ())
     while True:
         try:
             mpijob = cluster.get(client.MPIJOBS, name, namespace)
-            look = Look.at(_with_log(cluster, reading.read(cluster, mpijob)))
+            observation = Observation.of(_with_log(cluster, reading.read(cluster, mpijob)))
             last_answer = time.monotonic()
         except NotFound:
-            look = Look(State.DELETED, 0, 0, (Reason("job-deleted", "the job has been deleted"),))
+            observation = Observation(
+                State.DELETED, 0, 0, (Reason("job-deleted", "the job has been deleted"),)
+            )
         except Unreachable as error:
-            if time.monotonic() - last_answer > OUTAGE:
+            if time.monotonic() - last_answer > MAX_OUTAGE:
                 raise
-            look = Look(look.state, look.ready, look.workers, look.reasons, f"{error} Waiting for it.")
-        show(look)
-        if look.reached(goal):
-            return Outcome.REACHED, look
-        if not look.trouble and look.state in (State.FAILED, State.DELETED):
-            return Outcome.FAILED, look
-        if timeout is not None and time.monotonic() - began + PAUSE > timeout:
-            return Outcome.TIMEOUT, look
-        time.sleep(PAUSE)
+            observation = Observation(
+                observation.state,
+                observation.ready,
+                observation.workers,
+                observation.reasons,
+                f"{error} Waiting for it.",
+            )
+        show(observation)
+        if observation.reached(goal):
+            return Outcome.REACHED, observation
+        if not observation.outage and observation.state in (State.FAILED, State.DELETED):
+            return Outcome.FAILED, observation
+        if timeout is not None and time.monotonic() - began + POLL_INTERVAL > timeout:
+            return Outcome.TIMEOUT, observation
+        time.sleep(POLL_INTERVAL)
 
 
 def _with_log(cluster: Cluster, snapshot: Snapshot) -> Snapshot:
-    """With the launcher's log when it tells why the job does not go on."""
+    """The snapshot with the end of the launcher's log, unless the job has finished."""
     if not snapshot.launchers or job.state(snapshot.job) is State.FINISHED:
         return snapshot
     return snapshot.with_log(reading.log_end(cluster, snapshot.launchers[-1], lines=50))

@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-from mrc_cli.errors import UserError
+from mrc_cli.terminal import say
 
 from mrc_values.arguments import Context, Kubeconfig, Name, Namespace
 
@@ -14,13 +13,14 @@ if TYPE_CHECKING:
 def delete(
     name: Name, namespace: Namespace = None, context: Context = None, kubeconfig: Kubeconfig = None
 ) -> None:
-    """Delete a release: its pods and services go; logs, checkpoints and data stay.
+    """Delete a release with its pods and services; logs, checkpoints and data are kept.
 
-    A training that runs is stopped; the same install resumes it from its newest checkpoint.
+    A running job is stopped; installing it again with the same values resumes from the newest checkpoint.
 
     Example: mrc-values delete maskrcnn
 
-    Exit code: 0 deleted, 1 there is no such release, 3 the cluster could not be reached or refused.
+    Exit code: 0 when deleted; 1 when the release does not exist; 3 when the cluster cannot be reached or
+    denies the request.
     """
     from mrc_values.cluster import client, releases
 
@@ -28,17 +28,16 @@ def delete(
     helm = releases.helm(cluster, namespace or cluster.namespace, kubeconfig)
     release = helm.release(name)
     if release is None:
-        there = ", ".join(each["name"] for each in helm.releases(everywhere=False)) or "none"
-        raise UserError(f"{name}: no such release in the namespace {helm.namespace} (there: {there}).")
-    stays = _what_stays(release)
+        raise helm.not_found(name)
+    kept = _kept(release)
     helm.uninstall(name)
-    for line in stays:
-        typer.echo(f"stays: {line}", err=True)
-    if any(line.startswith("the run") for line in stays):
-        typer.echo("mrc-values install with the same values resumes from the newest checkpoint.", err=True)
+    for line in kept:
+        say(f"kept: {line}")
+    if any(line.startswith("the run") for line in kept):
+        say("mrc-values install with the same values resumes from the newest checkpoint.")
 
 
-def _what_stays(release: "Release") -> list[str]:
-    from mrc_values.cluster.remains import remains
+def _kept(release: "Release") -> list[str]:
+    from mrc_values.cluster.kept import kept_after_delete
 
-    return remains(str(release.get("manifest", "")))
+    return kept_after_delete(str(release.get("manifest", "")))

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from mrc_cli.errors import UsageError, UserError
+from mrc_cli.terminal import result, say
 
 from mrc_values.arguments import Context, Kubeconfig, Namespace
 
@@ -14,45 +16,47 @@ if TYPE_CHECKING:
 
 
 def logs(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the release, or of its MPIJob.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the release or of its MPIJob.")],
     follow: Annotated[
-        bool, typer.Option("-f", "--follow", help="Wait for the pod, and go on until the job ends.")
+        bool,
+        typer.Option(
+            "-f", "--follow", help="Wait for the pod, and keep printing new lines until the job ends."
+        ),
     ] = False,
-    rank: Annotated[int | None, typer.Option(min=0, metavar="N", help="Only what this rank prints.")] = None,
+    rank: Annotated[int | None, typer.Option(min=0, metavar="N", help="Only the lines of this rank.")] = None,
     launcher: Annotated[
-        bool, typer.Option("--launcher", help="The launcher, with what all ranks print. The default.")
+        bool,
+        typer.Option("--launcher", help="The launcher, with the output of all ranks. This is the default."),
     ] = False,
     workers: Annotated[
-        bool, typer.Option("--workers", help="The workers' own pods (sshd), each line with its pod.")
+        bool, typer.Option("--workers", help="The worker pods (sshd); each line starts with its pod.")
     ] = False,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Print what a training job has printed, over all starts of its launcher.
+    """Print the output of a training job, including that of earlier attempts of its launcher.
 
-    With NCCL_DEBUG=INFO, the charts' default, it also says on stderr which network NCCL uses.
+    With NCCL_DEBUG=INFO, the default of the charts, the network that NCCL uses is reported on stderr.
 
     Example: mrc-values logs maskrcnn -f --rank 0
 
-    Exit code: 0; 1 when there is nothing to read; 3 when the cluster cannot be reached or refuses.
+    Exit code: 0; 1 when there is no log; 3 when the cluster cannot be reached or denies the request.
     """
-    from mrc_cli.errors import UsageError, UserError
-
-    from mrc_values.cluster import logs as reading_logs
+    from mrc_values.cluster import logs as pod_logs
     from mrc_values.cluster import reading
     from mrc_values.cluster.client import connect
     from mrc_values.cluster.objects import text
 
     if rank is not None and workers:
-        raise UsageError("--rank: what ranks print comes through the launcher. Leave out --workers.")
+        raise UsageError("--rank: the output of ranks is in the launcher's log. Leave out --workers.")
     roles = [role for role, wanted in (("launcher", launcher), ("worker", workers)) if wanted] or ["launcher"]
     cluster = connect(context, kubeconfig)
     mpijob = reading.find(cluster, name, namespace)
     if follow:
-        place = text(mpijob, "metadata", "namespace")
-        lines: Iterable[Line] = reading_logs.follow(
-            cluster, place, text(mpijob, "metadata", "name"), roles, _say
+        job_namespace = text(mpijob, "metadata", "namespace")
+        lines: Iterable[Line] = pod_logs.follow(
+            cluster, job_namespace, text(mpijob, "metadata", "name"), roles, _say
         )
     else:
         from mrc_values.cluster import job, reasons
@@ -60,54 +64,54 @@ def logs(
         snapshot = reading.read(cluster, mpijob)
         pods = [pod for pod in (*snapshot.launchers, *snapshot.workers) if job.role(pod) in roles]
         if not pods:
-            who = " or ".join(roles)
+            kind = " or ".join(roles)
             if job.state(mpijob) in (job.State.FINISHED, job.State.FAILED):
-                where = job.run_dir(mpijob)
                 raise UserError(
-                    f"{name}: the {who} is gone, and its log with it. The run's own log: {where}."
+                    f"{name}: the {kind} pod no longer exists, nor does its log. "
+                    f"The run's own log is in {job.run_dir(mpijob)}."
                 )
             why = " ".join(map(str, reasons.explain(snapshot)[:1]))
-            raise UserError(f"{name}: no {who} has started; -f waits for it. {why}".rstrip())
-        lines = reading_logs.printed(cluster, pods)
+            raise UserError(f"{name}: no {kind} has started; -f waits for it. {why}".rstrip())
+        lines = pod_logs.printed(cluster, pods)
     _print(lines, rank, prefixed="worker" in roles, mpijob=mpijob)
 
 
 def _print(lines: Iterable["Line"], rank: int | None, *, prefixed: bool, mpijob: "Object") -> None:
-    """Prints lines, and once what they say of the network."""
+    """Print lines, and report the network once NCCL's lines are complete."""
     from mrc_train.run_lines import Progress
 
     from mrc_values.cluster import nccl
-    from mrc_values.launcher_log import without_tag
+    from mrc_values.launcher_log import without_colors, without_tag
 
     tag = re.compile(rf"\[\d+,{rank}\]<")
-    of_nccl: list[str] = []
-    told = False
+    nccl_lines: list[str] = []
+    reported = False
     for line in lines:
-        if not told and nccl.ANY.search(line.text):
-            of_nccl.append(line.text)
-        elif not told and of_nccl and Progress.parse(line.text):
-            told = True
-            _network(of_nccl, mpijob)
+        if not reported and nccl.ANY.search(line.text):
+            nccl_lines.append(line.text)
+        elif not reported and nccl_lines and Progress.parse(line.text):
+            reported = True
+            _report_network(nccl_lines, mpijob)
+        text = without_colors(line.text)
         if rank is not None:
-            if not tag.match(line.text):
-                continue
-            typer.echo(without_tag(line.text))
+            if tag.match(line.text):
+                result(without_tag(text))
         else:
-            typer.echo(f"{line.pod} | {line.text}" if prefixed else line.text)
-    if not told and of_nccl:
-        _network(of_nccl, mpijob)
+            result(f"{line.pod} | {text}" if prefixed else text)
+    if not reported and nccl_lines:
+        _report_network(nccl_lines, mpijob)
 
 
-def _network(lines: list[str], mpijob: "Object") -> None:
+def _report_network(lines: list[str], mpijob: "Object") -> None:
     from mrc_values.cluster import nccl
     from mrc_values.cluster.status import network_advice
 
-    found = nccl.transport(lines)
-    if sentence := nccl.sentence(found):
+    transport = nccl.transport(lines)
+    if sentence := nccl.sentence(transport):
         _say(f"network: {sentence}")
-    if advice := network_advice(found, mpijob):
+    if advice := network_advice(transport, mpijob):
         _say(f"warning: {advice}")
 
 
 def _say(text: str) -> None:
-    typer.echo(f"mrc-values: {text}", err=True)
+    say(f"mrc-values: {text}")

@@ -5,6 +5,8 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from mrc_cli.errors import UsageError, UserError
+from mrc_cli.terminal import result, say
 
 from mrc_values.arguments import Context, Kubeconfig, Namespace
 
@@ -15,47 +17,46 @@ if TYPE_CHECKING:
 
 def open_(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")],
-    what: Annotated[str, typer.Argument(metavar="SERVER", help="jupyter or tensorboard.")],
+    kind: Annotated[str, typer.Argument(metavar="SERVER", help="jupyter or tensorboard.")],
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of this machine. [default: a free one]")
+        int, typer.Option(min=0, max=65535, help="Port on this machine. [default: any free port]")
     ] = 0,
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Make a release's Jupyter or TensorBoard reachable in this machine's browser, until Ctrl-C.
+    """Forward a local port to a release's Jupyter or TensorBoard until Ctrl-C.
 
-    Listens on 127.0.0.1 only. Jupyter's token is shown on a terminal only. A replaced pod is found again.
+    Listens on 127.0.0.1 only. Jupyter's token is printed only to a terminal. New connections go to the
+    current pod, even after it has been replaced.
 
     Example: mrc-values open maskrcnn tensorboard
 
-    Exit code: 0 after Ctrl-C; 1 when there is nothing to open; 3 when the cluster cannot be reached or
-    refuses.
+    Exit code: 0 after Ctrl-C; 1 when the server does not exist or is not ready; 3 when the cluster cannot be
+    reached or denies the request.
     """
-    from mrc_cli.errors import UsageError, UserError
-
     from mrc_values.cluster import ports, reading
     from mrc_values.cluster.client import connect
 
-    if what not in ports.COMPONENTS:
-        raise UsageError(f"{what}: there is no such server. Give jupyter or tensorboard.")
+    if kind not in ports.COMPONENTS:
+        raise UsageError(f"{kind}: unknown server. Use jupyter or tensorboard.")
     cluster = connect(context, kubeconfig)
-    server = ports.server(cluster, name, reading.places(cluster, namespace), what)
+    server = ports.server(cluster, name, reading.namespaces(cluster, namespace), kind)
     if ports.ready_pod(cluster, server) is None:
         raise UserError(f"{server.name}: {ports.why_not_ready(cluster, server)}")
     forwarder = ports.Forwarder(cluster, server, _say, port)
     try:
-        typer.echo(f"{server.scheme}://127.0.0.1:{forwarder.port}/{_token(cluster, server)}")
-        _say("Ctrl-C ends it.")
+        result(f"{server.scheme}://127.0.0.1:{forwarder.port}/{_token(cluster, server)}")
+        _say("Press Ctrl-C to stop.")
         forwarder.run()
     except KeyboardInterrupt:
-        _say("closed.")
+        _say("stopped.")
     finally:
         forwarder.close()
 
 
 def _token(cluster: "Cluster", server: "Server") -> str:
-    """The token as a part of the address, for a terminal; what is piped or logged does not get it."""
+    """The token as a part of the URL, for a terminal only; it must not end up in pipes or log files."""
     from mrc_values.cluster.client import SECRETS
     from mrc_values.cluster.objects import at
 
@@ -63,7 +64,7 @@ def _token(cluster: "Cluster", server: "Server") -> str:
         return ""
     if not sys.stdout.isatty():
         _say(
-            f"its token: kubectl get secret --namespace {server.namespace} {server.secret} "
+            f"token: kubectl get secret --namespace {server.namespace} {server.secret} "
             "--output jsonpath='{.data.token}' | base64 --decode"
         )
         return ""
@@ -72,4 +73,4 @@ def _token(cluster: "Cluster", server: "Server") -> str:
 
 
 def _say(text: str) -> None:
-    typer.echo(f"mrc-values: {text}", err=True)
+    say(f"mrc-values: {text}")

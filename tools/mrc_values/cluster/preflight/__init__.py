@@ -1,4 +1,4 @@
-"""What a release would meet in the cluster, found before Helm is called: every check in one go."""
+"""Checks whether a cluster can run a release, before Helm is called."""
 
 from collections.abc import Callable, Iterator
 
@@ -13,13 +13,13 @@ from mrc_values.cluster.preflight.operator import (
     queue_exists,
     version_is_taken,
 )
-from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, not_checked
+from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, Problem, not_checked
 from mrc_values.cluster.preflight.quota import quota_is_enough
 from mrc_values.cluster.preflight.rights import names_exist, namespaces_exist, user_may_create
 from mrc_values.cluster.preflight.run import run_is_new
 from mrc_values.rules import CLUSTER_RULES
 
-Check = Callable[[Planned, Seen], Iterator[Problem]]
+Check = Callable[[PlannedRelease, ClusterReader], Iterator[Problem]]
 
 CHECKS: tuple[Check, ...] = (
     version_is_taken,
@@ -35,25 +35,25 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def preflight(cluster: Cluster, planned: Planned) -> list[Finding]:
-    """Findings about the cluster, each at the value that it comes from.
+def preflight(cluster: Cluster, planned: PlannedRelease) -> list[Finding]:
+    """Findings about the cluster, each at the value that causes it.
 
-    What the user may not read is a warning and not checked. Raises ClusterError when the cluster cannot
-    be asked.
+    What the user is not allowed to read is not checked, with a warning. Raises ClusterError when the cluster
+    cannot be reached.
     """
-    seen = Seen(cluster)
-    found: list[Finding] = []
+    reader = ClusterReader(cluster)
+    result: list[Finding] = []
     for check in CHECKS:
         try:
-            for problem in check(planned, seen):
-                found.append(_finding(problem, cluster, planned))
+            for problem in check(planned, reader):
+                result.append(_finding(problem, cluster, planned))
         except Forbidden as error:
             unread = not_checked(check.__name__.replace("_", " "), error)
-            found.append(_finding(unread, cluster, planned))
-    return findings.sort(found)
+            result.append(_finding(unread, cluster, planned))
+    return findings.sort(result)
 
 
-def _finding(problem: Problem, cluster: Cluster, planned: Planned) -> Finding:
+def _finding(problem: Problem, cluster: Cluster, planned: PlannedRelease) -> Finding:
     path = parse_dotted(problem.name)
     place = planned.values.place(path) if path else Position(f"cluster {cluster.context}")
     severity = problem.severity or CLUSTER_RULES[problem.rule].severity

@@ -1,4 +1,4 @@
-"""Whether the pods' claims can be mounted by all of them, on the file system that the values name."""
+"""Checks whether all pods can mount their claims, and that these are on the file system in the values."""
 
 from collections.abc import Iterator
 
@@ -8,31 +8,33 @@ from mrc_values.catalogue import Catalogue
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Forbidden
 from mrc_values.cluster.objects import Object, at, items, text
-from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, not_checked
+from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, Problem, not_checked
 from mrc_values.values import Values
 
 _OTHERS = {"ebs.csi.aws.com": "a disk of one node"}
 
 
-def claims_can_be_mounted(planned: Planned, seen: Seen) -> Iterator[Problem]:
-    """Each claim: there, bound, for many nodes, by the right driver."""
+def claims_can_be_mounted(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
+    """Each claim exists, is bound, can be mounted on many nodes, and has the right driver."""
     for namespace, claim, file_system in sorted(_used(planned)):
         setting = setting_of(planned.values, claim, file_system)
-        found = seen.cluster.find(client.CLAIMS, claim, namespace)
-        if found is None:
-            fix = f"Create it (docs/claims.md), or name another. There: {_names(seen, namespace)}."
-            message = f"there is no claim {claim} in the namespace {namespace}."
+        result = reader.cluster.find(client.CLAIMS, claim, namespace)
+        if result is None:
+            fix = (
+                f"Create it (docs/claims.md), or use another one. Existing ones: {_names(reader, namespace)}."
+            )
+            message = f"the claim {claim} does not exist in the namespace {namespace}."
             yield Problem("MRC110", setting, message, fix)
             continue
         try:
-            yield from _claim(found, claim, file_system, setting, seen, planned.values.catalogue)
+            yield from _claim(result, claim, file_system, setting, reader, planned.values.catalogue)
         except Forbidden as error:
-            yield not_checked(f"the claim {claim} is of {file_system.upper()}", error)
+            yield not_checked(f"the claim {claim} is on {file_system.upper()}", error)
 
 
-def _used(planned: Planned) -> set[tuple[str, str, str]]:
-    """Namespace, claim and file system of every claim that pods mount."""
-    found = set()
+def _used(planned: PlannedRelease) -> set[tuple[str, str, str]]:
+    """Namespace, name and file system of each claim that pods mount."""
+    result = set()
     for pods in planned.pods:
         mounts = {
             text(mount, "name"): text(mount, "mountPath").strip("/")
@@ -41,19 +43,19 @@ def _used(planned: Planned) -> set[tuple[str, str, str]]:
         }
         for volume in items(pods.spec, "volumes"):
             if claim := text(volume, "persistentVolumeClaim", "claimName"):
-                found.add((pods.namespace, claim, mounts.get(text(volume, "name"), "")))
-    return found
+                result.add((pods.namespace, claim, mounts.get(text(volume, "name"), "")))
+    return result
 
 
 def setting_of(values: Values, claim: str, file_system: str) -> str:
-    """The value that decides a claim: the data's where the shared file system is another one."""
+    """The value that selects a claim: that of the data if the shared file system is another one."""
     if values.get("maskrcnn.data_fs") == file_system != values.get("global.shared_fs"):
         return "maskrcnn.data_pvc" if values.get("maskrcnn.data_pvc") == claim else "maskrcnn.data_fs"
     return "global.shared_pvc" if values.get("global.shared_pvc") == claim else "global.shared_fs"
 
 
 def _claim(
-    found: Object, claim: str, file_system: str, setting: str, seen: Seen, catalogue: Catalogue
+    found: Object, claim: str, file_system: str, setting: str, reader: ClusterReader, catalogue: Catalogue
 ) -> Iterator[Problem]:
     phase = text(found, "status", "phase")
     if text(found, "metadata", "deletionTimestamp"):
@@ -66,14 +68,14 @@ def _claim(
             "MRC112",
             setting,
             f"the claim {claim} has the access mode {', '.join(modes) or 'none'}, "
-            "and workers on several nodes mount it.",
-            "Create a claim with ReadWriteMany (docs/claims.md) and name it here.",
+            "but workers on several nodes mount it.",
+            "Create a claim with ReadWriteMany (docs/claims.md) and set it here.",
         )
     if phase == "Bound":
-        volume = seen.cluster.get(client.VOLUMES, text(found, "spec", "volumeName"))
+        volume = reader.cluster.get(client.VOLUMES, text(found, "spec", "volumeName"))
         yield from _driver(at(volume, "spec"), claim, file_system, setting, catalogue)
         return
-    yield from _unbound(found, claim, file_system, setting, phase, seen, catalogue)
+    yield from _unbound(found, claim, file_system, setting, phase, reader, catalogue)
 
 
 def _unbound(
@@ -82,26 +84,28 @@ def _unbound(
     file_system: str,
     setting: str,
     phase: str,
-    seen: Seen,
+    reader: ClusterReader,
     catalogue: Catalogue,
 ) -> Iterator[Problem]:
     storage_class = text(found, "spec", "storageClassName")
-    made = seen.cluster.find(client.STORAGE_CLASSES, storage_class) if storage_class else None
+    made = reader.cluster.find(client.STORAGE_CLASSES, storage_class) if storage_class else None
     if phase == "Pending" and made and made.get("volumeBindingMode") == "WaitForFirstConsumer":
         yield from _driver(
             {"csi": {"driver": text(made, "provisioner")}}, claim, file_system, setting, catalogue
         )
         message = (
-            f"the claim {claim} has no volume yet; its class {storage_class} makes one for the first pod."
+            f"the claim {claim} has no volume yet; its class {storage_class} creates one for the first pod."
         )
         yield Problem("MRC111", setting, message, "A new file system has no data.", Severity.WARNING)
         return
     why = ""
     if storage_class and made is None:
-        why = f", and there is no storage class {storage_class}"
+        why = f", and the storage class {storage_class} does not exist"
     elif volume := text(found, "spec", "volumeName"):
-        there = seen.cluster.find(client.VOLUMES, volume)
-        why = f", though the volume {volume} is there" if there else f", and there is no volume {volume}"
+        there = reader.cluster.find(client.VOLUMES, volume)
+        why = (
+            f", although the volume {volume} exists" if there else f", and the volume {volume} does not exist"
+        )
     yield Problem(
         "MRC111",
         setting,
@@ -129,14 +133,14 @@ def _driver(
         if is_known
         else driver or (f"NFS at {server}" if server else "no driver")
     )
-    message = f"the volume of the claim {claim} is of {what}, and it is mounted as /{file_system}."
+    message = f"the volume of the claim {claim} belongs to {what}, but it is mounted as /{file_system}."
     if is_known:
-        yield Problem("MRC113", setting, message, f"Name a claim whose volume is of {wanted}.")
+        yield Problem("MRC113", setting, message, f"Use a claim whose volume belongs to {wanted}.")
     else:
-        fix = f"A claim of {wanted} is what the charts are made for; this one may work as well."
+        fix = f"The charts are made for claims of {wanted}; this one may work as well."
         yield Problem("MRC113", setting, message, fix, Severity.WARNING)
 
 
-def _names(seen: Seen, namespace: str) -> str:
-    names = [text(each, "metadata", "name") for each in seen.cluster.list(client.CLAIMS, namespace)]
+def _names(reader: ClusterReader, namespace: str) -> str:
+    names = [text(item, "metadata", "name") for item in reader.cluster.list(client.CLAIMS, namespace)]
     return ", ".join(names) or "none"

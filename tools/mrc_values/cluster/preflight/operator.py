@@ -1,45 +1,45 @@
-"""Whether the cluster runs MPIJobs: its version, the CRD, the operator, gang schedulers and queues."""
+"""Checks whether the cluster can run MPIJobs: its version, CRD, operator, gang scheduler and queues."""
 
 import re
 from collections.abc import Iterator
 
 from mrc_values.cluster.client import Resource
 from mrc_values.cluster.objects import Object, at, items, name, text, value
-from mrc_values.cluster.preflight.planned import Planned, Problem, Seen, images
+from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, Problem, images
 
 MPI = "/apis/kubeflow.org/v2beta1"
 _INSTALL = "helm install mpijob charts/mpijob"
 _QUEUE = "kueue.x-k8s.io/queue-name"
 
 
-def version_is_taken(planned: Planned, seen: Seen) -> Iterator[Problem]:
-    """The cluster's version is in the range of Chart.yaml."""
-    server = seen.cluster.version()
+def version_is_taken(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
+    """The cluster's version is in the range in Chart.yaml."""
+    server = reader.cluster.version()
     if in_range(server, planned.kube_version) is False:
-        message = f"Kubernetes {server}, and the chart needs {planned.kube_version}."
+        message = f"the cluster runs Kubernetes {server}, but the chart requires {planned.kube_version}."
         yield Problem("MRC100", "", message, "Upgrade the cluster.")
 
 
 def in_range(version: str, constraint: str) -> bool | None:
     """Whether a version such as ``v1.34.2-eks-1a2b`` is in a range such as ``>=1.27.0-0 <2.0.0``.
 
-    None for a range of another form, which Helm itself has to judge.
+    None for a range in another form, which is left to Helm.
     """
-    found = _numbers(version)
+    result = _numbers(version)
     inside = True
     for part in constraint.replace(",", " ").split():
         match = re.fullmatch(r"(>=|<=|>|<)v?(\d+(?:\.\d+){0,2})(?:-0)?", part)
-        if match is None or found is None:
+        if match is None or result is None:
             return None
         limit = _numbers(match[2])
         assert limit
         inside = (
             inside
             and {
-                ">=": found >= limit,
-                "<=": found <= limit,
-                ">": found > limit,
-                "<": found < limit,
+                ">=": result >= limit,
+                "<=": result <= limit,
+                ">": result > limit,
+                "<": result < limit,
             }[match[1]]
         )
     return inside
@@ -50,55 +50,55 @@ def _numbers(version: str) -> tuple[int, ...] | None:
     return tuple(int(part or 0) for part in match.groups()) if match else None
 
 
-def jobs_are_known(planned: Planned, seen: Seen) -> Iterator[Problem]:
-    """The API has MPIJobs of v2beta1, and an operator that is up looks at the namespace."""
+def jobs_are_known(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
+    """The API has MPIJobs of v2beta1, and a running operator watches the namespace."""
     for job in planned.of_kind("MPIJob"):
-        found = seen.cluster.served(MPI)
-        if found is None or "mpijobs" not in {text(each, "name") for each in found}:
-            group = seen.cluster.group("kubeflow.org")
+        result = reader.cluster.served(MPI)
+        if result is None or "mpijobs" not in {text(item, "name") for item in result}:
+            group = reader.cluster.group("kubeflow.org")
             other = f" of v2beta1; it has {', '.join(group)} of kubeflow.org" if group else ""
             yield Problem("MRC101", "", f"the cluster knows no MPIJobs{other}.", f"Install both: {_INSTALL}.")
             return
-        yield from _operator(job, seen)
+        yield from _operator(job, reader)
 
 
-def _operator(job: Object, seen: Seen) -> Iterator[Problem]:
+def _operator(job: Object, reader: ClusterReader) -> Iterator[Problem]:
     namespace = text(job, "metadata", "namespace")
-    operators = [each for each in seen.deployments if _is_operator(each)]
+    operators = [item for item in reader.deployments if _is_operator(item)]
     if not operators:
-        message = "no MPI Operator runs, so nothing would happen to the job."
+        message = "no MPI Operator is running, so the job would never start."
         yield Problem("MRC102", "", message, f"Install it: {_INSTALL}.")
         return
-    up = [each for each in operators if value(each, "status", "availableReplicas")]
+    up = [item for item in operators if value(item, "status", "availableReplicas")]
     title = _title(operators[0])
     if not up:
         where = f"kubectl get pods --namespace {text(operators[0], 'metadata', 'namespace')}"
-        yield Problem("MRC102", "", f"the MPI Operator {title} is not up.", f"See {where}.")
+        yield Problem("MRC102", "", f"the MPI Operator {title} is not available.", f"See {where}.")
         return
-    watching = [each for each in up if _flag(each, "namespace") in ("", namespace)]
+    watching = [item for item in up if _flag(item, "namespace") in ("", namespace)]
     if not watching:
-        said = " and ".join(sorted({_flag(each, "namespace") for each in up}))
+        words = " and ".join(sorted({_flag(item, "namespace") for item in up}))
         yield Problem(
             "MRC102",
             "global.namespace",
-            f"the MPI Operator {title} looks only at the namespace {said}, and the job goes to {namespace}.",
+            f"the MPI Operator {title} watches only the namespace {words}, but the job is in {namespace}.",
             f"Set global.namespace to {_flag(up[0], 'namespace')}, "
             "or operator.scope of the chart mpijob to cluster.",
         )
         return
     wanted = value(job, "spec", "runPolicy", "schedulingPolicy", "minAvailable") or 1
-    if wanted > 1 and not any(_flag(each, "gang-scheduling") for each in watching):
+    if wanted > 1 and not any(_flag(item, "gang-scheduling") for item in watching):
         yield Problem(
             "MRC103",
             "maskrcnn.gang",
-            f"the MPI Operator {_title(watching[0])} runs without --gang-scheduling, so workers are not "
-            "held back until all have room.",
+            f"the MPI Operator {_title(watching[0])} runs without --gang-scheduling, so workers do not "
+            "wait until all of them fit.",
             "Set operator.gang_scheduling of the chart mpijob to your gang scheduler, or gang to false.",
         )
 
 
 def _is_operator(deployment: Object) -> bool:
-    """By what it is: our chart's label, or the image's name."""
+    """Whether it is an MPI Operator, by our chart's labels or its image."""
     labels = at(deployment, "metadata", "labels")
     ours = labels.get("app.kubernetes.io/name") == "mpijob" and (
         labels.get("app.kubernetes.io/component") == "operator"
@@ -107,7 +107,7 @@ def _is_operator(deployment: Object) -> bool:
 
 
 def _flag(deployment: Object, flag: str) -> str:
-    """The value of a flag of the operator; empty without."""
+    """The value of a flag of the operator, or empty."""
     for container in items(deployment, "spec", "template", "spec", "containers"):
         words = [*items(container, "command"), *items(container, "args")]
         for word, following in zip(words, [*words[1:], ""], strict=True):
@@ -121,20 +121,22 @@ def _title(deployment: Object) -> str:
     return f"{text(deployment, 'metadata', 'namespace')}/{name(deployment)}"
 
 
-def queue_exists(planned: Planned, seen: Seen) -> Iterator[Problem]:
-    """Kueue is there with the job's LocalQueue; without Kueue the label means nothing and the job starts."""
+def queue_exists(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
+    """Kueue is installed and has the job's LocalQueue; without Kueue the label would have no effect."""
     for job in planned.of_kind("MPIJob"):
         queue = text(job, "metadata", "labels", _QUEUE)
         if not queue:
             continue
         namespace = text(job, "metadata", "namespace")
-        versions = seen.cluster.group("kueue.x-k8s.io")
+        versions = reader.cluster.group("kueue.x-k8s.io")
         if not versions:
-            message = f"Kueue is not in the cluster, so the queue {queue} would be ignored."
+            message = f"Kueue is not installed, so the queue {queue} would be ignored."
             yield Problem("MRC142", "maskrcnn.queue", message, 'Install Kueue, or set queue to "".')
             return
         queues = Resource(f"/apis/kueue.x-k8s.io/{versions[0]}", "localqueues")
-        if not seen.cluster.exists(queues, queue, namespace):
-            there = ", ".join(name(each) for each in seen.cluster.list(queues, namespace)) or "none"
-            message = f"there is no LocalQueue {queue} in the namespace {namespace}."
-            yield Problem("MRC142", "maskrcnn.queue", message, f"Create it, or name another. There: {there}.")
+        if not reader.cluster.exists(queues, queue, namespace):
+            there = ", ".join(name(item) for item in reader.cluster.list(queues, namespace)) or "none"
+            message = f"the LocalQueue {queue} does not exist in the namespace {namespace}."
+            yield Problem(
+                "MRC142", "maskrcnn.queue", message, f"Create it, or use another one. Existing ones: {there}."
+            )

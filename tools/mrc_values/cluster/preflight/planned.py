@@ -1,4 +1,4 @@
-"""What is going to be installed, and what a check of the cluster says about it."""
+"""A release that is to be installed, the cluster's objects, and the problems that checks report."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ RELEASE, RELEASE_NAMESPACE = "meta.helm.sh/release-name", "meta.helm.sh/release-
 
 @dataclass(frozen=True)
 class Problem:
-    """A finding of a check. ``name`` is the value that it comes from; empty: none, the cluster is meant."""
+    """A finding of a check. ``name`` is the value that causes it; empty when it concerns the cluster."""
 
     rule: str
     name: str
@@ -31,13 +31,13 @@ class Problem:
 
 
 def not_checked(subject: str, error: Forbidden) -> Problem:
-    """What the user may not read. ``subject`` as in "claims can be mounted"."""
+    """A check that the user's permissions do not allow; ``subject`` as in "claims can be mounted"."""
     return Problem("MRC199", "", f"not checked whether {subject}: {error.reason}", "")
 
 
 @dataclass(frozen=True)
 class Pods:
-    """Pods of one kind: ``count`` of them from one template; ``section`` holds their values."""
+    """``count`` pods from the same template; ``section`` is the section with their values."""
 
     title: str
     section: str
@@ -46,21 +46,20 @@ class Pods:
     spec: Object
 
     def setting(self, option: str) -> str:
-        """The dotted name of one of their values."""
+        """The dotted name of one of these values."""
         return f"{self.section}.{option}" if self.section else option
 
     @property
     def selector(self) -> dict[str, str]:
-        """Labels that their nodes have to have."""
+        """The labels that their nodes must have."""
         return {key: str(label) for key, label in at(self.spec, "nodeSelector").items()}
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A release that is to be: its values, and objects as rendered, before anything is in the cluster.
+class PlannedRelease:
+    """A release that is to be installed: its values and rendered objects.
 
-    ``objects`` are those that Helm applies, without its hooks. ``upgrade`` says whether a release of that
-    name is there already.
+    ``objects`` are those that Helm applies, without hooks. ``upgrade``: the release already exists.
     """
 
     release: str
@@ -71,38 +70,40 @@ class Planned:
     upgrade: bool = False
 
     def of_kind(self, kind: str) -> Iterator[Object]:
-        """Its objects of one kind."""
+        """The objects of one kind."""
         return (item for item in self.objects if item.get("kind") == kind)
 
     @cached_property
     def namespaces(self) -> list[str]:
-        """Namespaces that its objects go to and that it does not make itself."""
+        """The namespaces of its objects that it does not create."""
         made = {name(item) for item in self.of_kind("Namespace")}
         return sorted({text(item, "metadata", "namespace") for item in self.objects} - {""} - made)
 
     @cached_property
     def pods(self) -> list[Pods]:
-        """All kinds of pods, the workers first: they want most."""
-        found = []
+        """All kinds of pods, the workers first, which have the largest requests."""
+        result = []
         for job in self.of_kind("MPIJob"):
             for role in ("Worker", "Launcher"):
                 replica = at(job, "spec", "mpiReplicaSpecs", role)
                 section = "maskrcnn" if role == "Worker" else "maskrcnn.launcher"
-                found.append(_pods(f"the {role.lower()}", section, job, replica))
+                result.append(_pods(f"the {role.lower()}", section, job, replica))
         for deployment in self.of_kind("Deployment"):
             chart = text(deployment, "metadata", "labels", "app.kubernetes.io/name")
             section = chart if isinstance(self.values.get(chart), dict) else ""
-            found.append(_pods(chart or name(deployment), section, deployment, at(deployment, "spec")))
-        return found
+            result.append(_pods(chart or name(deployment), section, deployment, at(deployment, "spec")))
+        return result
 
 
-def planned(release: str, namespace: str, chart: Path, result: Result, upgrade: bool = False) -> Planned:
-    """What a checked chart would bring as a release in a namespace."""
+def planned(
+    release: str, namespace: str, chart: Path, result: Result, upgrade: bool = False
+) -> PlannedRelease:
+    """The release that a checked chart would become in a namespace."""
     applied = [
         item for item in objects(result.rendered) if not at(item, "metadata", "annotations").get(_HOOK)
     ]
     kube_version = str(helm.metadata(chart).get("kubeVersion", ""))
-    return Planned(release, namespace, kube_version, result.values, applied, upgrade)
+    return PlannedRelease(release, namespace, kube_version, result.values, applied, upgrade)
 
 
 def _pods(title: str, section: str, owner: Object, replica: Object) -> Pods:
@@ -113,8 +114,8 @@ def _pods(title: str, section: str, owner: Object, replica: Object) -> Pods:
     )
 
 
-class Seen:
-    """What several checks look at, read once from the cluster when first wanted."""
+class ClusterReader:
+    """The objects that several checks need, read from the cluster once, on first use."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -126,16 +127,16 @@ class Seen:
 
     @cached_property
     def running(self) -> list[Object]:
-        """Pods of all namespaces that have a node and have not ended."""
+        """Pods in all namespaces that are on a node and have not ended."""
         over = "status.phase!=Succeeded,status.phase!=Failed,spec.nodeName!="
         return list(self.cluster.list(client.PODS, fields=over))
 
     @cached_property
     def deployments(self) -> list[Object]:
-        """Deployments of all namespaces."""
+        """Deployments in all namespaces."""
         return list(self.cluster.list(client.DEPLOYMENTS))
 
 
 def images(workload: Object) -> list[str]:
-    """Images of a workload's containers."""
-    return [text(each, "image") for each in items(workload, "spec", "template", "spec", "containers")]
+    """The images of a workload's containers."""
+    return [text(item, "image") for item in items(workload, "spec", "template", "spec", "containers")]

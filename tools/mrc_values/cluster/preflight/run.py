@@ -1,34 +1,41 @@
-"""Whether the release may have its run: the guard that the chart has on an upgrade, said before Helm."""
+"""Checks whether the run can be installed, as the chart does on an upgrade, but before Helm is called."""
 
 from collections.abc import Iterator
 
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Resource
 from mrc_values.cluster.objects import Object, at, name, text
-from mrc_values.cluster.preflight.planned import RELEASE, RELEASE_NAMESPACE, Planned, Problem, Seen
+from mrc_values.cluster.preflight.planned import (
+    RELEASE,
+    RELEASE_NAMESPACE,
+    ClusterReader,
+    PlannedRelease,
+    Problem,
+)
 
 SETTINGS = "mask-rcnn/settings-sha256"
-"""The annotation of a job, and of its launcher, by which the chart sees other settings."""
+"""The annotation of a job and of its launcher with a hash of the settings."""
 
 JOBS = Resource("/apis/batch/v1", "jobs")
 
 
-def run_is_new(planned: Planned, seen: Seen) -> Iterator[Problem]:
-    """A job that exists takes no other settings, and belongs to one release."""
+def run_is_new(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
+    """The job does not exist, or has the same settings and belongs to this release."""
     for job in planned.of_kind("MPIJob"):
         namespace = text(job, "metadata", "namespace")
-        live = seen.cluster.find(client.MPIJOBS, name(job), namespace)
+        live = reader.cluster.find(client.MPIJOBS, name(job), namespace)
         if live is None:
             continue
         notes = at(live, "metadata", "annotations")
         owner = f"{notes.get(RELEASE_NAMESPACE, '')}/{notes.get(RELEASE, '')}"
         if owner != f"{planned.namespace}/{planned.release}":
             whose = "no release" if owner == "/" else f"the release {owner}"
-            message = f"the job {namespace}/{name(job)} is there already, of {whose}."
-            yield Problem(
-                "MRC106", "maskrcnn.name", message, "Give this one another name, or delete that one."
-            )
-        elif _settings(live, namespace, seen) not in (None, at(job, "metadata", "annotations").get(SETTINGS)):
+            message = f"the job {namespace}/{name(job)} already exists and belongs to {whose}."
+            yield Problem("MRC106", "maskrcnn.name", message, "Use another name, or delete that job.")
+        elif _settings(live, namespace, reader) not in (
+            None,
+            at(job, "metadata", "annotations").get(SETTINGS),
+        ):
             yield Problem(
                 "MRC106",
                 "maskrcnn.run",
@@ -38,9 +45,9 @@ def run_is_new(planned: Planned, seen: Seen) -> Iterator[Problem]:
             )
 
 
-def _settings(live: Object, namespace: str, seen: Seen) -> str | None:
-    """The settings that a job runs with: those that its launcher was made with, once there is one."""
-    launcher = seen.cluster.find(JOBS, f"{name(live)}-launcher", namespace)
+def _settings(live: Object, namespace: str, reader: ClusterReader) -> str | None:
+    """The settings of a job: those of its launcher once it exists."""
+    launcher = reader.cluster.find(JOBS, f"{name(live)}-launcher", namespace)
     made_with = at(launcher, "spec", "template", "metadata", "annotations").get(SETTINGS)
-    found: str | None = made_with or at(live, "metadata", "annotations").get(SETTINGS)
-    return found
+    result: str | None = made_with or at(live, "metadata", "annotations").get(SETTINGS)
+    return result

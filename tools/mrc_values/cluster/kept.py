@@ -1,21 +1,21 @@
-"""What stays when a release is deleted."""
+"""What is kept when a release is deleted."""
 
 import yaml
 
 from mrc_values.cluster.objects import Object, at, items, name, text
 
 
-def remains(manifest: str) -> list[str]:
-    """A line for each thing that a release of this manifest leaves: run folders, claims, what is kept."""
+def kept_after_delete(manifest: str) -> list[str]:
+    """A line for each run directory, claim and other object that deleting a release does not delete."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found = [item for item in yaml.load_all(manifest, Loader=loader) if isinstance(item, dict)]
+    objects = [item for item in yaml.load_all(manifest, Loader=loader) if isinstance(item, dict)]
     lines, claims, namespaces = [], set(), set()
-    for item in found:
+    for item in objects:
         namespace = text(item, "metadata", "namespace")
         namespaces |= {namespace} - {""}
         for spec in _pod_specs(item):
             claims |= {
-                f"the claim {claim} in {namespace}, with all that lies on it"
+                f"the claim {claim} in {namespace}, with all its data"
                 for volume in items(spec, "volumes")
                 if (claim := text(volume, "persistentVolumeClaim", "claimName"))
             }
@@ -26,15 +26,15 @@ def remains(manifest: str) -> list[str]:
         if kept:
             whole = ", and all MPIJobs" if item.get("kind") == "CustomResourceDefinition" else ""
             lines.append(f"the {item.get('kind')} {name(item)}{whole}")
-    made = {name(item) for item in found if item.get("kind") == "Namespace"}
-    return [*lines, *sorted(claims), *(f"the namespace {each}" for each in sorted(namespaces - made))]
+    made = {name(item) for item in objects if item.get("kind") == "Namespace"}
+    return [*lines, *sorted(claims), *(f"the namespace {entry}" for entry in sorted(namespaces - made))]
 
 
 def _run_dir(job: Object) -> tuple[str, str]:
-    """The run's folder as its launcher sees it, and the claim that it lies on."""
+    """The run directory in the launcher, and the claim that it is on."""
     spec = at(job, "spec", "mpiReplicaSpecs", "Launcher", "template", "spec")
     (container, *_) = items(spec, "containers") or ({},)
-    environment = {text(each, "name"): text(each, "value") for each in items(container, "env")}
+    environment = {text(item, "name"): text(item, "value") for item in items(container, "env")}
     file_system = environment.get("SHARED_FS", "")
     claims = {
         text(volume, "name"): text(volume, "persistentVolumeClaim", "claimName")
