@@ -32,7 +32,7 @@ setup: .venv/.ready ## install everything into .venv
 	@touch $@
 
 demo: setup ## train on drawn scenes and show the result (DATA=<directory>: your images; CLEAN=1: from scratch)
-	@$(BIN)/python tools/demo.py --folder $(DEMO) $(if $(DATA),--data "$(DATA)") $(if $(CLEAN),--clean)
+	@$(BIN)/python -m demo --directory $(DEMO) $(if $(DATA),--data "$(DATA)") $(if $(CLEAN),--clean)
 
 test: setup ## run the tests that need neither root nor a browser nor a cluster (JOBS=4: in 4 processes instead of 2)
 	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
