@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from browser_run import EXAMPLES, KEPT, ROOT, Release
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from servers import Lab, jupyter, tensorboard
+from server_charts import JupyterServer, jupyter, tensorboard
 
 VIZ = ROOT / "container-viz"
 ARGUMENTS = [
@@ -95,7 +95,9 @@ def _shared(release: Release, efs: Path) -> Release:
 
 
 @pytest.fixture(scope="session")
-def lab(efs: Path, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(
+    efs: Path, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JupyterServer]:
     """Jupyter as the chart runs it."""
     with jupyter(efs, tmp_path_factory.mktemp("jupyter"), VIZ / "notebooks", VIZ / "config") as lab:
         yield lab

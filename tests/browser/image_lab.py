@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from servers import Lab, command_of, free_port, prepared, running, server, wait_until_ready
+from server_charts import JupyterServer, command_of, free_port, prepared, running, server, wait_until_ready
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def printed(container: str, *command: str) -> str:
 
 
 @contextmanager
-def jupyter_of_image(container: str, efs: Path, folder: Path) -> Iterator[Lab]:
+def jupyter_of_image(container: str, efs: Path, folder: Path) -> Iterator[JupyterServer]:
     """Jupyter with exactly what the chart renders, once it answers.
 
     ``efs`` is mounted as the shared file system; ``folder`` holds what a pod has of its own.

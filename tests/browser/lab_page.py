@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 from browser_run import KEPT, Release
 from playwright.sync_api import Locator, Page, expect
-from servers import Lab
+from server_charts import JupyterServer
 
 ERRORS = "[data-mime-type='application/vnd.jupyter.stderr']"
 """Errors of cells, and what cells print as warnings."""
 
 
-def address(lab: Lab, path: str = "/lab") -> str:
+def address(lab: JupyterServer, path: str = "/lab") -> str:
     return f"https://localhost:{lab.port}{path}"
 
 
-def log_in(page: Page, lab: Lab) -> None:
+def log_in(page: Page, lab: JupyterServer) -> None:
     page.goto(address(lab))
     page.fill("input[name=password]", lab.token)
     page.click("#login_submit")

@@ -13,7 +13,7 @@ from lab_page import ERRORS, cell, log_in, open_notebook, pixels, run_all
 from mrc_viz.gallery import sample_images
 from mrc_viz.runs import validation_splits
 from playwright.sync_api import BrowserContext, Page, expect
-from servers import Lab
+from server_charts import JupyterServer
 from testcluster import images
 
 NOTEBOOK = "test-model.ipynb"
@@ -54,7 +54,7 @@ def shared(drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="module")
-def image_lab(pod: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def image_lab(pod: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterServer]:
     """Jupyter of the image, as the chart runs it."""
     began = time.monotonic()
     with jupyter_of_image(pod, shared, tmp_path_factory.mktemp("pod") / "first") as lab:
@@ -63,7 +63,7 @@ def image_lab(pod: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def notebook(context: BrowserContext, image_lab: Lab) -> Iterator[Page]:
+def notebook(context: BrowserContext, image_lab: JupyterServer) -> Iterator[Page]:
     """The notebook, opened from the folder that Jupyter opens on, and run from top to bottom."""
     page = context.new_page()
     log_in(page, image_lab)
@@ -78,7 +78,7 @@ def test_the_image_runs_as_a_user_of_its_own(pod: str) -> None:
     assert printed(pod, "id", "--group") == str(GROUP)
 
 
-def test_the_image_s_jupyter_wants_the_token(image_lab: Lab) -> None:
+def test_the_image_s_jupyter_wants_the_token(image_lab: JupyterServer) -> None:
     assert [image_lab.get("/api/contents", token)[0] for token in ("", "wrong", image_lab.token)] == [
         403,
         403,
@@ -86,7 +86,7 @@ def test_the_image_s_jupyter_wants_the_token(image_lab: Lab) -> None:
     ]
 
 
-def test_what_the_pod_writes_is_its_user_s(image_lab: Lab, shared: Path) -> None:
+def test_what_the_pod_writes_is_its_user_s(image_lab: JupyterServer, shared: Path) -> None:
     copied = shared / "kubeflow" / "demo-jupyter" / NOTEBOOK
     assert (copied.stat().st_uid, copied.stat().st_gid) == (USER, GROUP)
     assert copied.read_bytes() == (ROOT / "container-viz" / "notebooks" / NOTEBOOK).read_bytes()
@@ -110,7 +110,7 @@ def test_the_notebook_in_the_image_shows_detections(
     shoot(notebook, "image-detections")
 
 
-def test_the_token_is_not_in_the_image_s_log(notebook: Page, image_lab: Lab) -> None:
+def test_the_token_is_not_in_the_image_s_log(notebook: Page, image_lab: JupyterServer) -> None:
     log = image_lab.log.read_text()
     assert "/lab" in log
     assert image_lab.token not in log

@@ -24,7 +24,7 @@ from lab_page import (
 from mrc_viz.gallery import sample_images
 from mrc_viz.runs import find_runs, validation_splits
 from playwright.sync_api import BrowserContext, Error, Page, expect
-from servers import Lab
+from server_charts import JupyterServer
 
 SHOWN = "show_detections(model, images)"
 """The cell with the detections."""
@@ -33,7 +33,7 @@ Shoot = Callable[[Page, str], None]
 
 
 @pytest.fixture(scope="module")
-def notebook(context: BrowserContext, lab: Lab) -> Iterator[Page]:
+def notebook(context: BrowserContext, lab: JupyterServer) -> Iterator[Page]:
     """The notebook, opened from the user's folder and run from top to bottom."""
     page = context.new_page()
     log_in(page, lab)
@@ -43,14 +43,14 @@ def notebook(context: BrowserContext, lab: Lab) -> Iterator[Page]:
     page.close()
 
 
-def test_http_is_refused(context: BrowserContext, lab: Lab) -> None:
+def test_http_is_refused(context: BrowserContext, lab: JupyterServer) -> None:
     page = context.new_page()
     with pytest.raises(Error, match=r"ERR_EMPTY_RESPONSE|ERR_CONNECTION"):
         page.goto(f"http://localhost:{lab.port}/lab")
     page.close()
 
 
-def test_the_page_comes_with_the_chart_s_certificate(context: BrowserContext, lab: Lab) -> None:
+def test_the_page_comes_with_the_chart_s_certificate(context: BrowserContext, lab: JupyterServer) -> None:
     status, _ = lab.get("/api")  # by a client that trusts no other certificate
     page = context.new_page()
     answer = page.goto(address(lab))
@@ -60,7 +60,7 @@ def test_the_page_comes_with_the_chart_s_certificate(context: BrowserContext, la
     page.close()
 
 
-def test_a_wrong_token_is_refused(context: BrowserContext, lab: Lab, shoot: Shoot) -> None:
+def test_a_wrong_token_is_refused(context: BrowserContext, lab: JupyterServer, shoot: Shoot) -> None:
     page = context.new_page()
     page.goto(address(lab, "/lab?token=wrong"))
     expect(page.locator("#login_submit")).to_be_visible()
@@ -191,7 +191,7 @@ def test_a_half_written_checkpoint_is_one_sentence_in_the_page(
 
 
 def test_photos_are_detected_by_a_run_that_was_trained_on_photos(
-    context: BrowserContext, lab: Lab, photos: Release, shoot: Shoot
+    context: BrowserContext, lab: JupyterServer, photos: Release, shoot: Shoot
 ) -> None:
     page = context.new_page()
     page.goto(address(lab, f"/lab/tree{lab.notebooks}/test-model.ipynb"))
@@ -214,7 +214,7 @@ def test_photos_are_detected_by_a_run_that_was_trained_on_photos(
     page.close()
 
 
-def test_the_token_is_in_no_log(notebook: Page, lab: Lab, drawn_scenes: Release) -> None:
+def test_the_token_is_in_no_log(notebook: Page, lab: JupyterServer, drawn_scenes: Release) -> None:
     logs: list[Path] = [lab.log, *drawn_scenes.folder.glob("*.log")]
     assert len(logs) >= 2
     for log in logs:

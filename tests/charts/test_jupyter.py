@@ -9,7 +9,7 @@ import pytest
 from mrc_values import catalogue
 from mrc_values.helm import RenderError
 from rendering import CHARTS
-from servers import ALONE, SUBCHART, WAYS, Server, restricted_violations, server
+from server_charts import ALONE, SUBCHART, WAYS, Server, restricted_violations, server
 
 each_way = pytest.mark.parametrize("way", WAYS)
 CLAIM = "tensorpack-efs-gp-bursting"
@@ -230,34 +230,34 @@ PREFIX = {ALONE: "", SUBCHART: "jupyter."}
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"image": ""},
-        "{p}image is not set. Give an image with JupyterLab, "
+        "{p}image is not set. Set an image with JupyterLab, "
         "for example --set {p}image=<registry>/<name>:<tag>",
     ),
     (
         {"node_group": "p9"},
         "{p}node_group: p9 is not in the catalogue. "
-        f'Set one of {", ".join(NODE_GROUPS)}, or "" and {{p}}node_selector and tolerations by hand',
+        f'Set it to one of {", ".join(NODE_GROUPS)}, or to "" and set {{p}}node_selector and tolerations yourself',
     ),
     (
         {"gpu_instance_type": "p9.large"},
         "{p}gpu_instance_type: p9.large is not in the catalogue. Set {p}node_group to one of "
-        f"{', '.join(NODE_GROUPS)}, or {{p}}node_selector and tolerations by hand",
+        f"{', '.join(NODE_GROUPS)}, or set {{p}}node_selector and tolerations yourself",
     ),
     (
         {"node_group": "g5-xlarge", "gpus": 2},
-        "{p}gpus: 2 is more than the 1 of a node of g5.xlarge. Set it to 1",
+        "{p}gpus: 2 exceeds the 1 GPUs of a node of type g5.xlarge. Set it to 1",
     ),
     (
         {"data_pvc": "other"},
-        "{p}data_pvc: other and tensorpack-efs-gp-bursting are two claims of one file system, efs. "
+        "{p}data_pvc: other and tensorpack-efs-gp-bursting are two claims for the same file system, efs. "
         'Set {p}data_pvc to "", or {p}data_fs to the other file system',
     ),
     (
         {"data_fs": "fsx", "data_pvc": CLAIM},
-        "{p}data_pvc: tensorpack-efs-gp-bursting is the claim of efs already (global.shared_pvc), "
-        "and {p}data_fs is fsx. Give each file system its own claim",
+        "{p}data_pvc: tensorpack-efs-gp-bursting is already the claim of efs (global.shared_pvc), "
+        "but {p}data_fs is fsx. Give each file system its own claim",
     ),
-    ({"gpus": None}, "{p}gpus is null and has to have a value. Set it, or leave it out to have the default"),
+    ({"gpus": None}, "{p}gpus is null but requires a value. Set it, or remove it to use the default"),
 ]
 
 

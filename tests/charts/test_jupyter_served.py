@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import Lab, command_of, jupyter, server
+from server_charts import JupyterServer, command_of, jupyter, server
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def images_notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, images_notebooks: Path) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory, images_notebooks: Path) -> Iterator[JupyterServer]:
     folder = tmp_path_factory.mktemp("pod")
     there = folder / "efs" / "kubeflow" / "demo-jupyter"
     there.mkdir(parents=True)
@@ -31,12 +31,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory, images_notebooks: Path) -> Ite
         yield lab
 
 
-def test_the_probe_s_page_needs_no_token_and_says_no_more_than_the_version(lab: Lab) -> None:
+def test_the_probe_s_page_needs_no_token_and_says_no_more_than_the_version(lab: JupyterServer) -> None:
     status, body = lab.get("/api")
     assert (status, set(json.loads(body))) == (200, {"version"})
 
 
-def test_http_is_refused(lab: Lab) -> None:
+def test_http_is_refused(lab: JupyterServer) -> None:
     connection = HTTPConnection("localhost", lab.port, timeout=30)
     with pytest.raises((ConnectionError, HTTPException)):
         connection.request("GET", "/api")
@@ -44,14 +44,14 @@ def test_http_is_refused(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/contents", "/api/terminals", "/api/kernels"])
-def test_without_the_token_nothing_is_to_be_had(lab: Lab, path: str) -> None:
+def test_without_the_token_nothing_is_to_be_had(lab: JupyterServer, path: str) -> None:
     assert lab.get(path)[0] == 403
     assert lab.get(path, "wrong")[0] == 403
     assert lab.get(f"{path}?token=wrong")[0] == 403
     assert lab.get(path, lab.token)[0] == 200
 
 
-def test_the_page_opens_on_the_user_s_folder(lab: Lab) -> None:
+def test_the_page_opens_on_the_user_s_folder(lab: JupyterServer) -> None:
     status, page = lab.get("/lab", lab.token)
     start = page.index(b"{", page.index(b'id="jupyter-config-data"'))
     settings: dict[str, Any] = json.JSONDecoder().raw_decode(page[start:].decode())[0]
@@ -59,18 +59,18 @@ def test_the_page_opens_on_the_user_s_folder(lab: Lab) -> None:
     assert f"/{settings['preferredPath']}" == str(lab.notebooks)
 
 
-def test_notebooks_are_written_to_the_shared_file_system(lab: Lab) -> None:
+def test_notebooks_are_written_to_the_shared_file_system(lab: JupyterServer) -> None:
     (lab.notebooks / "kept.txt").write_text("here")
     status, body = lab.get(f"/api/contents{lab.notebooks}/kept.txt", lab.token)
     assert (status, json.loads(body)["content"]) == (200, "here")
 
 
-def test_the_image_s_notebooks_are_there_but_never_overwrite_the_user_s(lab: Lab) -> None:
+def test_the_image_s_notebooks_are_there_but_never_overwrite_the_user_s(lab: JupyterServer) -> None:
     assert (lab.notebooks / "new.ipynb").read_text() == "the image's"
     assert (lab.notebooks / "edited.ipynb").read_text() == "the user's"
 
 
-def test_the_token_is_not_in_the_log(lab: Lab) -> None:
+def test_the_token_is_not_in_the_log(lab: JupyterServer) -> None:
     assert lab.get(f"/lab?token={lab.token}")[0] == 200
     log = lab.log.read_text()
     assert "/lab?token=..." in log

@@ -5,9 +5,9 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from live import owned, render_live
+from cluster_lookup import owned, render_live
 from rendering import CHARTS, Object
-from servers import ALONE, SUBCHART, WAYS, Server, server
+from server_charts import ALONE, SUBCHART, WAYS, Server, server
 
 each_way = pytest.mark.parametrize("way", WAYS)
 RESTART = "mask-rcnn/secrets-sha256"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mrc_values.helm import RenderError, render
 from rendering import CHARTS, NEWEST, OLDEST, Object, check_object, only, render_objects
-from servers import restricted_violations
+from server_charts import restricted_violations
 
 CHART = CHARTS / "mpijob"
 KEEP = {"helm.sh/resource-policy": "keep"}
@@ -292,10 +292,10 @@ def test_two_releases_share_nothing_but_the_crd_and_the_namespace() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"operator": None}, "operator is null and has to have a value."),
-        ({"operator": {"replicas": None}}, "operator.replicas is null and has to have a value. Set it, or"),
-        ({"crd": {"create": None}}, "crd.create is null and has to have a value."),
-        ({"global": None}, "global is null and has to have a value."),
+        ({"operator": None}, "operator is null but requires a value."),
+        ({"operator": {"replicas": None}}, "operator.replicas is null but requires a value. Set it, or"),
+        ({"crd": {"create": None}}, "crd.create is null but requires a value."),
+        ({"global": None}, "global is null but requires a value."),
         ({"operator": {"replicas": 0}}, "at '/operator/replicas': minimum: got 0, want 1"),
         (
             {"operator": {"scope": "node"}},
@@ -317,7 +317,7 @@ def test_a_wrong_value_is_refused_by_name(values: dict[str, Any], message: str) 
 
 
 def test_a_release_in_a_third_namespace_is_refused() -> None:
-    with pytest.raises(RenderError, match=r"global\.namespace: the release goes to the namespace elsewhere"):
+    with pytest.raises(RenderError, match=r"global\.namespace: the release is in namespace elsewhere"):
         install(namespace="elsewhere")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import helm_python
 import pytest
-from live import owned, render_live
+from cluster_lookup import owned, render_live
 from rendering import CHARTS, Object, only, render_objects
 
 CHART = CHARTS / "mpijob"
@@ -42,9 +42,9 @@ def test_a_namespace_of_somebody_else_is_used_as_it_is(live: Object) -> None:
 @pytest.mark.parametrize(
     ("live", "whose"),
     [
-        (CRD, "of no release"),
-        (owned(CRD, "other"), "of the release default/other"),
-        (owned(CRD, "mpijob", "kubeflow"), "of the release kubeflow/mpijob"),
+        (CRD, "owned by no release"),
+        (owned(CRD, "other"), "owned by the release default/other"),
+        (owned(CRD, "mpijob", "kubeflow"), "owned by the release kubeflow/mpijob"),
     ],
     ids=OTHERS,
 )
@@ -52,10 +52,7 @@ def test_a_crd_of_somebody_else_is_not_touched(live: Object, whose: str) -> None
     with pytest.raises(helm_python.HelmError) as refused:
         kinds([live])
     said = str(refused.value)
-    assert (
-        f"crd.create: the cluster has the CRD mpijobs.kubeflow.org already, {whose}. Set crd.create to"
-        in said
-    )
+    assert f"crd.create: the CRD mpijobs.kubeflow.org already exists, {whose}. Set crd.create to" in said
     assert "meta.helm.sh/release-name=mpijob meta.helm.sh/release-namespace=default && kubectl label" in said
 
 

@@ -12,7 +12,7 @@ from maskrcnn_chart import run
 from mrc_values.check import check
 from mrc_values.helm import RenderError, render
 from rendering import CHARTS, NEWEST, OLDEST, VERSION, Object, check_object, objects, render_objects
-from servers import ALONE, SUBCHART, WAYS, server
+from server_charts import ALONE, SUBCHART, WAYS, server
 
 BOTH = ("jupyter", "tensorboard")
 PATH = {ALONE: "", SUBCHART: "{}."}
@@ -81,10 +81,10 @@ def test_a_load_balancer_faces_the_internet_on_request(chart: str, way: str) -> 
 
 
 NOBODY = (
-    "{path}service.type: a LoadBalancer needs to know who may reach it, and global.source_cidr is empty. "
-    "Set global.source_cidr to your network, for example 203.0.113.0/24, or {path}service.type to ClusterIP"
+    "{path}service.type: a LoadBalancer requires global.source_cidr, which is empty. "
+    "Set it to the networks that may connect, for example 203.0.113.0/24, or {path}service.type to ClusterIP"
 )
-NULL = "{path}%s is null and has to have a value. Set it, or leave it out to have the default"
+NULL = "{path}%s is null but requires a value. Set it, or remove it to use the default"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"service": {"type": "LoadBalancer"}}, NOBODY),
     ({"service": {"type": "LoadBalancer"}, "global_": {"source_cidr": " , "}}, NOBODY),
@@ -92,7 +92,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         (
             {"service": {"type": "LoadBalancer"}, "global_": {"source_cidr": cidr}},
             f"global.source_cidr: {wrong} is not a network. "
-            "Write networks such as 203.0.113.0/24, with commas between several",
+            "Write it as 203.0.113.0/24, and separate several networks by commas",
         )
         for cidr, wrong in [
             ("203.0.113.7", "203.0.113.7"),
@@ -105,13 +105,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"global_": {"shared_fs": "fsx", "shared_pvc": "tensorpack-efs-gp-bursting"}},
-        "global.shared_pvc: tensorpack-efs-gp-bursting is the claim of efs, and global.shared_fs is fsx. Set "
+        "global.shared_pvc: tensorpack-efs-gp-bursting is the default claim of efs, but global.shared_fs is fsx. Set "
         'global.shared_pvc to "" or to a claim of fsx',
     ),
     (
         {"namespace": "vision"},
-        "global.namespace: the release goes to the namespace vision, its objects to kubeflow. Run helm with "
-        '--namespace kubeflow, or set global.namespace to "" to have them in vision',
+        "global.namespace: the release is in namespace vision, but its objects are in kubeflow. Run helm with "
+        '--namespace kubeflow, or set global.namespace to "" to create them in vision',
     ),
     *(
         ({name: None}, NULL % name)
@@ -137,7 +137,7 @@ def test_a_null_in_place_of_what_all_charts_share_is_one_line(chart: str) -> Non
     for null in ({"shared_fs": None}, None):
         with pytest.raises(RenderError) as refused:
             render(CHARTS / chart, {"image": "x:1", "global": null}, "demo")
-        assert refused.value.message.startswith("global.shared_fs is null and has to have a value. Set it")
+        assert refused.value.message.startswith("global.shared_fs is null but requires a value. Set it")
 
 
 @both
@@ -145,7 +145,7 @@ def test_alone_a_name_that_no_chart_shares_is_refused(chart: str) -> None:
     with pytest.raises(RenderError) as refused:
         server(chart, ALONE, global_={"shard_fs": "fsx"})
     assert refused.value.message == (
-        "global.shard_fs: there is no such value. Known here: namespace, shared_fs, shared_pvc, source_cidr"
+        "global.shard_fs: unknown value. Known values: namespace, shared_fs, shared_pvc, source_cidr"
     )
 
 
@@ -362,7 +362,7 @@ def test_no_two_charts_define_one_template(one: str, other: str) -> None:
             "maskrcnn: {data_fs: fsx, data_pvc: pv-fsx}\n"
             "jupyter: {enabled: true, image: 'a:1', data_fs: fsx}",
             [
-                "2:1: warning MRC033 jupyter.data_pvc: the training's data is on the claim pv-fsx. "
+                "2:1: warning MRC033 jupyter.data_pvc: the data set of the training job is on the claim pv-fsx. "
                 "Set it to pv-fsx."
             ],
         ),
@@ -396,7 +396,7 @@ def test_mrc_values_validates_the_chart_alone(chart: str) -> None:
     assert validate("--set", "image=x:1")[0] == 0
     code, text = validate("--set", "image=x:1,service.type=LoadBalancer")
     assert code == 1
-    assert "error MRC006 service.type: a LoadBalancer needs to know who may reach it" in text
+    assert "error MRC006 service.type: a LoadBalancer requires global.source_cidr" in text
 
 
 def test_a_missing_image_of_jupyter_is_one_finding(tmp_path: Path) -> None:

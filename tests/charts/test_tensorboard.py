@@ -7,7 +7,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from servers import WAYS, Server, restricted_violations, server, tensorboard
+from server_charts import WAYS, Server, restricted_violations, server, tensorboard
 
 each_way = pytest.mark.parametrize("way", WAYS)
 

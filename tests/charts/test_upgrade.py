@@ -4,7 +4,7 @@ from typing import Any
 
 import helm_python
 import pytest
-from live import owned, render_live
+from cluster_lookup import owned, render_live
 from maskrcnn_chart import CHART, run
 from rendering import Object, only
 
@@ -37,7 +37,7 @@ def test_changed_settings_of_a_run_that_exists_are_refused(change: dict[str, Any
     with pytest.raises(helm_python.HelmError) as refused:
         upgrade(live(), **change)
     assert (
-        "the run kubeflow/demo exists with other settings, and a job that exists cannot take new ones: "
+        "the run kubeflow/demo already exists with other settings, and an existing job cannot be changed: "
         "set maskrcnn.run for a new run, or delete and install to resume with other settings"
     ) in str(refused.value)
 

@@ -46,7 +46,7 @@ def test_the_image_is_all_that_a_user_has_to_give(
 ) -> None:
     refused = run(helm_program, "template", "demo", charts / chart)
     assert refused.returncode == 1
-    assert f"{value} is not set. Give " in refused.stderr
+    assert f"{value} is not set. Set " in refused.stderr
     assert f"--set {value}=<registry>/<name>:<tag>" in refused.stderr
     assert run(helm_program, "template", "demo", charts / chart, f"--set={value}=x:1").returncode == 0
 

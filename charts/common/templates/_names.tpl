@@ -13,7 +13,7 @@ The argument is the root context ("."), unless the comment says otherwise.
 {{- /* `helm lint` has no namespace. */ -}}
 {{- $namespace := .Values.global.namespace | default .Release.Namespace -}}
 {{- if not (has .Release.Namespace (list "" "default" $namespace)) -}}
-{{- fail (printf "global.namespace: the release goes to the namespace %s, its objects to %s. Run helm with --namespace %s, or set global.namespace to \"\" to have them in %s." .Release.Namespace $namespace $namespace .Release.Namespace) -}}
+{{- fail (printf "global.namespace: the release is in namespace %s, but its objects are in %s. Run helm with --namespace %s, or set global.namespace to \"\" to create them in %s." .Release.Namespace $namespace $namespace .Release.Namespace) -}}
 {{- end -}}
 {{- $namespace -}}
 {{- end -}}

@@ -2,20 +2,20 @@
 
 {{/*
 Row of the node-group catalogue (YAML), an empty one without a node group. Argument: dict "root", "values" with
-node_group and gpu_instance_type, "path" of these with a dot at its end, "byHand": the values for other nodes.
+node_group and gpu_instance_type, "path" of these with a dot at its end, "others": the values for other nodes.
 */}}
 {{- define "mrc.nodeGroup" -}}
 {{- $groups := .root.Files.Get "files/common/node-groups.yaml" | fromYaml -}}
 {{- $row := dict -}}
 {{- if .values.node_group -}}
 {{- if not (hasKey $groups .values.node_group) -}}
-{{- fail (printf "%snode_group: %s is not in the catalogue. Set one of %s, or \"\" and %s by hand." .path .values.node_group (keys $groups | sortAlpha | join ", ") .byHand) -}}
+{{- fail (printf "%snode_group: %s is not in the catalogue. Set it to one of %s, or to \"\" and set %s yourself." .path .values.node_group (keys $groups | sortAlpha | join ", ") .others) -}}
 {{- end -}}
 {{- $row = get $groups .values.node_group | default dict -}}
 {{- else if .values.gpu_instance_type -}}
 {{- range $groups -}}{{- if eq .instance_type $.values.gpu_instance_type -}}{{- $row = . -}}{{- end -}}{{- end -}}
 {{- if not $row -}}
-{{- fail (printf "%sgpu_instance_type: %s is not in the catalogue. Set %snode_group to one of %s, or %s by hand." .path .values.gpu_instance_type .path (keys $groups | sortAlpha | join ", ") .byHand) -}}
+{{- fail (printf "%sgpu_instance_type: %s is not in the catalogue. Set %snode_group to one of %s, or set %s yourself." .path .values.gpu_instance_type .path (keys $groups | sortAlpha | join ", ") .others) -}}
 {{- end -}}
 {{- end -}}
 {{- toYaml $row -}}

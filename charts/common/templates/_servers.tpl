@@ -19,7 +19,7 @@ to its parent's objects. At most 57 characters, so that <name>-token fits a host
 {{- $known := list "namespace" "shared_fs" "shared_pvc" "source_cidr" -}}
 {{- range keys (.Values.global | default dict) | sortAlpha -}}
 {{- if and $.Chart.IsRoot (not (has . $known)) -}}
-{{- fail (printf "global.%s: there is no such value. Known here: %s." . (join ", " $known)) -}}
+{{- fail (printf "global.%s: unknown value. Known values: %s." . (join ", " $known)) -}}
 {{- end -}}
 {{- end -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
@@ -35,12 +35,12 @@ to its parent's objects. At most 57 characters, so that <name>-token fits a host
 {{- range splitList "," (.Values.global.source_cidr | default "") -}}
 {{- $network := trim . -}}
 {{- if and $network (not (regexMatch (printf "^(%s|%s)$" $v4 $v6) $network)) -}}
-{{- fail (printf "global.source_cidr: %s is not a network. Write networks such as 203.0.113.0/24, with commas between several." $network) -}}
+{{- fail (printf "global.source_cidr: %s is not a network. Write it as 203.0.113.0/24, and separate several networks by commas." $network) -}}
 {{- end -}}
 {{- if $network -}}{{- $networks = append $networks $network -}}{{- end -}}
 {{- end -}}
 {{- if not $networks -}}
-{{- fail (printf "%sservice.type: a LoadBalancer needs to know who may reach it, and global.source_cidr is empty. Set global.source_cidr to your network, for example 203.0.113.0/24, or %sservice.type to ClusterIP." $path $path) -}}
+{{- fail (printf "%sservice.type: a LoadBalancer requires global.source_cidr, which is empty. Set it to the networks that may connect, for example 203.0.113.0/24, or %sservice.type to ClusterIP." $path $path) -}}
 {{- end -}}
 {{- toYaml $networks -}}
 {{- end -}}

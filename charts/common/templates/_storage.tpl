@@ -16,7 +16,7 @@
 {{- $claim := .Values.global.shared_pvc | default (include "mrc.defaultClaim" (dict "root" . "fs" $fs)) -}}
 {{- range $other, $row := omit (include "mrc.fileSystems" . | fromYaml) $fs -}}
 {{- if eq $claim $row.claim -}}
-{{- fail (printf "global.shared_pvc: %s is the claim of %s, and global.shared_fs is %s. Set global.shared_pvc to \"\" or to a claim of %s." $claim $other $fs $fs) -}}
+{{- fail (printf "global.shared_pvc: %s is the default claim of %s, but global.shared_fs is %s. Set global.shared_pvc to \"\" or to a claim of %s." $claim $other $fs $fs) -}}
 {{- end -}}
 {{- end -}}
 {{- $claim -}}
@@ -31,13 +31,13 @@ data's file system, "claim", its claim if given, "path" of these values with a d
 {{- $shared := include "mrc.sharedClaim" .root -}}
 {{- if eq .fs $sharedFs -}}
 {{- if and .claim (ne .claim $shared) -}}
-{{- fail (printf "%sdata_pvc: %s and %s are two claims of one file system, %s. Set %sdata_pvc to \"\", or %sdata_fs to the other file system." .path .claim $shared .fs .path .path) -}}
+{{- fail (printf "%sdata_pvc: %s and %s are two claims for the same file system, %s. Set %sdata_pvc to \"\", or %sdata_fs to the other file system." .path .claim $shared .fs .path .path) -}}
 {{- end -}}
 {{- $shared -}}
 {{- else -}}
 {{- $claim := .claim | default (include "mrc.defaultClaim" (dict "root" .root "fs" .fs)) -}}
 {{- if eq $claim $shared -}}
-{{- fail (printf "%sdata_pvc: %s is the claim of %s already (global.shared_pvc), and %sdata_fs is %s. Give each file system its own claim." .path $claim $sharedFs .path .fs) -}}
+{{- fail (printf "%sdata_pvc: %s is already the claim of %s (global.shared_pvc), but %sdata_fs is %s. Give each file system its own claim." .path $claim $sharedFs .path .fs) -}}
 {{- end -}}
 {{- $claim -}}
 {{- end -}}

@@ -7,7 +7,7 @@ of them with a dot at its end, "names" of those that need a value.
 {{- define "mrc.checkNulls" -}}
 {{- range .names -}}
 {{- if has (get ($.values | default dict) .) (list nil "") -}}
-{{- fail (printf "%s%s is null and has to have a value. Set it, or leave it out to have the default." $.path .) -}}
+{{- fail (printf "%s%s is null but requires a value. Set it, or remove it to use the default." $.path .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -2,7 +2,7 @@
 
 {{- define "jupyter.node" -}}
 {{- $path := include "mrc.valuePath" . -}}
-{{- include "mrc.nodeGroup" (dict "root" . "values" .Values "path" $path "byHand" (printf "%snode_selector and tolerations" $path)) -}}
+{{- include "mrc.nodeGroup" (dict "root" . "values" .Values "path" $path "others" (printf "%snode_selector and tolerations" $path)) -}}
 {{- end -}}
 
 {{/* The file system of the data: efs or fsx. */}}
@@ -60,7 +60,7 @@ it. Argument: dict "root", "name".
 {{- include "mrc.checkNulls" (dict "values" .Values.service "path" (printf "%sservice." $path) "names" (list "type" "scheme")) -}}
 {{- $node := include "jupyter.node" . | fromYaml -}}
 {{- if and $node (gt (int .Values.gpus) (int $node.gpus)) -}}
-{{- fail (printf "%sgpus: %d is more than the %d of a node of %s. Set it to %d." $path (int .Values.gpus) (int $node.gpus) $node.instance_type (int $node.gpus)) -}}
+{{- fail (printf "%sgpus: %d exceeds the %d GPUs of a node of type %s. Set it to %d." $path (int .Values.gpus) (int $node.gpus) $node.instance_type (int $node.gpus)) -}}
 {{- end -}}
 {{- end -}}
 

@@ -12,26 +12,26 @@
 {{- $below := mul (div $gpus $perNode) $perNode -}}
 {{- $fix := printf "maskrcnn.gpus to %d" (add $below $perNode) -}}
 {{- if $below -}}{{- $fix = printf "maskrcnn.gpus to %d or %d" $below (add $below $perNode) -}}{{- end -}}
-{{- fail (printf "maskrcnn.gpus: %d is not a multiple of %d, maskrcnn.gpus_per_node. Set %s, or maskrcnn.gpus_per_node to a divisor of %d." $gpus $perNode $fix $gpus) -}}
+{{- fail (printf "maskrcnn.gpus: %d is not a multiple of maskrcnn.gpus_per_node, %d. Set %s, or maskrcnn.gpus_per_node to a divisor of %d." $gpus $perNode $fix $gpus) -}}
 {{- end -}}
 
 {{- if not (kindIs "invalid" $m.gpu_nodes) -}}
 {{- if ne (mul $m.gpu_nodes $perNode) (int64 $gpus) -}}
-{{- fail (printf "maskrcnn.gpu_nodes: %d nodes of %d GPUs are not %d, maskrcnn.gpus. Set maskrcnn.gpu_nodes to %d, or maskrcnn.gpus to %d." (int $m.gpu_nodes) $perNode $gpus (div $gpus $perNode) (mul $m.gpu_nodes $perNode)) -}}
+{{- fail (printf "maskrcnn.gpu_nodes: %d nodes of %d GPUs do not add up to maskrcnn.gpus, %d. Set maskrcnn.gpu_nodes to %d, or maskrcnn.gpus to %d." (int $m.gpu_nodes) $perNode $gpus (div $gpus $perNode) (mul $m.gpu_nodes $perNode)) -}}
 {{- end -}}
 {{- end -}}
 
 {{- if and $node (eq $m.device "gpu") -}}
 {{- if gt $perNode (int $node.gpus) -}}
-{{- fail (printf "maskrcnn.gpus_per_node: %d is more than the %d of a node of %s. Set it to %d." $perNode (int $node.gpus) $node.instance_type (int $node.gpus)) -}}
+{{- fail (printf "maskrcnn.gpus_per_node: %d exceeds the %d GPUs of a node of type %s. Set it to %d." $perNode (int $node.gpus) $node.instance_type (int $node.gpus)) -}}
 {{- end -}}
 {{- if gt (include "maskrcnn.efa" . | int) (int $node.efa) -}}
-{{- fail (printf "maskrcnn.efa: %d is more than the %d EFA interfaces of a node of %s. Leave it null to have what the node has." (int $m.efa) (int $node.efa) $node.instance_type) -}}
+{{- fail (printf "maskrcnn.efa: %d exceeds the %d EFA interfaces of a node of type %s. Set it to null to use all that the node has." (int $m.efa) (int $node.efa) $node.instance_type) -}}
 {{- end -}}
 {{- end -}}
 
 {{- if and $m.hugepages (not $m.memory) (not (and $node (eq $m.device "gpu"))) -}}
-{{- fail "maskrcnn.hugepages: Kubernetes takes huge pages only beside a memory limit. Set maskrcnn.memory, or maskrcnn.node_group." -}}
+{{- fail "maskrcnn.hugepages: Kubernetes requires a memory limit for pods with huge pages. Set maskrcnn.memory, or maskrcnn.node_group." -}}
 {{- end -}}
 {{- end -}}
 
@@ -48,6 +48,6 @@ new spec.
 {{- $launcher := lookup "batch/v1" "Job" $namespace (printf "%s-launcher" $name) | default dict -}}
 {{- $old := dig "spec" "template" "metadata" "annotations" "mask-rcnn/settings-sha256" (get $annotations "mask-rcnn/settings-sha256") $launcher -}}
 {{- if and $old (ne $old .hash) (eq (get $annotations "meta.helm.sh/release-name") .root.Release.Name) -}}
-{{- fail (printf "the run %s/%s exists with other settings, and a job that exists cannot take new ones: set maskrcnn.run for a new run, or delete and install to resume with other settings." $namespace $name) -}}
+{{- fail (printf "the run %s/%s already exists with other settings, and an existing job cannot be changed: set maskrcnn.run for a new run, or delete and install to resume with other settings." $namespace $name) -}}
 {{- end -}}
 {{- end -}}

@@ -21,7 +21,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 
 {{/* Row of the node-group catalogue (YAML), an empty one without a node group. */}}
 {{- define "maskrcnn.node" -}}
-{{- include "mrc.nodeGroup" (dict "root" . "values" .Values.maskrcnn "path" "maskrcnn." "byHand" "maskrcnn.node_selector, memory and efa") -}}
+{{- include "mrc.nodeGroup" (dict "root" . "values" .Values.maskrcnn "path" "maskrcnn." "others" "maskrcnn.node_selector, memory and efa") -}}
 {{- end -}}
 
 {{- define "maskrcnn.workers" -}}

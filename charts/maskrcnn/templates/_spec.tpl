@@ -129,7 +129,7 @@ securityContext:
 {{/* What both containers have in common. */}}
 {{- define "maskrcnn.container" -}}
 {{- $m := .Values.maskrcnn -}}
-image: {{ required "maskrcnn.image is not set. Give the image of the trainer, for example --set maskrcnn.image=<registry>/<name>:<tag>" $m.image | quote }}
+image: {{ required "maskrcnn.image is not set. Set the image of the trainer, for example --set maskrcnn.image=<registry>/<name>:<tag>" $m.image | quote }}
 imagePullPolicy: {{ $m.image_pull_policy }}
 {{- with $m.working_dir }}
 workingDir: {{ . | quote }}

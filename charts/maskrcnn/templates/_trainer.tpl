@@ -48,7 +48,7 @@ context ("."); templates that give YAML are read back with fromYaml or fromYamlA
 {{- end -}}
 {{- range $name, $value := $m.env -}}
 {{- if has $name (list "SHARED_FS" "DATA_FS" "RUN_DIR" "SSH_OPTIONS") -}}
-{{- fail (printf "maskrcnn.env: %s is set by the chart. Take it out; global.shared_fs and maskrcnn.data_fs decide the file systems." $name) -}}
+{{- fail (printf "maskrcnn.env: %s is set by the chart. Remove it; global.shared_fs and maskrcnn.data_fs select the file systems." $name) -}}
 {{- end -}}
 {{- if kindIs "invalid" $value -}}{{- $_ := unset $environment $name -}}
 {{- else if kindIs "map" $value -}}{{- $_ := set $environment $name $value -}}

@@ -149,7 +149,7 @@ def running(command: list[str], environment: dict[str, str], log: Path) -> Itera
 
 
 @dataclass
-class Lab:
+class JupyterServer:
     """A Jupyter: its address, its token, the file with its output, the user's folder, the probe's page."""
 
     port: int
@@ -170,7 +170,7 @@ class Lab:
 @contextmanager
 def jupyter(
     efs: Path, folder: Path, notebooks: Path | None = None, config: Path | None = None
-) -> Iterator[Lab]:
+) -> Iterator[JupyterServer]:
     """The real Jupyter with exactly what the chart renders, once it answers.
 
     ``efs`` takes the place of the shared file system, ``folder`` that of what a pod has of its own;
@@ -193,13 +193,13 @@ def jupyter(
         yield lab
 
 
-def prepared(found: Server, folder: Path) -> Lab:
+def prepared(found: Server, folder: Path) -> JupyterServer:
     """The Jupyter that a chart renders before it runs: ``folder`` gets ``home`` and ``tls`` of its pod."""
     for name in ("home", "tls"):
         (folder / name).mkdir(parents=True)
     for name, content in found.secrets["demo-jupyter-tls"].items():
         (folder / "tls" / name).write_bytes(content)
-    return Lab(
+    return JupyterServer(
         port=found.container["ports"][0]["containerPort"],
         token=found.secrets["demo-jupyter-token"]["token"].decode(),
         log=folder / "log",
@@ -209,7 +209,7 @@ def prepared(found: Server, folder: Path) -> Lab:
     )
 
 
-def wait_until_ready(lab: Lab, process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(lab: JupyterServer, process: subprocess.Popen[bytes]) -> None:
     """Until the page that the chart's probe asks for is there."""
     deadline = time.monotonic() + 120
     while True:

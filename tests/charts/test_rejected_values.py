@@ -1,6 +1,6 @@
-"""Values files with one mistake each, which Helm refuses with a message that names the value.
+"""Values files with one mistake each, which Helm rejects with a message that names the value.
 
-refused/<chart>/<mistake>.yaml: the first line is a part of Helm's message, the mistake is marked "# wrong".
+rejected/<chart>/<mistake>.yaml: the first line is a part of Helm's message, the mistake is marked "# wrong".
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from mrc_values.check import check
 from mrc_values.helm import RenderError, render
 from rendering import CHARTS
 
-FOLDER = Path(__file__).with_name("refused")
+FOLDER = Path(__file__).with_name("rejected")
 FILES = [pytest.param(file, id=f"{file.parent.name}/{file.stem}") for file in sorted(FOLDER.glob("*/*.yaml"))]
 
 
@@ -25,13 +25,13 @@ def refusal(chart: str, values: dict[str, Any], namespace: str = "default") -> s
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_helm_refuses_it_with_the_value_and_the_reason(file: Path) -> None:
+def test_helm_rejects_it_and_names_value_and_reason(file: Path) -> None:
     expected = file.read_text().splitlines()[0].removeprefix("# ")
     assert expected in refusal(file.parent.name, yaml.safe_load(file.read_text()))
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_mrc_values_finds_it_in_its_line(file: Path) -> None:
+def test_mrc_values_reports_it_on_its_line(file: Path) -> None:
     (wrong,) = (n for n, line in enumerate(file.read_text().splitlines(), 1) if line.endswith("# wrong"))
     errors = [
         finding
@@ -42,19 +42,19 @@ def test_mrc_values_finds_it_in_its_line(file: Path) -> None:
     assert all(finding.fix for finding in errors)
 
 
-def test_there_are_mistakes_of_every_chart() -> None:
+def test_every_chart_has_files() -> None:
     assert {"jupyter", "maskrcnn", "mpijob", "tensorboard"} <= {path.name for path in FOLDER.iterdir()}
     assert len(FILES) >= 40
 
 
-def test_no_mistake_is_there_twice() -> None:
+def test_no_mistake_occurs_twice() -> None:
     mistakes = [(file.parent, file.read_text().partition("\n")[2]) for file in FOLDER.glob("*/*.yaml")]
     assert len(mistakes) == len(set(mistakes))
 
 
-def test_a_release_in_a_third_namespace_is_refused() -> None:
+def test_a_release_in_a_third_namespace_is_rejected() -> None:
     message = refusal("maskrcnn", {"maskrcnn": {"image": "trainer:1"}}, namespace="vision")
     assert (
-        "global.namespace: the release goes to the namespace vision, its objects to kubeflow. "
+        "global.namespace: the release is in namespace vision, but its objects are in kubeflow. "
         "Run helm with --namespace kubeflow, or set global.namespace to"
     ) in message
