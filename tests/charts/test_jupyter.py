@@ -236,7 +236,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"node_group": "p9"},
         "{p}node_group: p9 is not in the catalogue. "
-        f'Set it to one of {", ".join(NODE_GROUPS)}, or to "" and set {{p}}node_selector and tolerations yourself',
+        f'Set it to one of {", ".join(NODE_GROUPS)}, or to "" and set {{p}}node_selector and tolerations '
+        "yourself",
     ),
     (
         {"gpu_instance_type": "p9.large"},

@@ -105,13 +105,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"global_": {"shared_fs": "fsx", "shared_pvc": "tensorpack-efs-gp-bursting"}},
-        "global.shared_pvc: tensorpack-efs-gp-bursting is the default claim of efs, but global.shared_fs is fsx. Set "
-        'global.shared_pvc to "" or to a claim of fsx',
+        "global.shared_pvc: tensorpack-efs-gp-bursting is the default claim of efs, but global.shared_fs is fsx. "
+        'Set global.shared_pvc to "" or to a claim of fsx',
     ),
     (
         {"namespace": "vision"},
-        "global.namespace: the release is in namespace vision, but its objects are in kubeflow. Run helm with "
-        '--namespace kubeflow, or set global.namespace to "" to create them in vision',
+        "global.namespace: the release is in namespace vision, but its objects are in kubeflow. Run helm "
+        'with --namespace kubeflow, or set global.namespace to "" to create them in vision',
     ),
     *(
         ({name: None}, NULL % name)
@@ -362,8 +362,8 @@ def test_no_two_charts_define_one_template(one: str, other: str) -> None:
             "maskrcnn: {data_fs: fsx, data_pvc: pv-fsx}\n"
             "jupyter: {enabled: true, image: 'a:1', data_fs: fsx}",
             [
-                "2:1: warning MRC033 jupyter.data_pvc: the data set of the training job is on the claim pv-fsx. "
-                "Set it to pv-fsx."
+                "2:1: warning MRC033 jupyter.data_pvc: the data set of the training job is on the claim "
+                "pv-fsx. Set it to pv-fsx."
             ],
         ),
         (
