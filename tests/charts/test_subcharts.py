@@ -105,7 +105,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"global_": {"shared_fs": "fsx", "shared_pvc": "tensorpack-efs-gp-bursting"}},
-        "global.shared_pvc: tensorpack-efs-gp-bursting is the default claim of efs, but global.shared_fs is fsx. "
+        "global.shared_pvc: tensorpack-efs-gp-bursting is the default claim of efs, "
+        "but global.shared_fs is fsx. "
         'Set global.shared_pvc to "" or to a claim of fsx',
     ),
     (
