@@ -28,13 +28,14 @@ def look(
     upgrade: bool = False,
     kubeconfig: Path | None = None,
     namespace: str | None = None,
+    end_runs: tuple[str, ...] = (),
 ) -> list[Finding]:
     """What the preflight finds for values that are valid by themselves."""
     chart, namespace = CHARTS / "maskrcnn", namespace or user.namespace
     result = check(chart, (), sets(user, *values), release, namespace)
     assert not failing(result.findings), result.findings
     cluster = client.connect(kubeconfig=kubeconfig or user.cluster.kubeconfig)
-    return preflight(cluster, planned(release, namespace, chart, result, upgrade))
+    return preflight(cluster, planned(release, namespace, chart, result, upgrade, end_runs))
 
 
 def said(findings: list[Finding], rule: str, severity: Severity) -> list[str]:

@@ -97,7 +97,7 @@ def test_a_release_from_its_install_to_its_deletion(user: Client, group: str) ->
 
     node_group, namespace = f"maskrcnn.node_group={group}", f"--namespace={user.namespace}"
     assert told("install", "demo", CHART, "--wait", *given(user, node_group)).endswith(RUNNING)
-    told("upgrade", "demo", CHART, *given(user, node_group, "maskrcnn.run=b"))
+    told("upgrade", "demo", CHART, "--end-run=demo", *given(user, node_group, "maskrcnn.run=b"))
     assert told("wait", "demo", "--for=running", namespace).endswith(RUNNING)
     state, _, pods = told("status", "demo", namespace).partition("\n\n")
     assert state.splitlines()[1].split() == ["demo", "running", "16/16"]
@@ -158,7 +158,7 @@ def test_changed_settings_of_a_live_run_are_refused_and_change_nothing(live: Cli
 def test_a_new_run_goes_through_after_a_diff_of_the_two_runs(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D)
     values = (P4D, "maskrcnn.steps_per_epoch=100", "maskrcnn.run=b")
-    done = program(user, "upgrade", "demo", CHART, *given(user, *values))
+    done = program(user, "upgrade", "demo", CHART, "--end-run=demo", *given(user, *values))
     assert done.returncode == 0, done.stderr
     assert f"--- live: MPIJob {user.namespace}/demo\n+++ new: MPIJob {user.namespace}/demo-b\n" in done.stderr
     assert (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from accounts import account
 from preflights import ERROR, P4D, WARNING, claim, definition, given, look, program, said, volume
-from releases import install
+from releases import end_launcher, install
 from testcluster.charts import CHARTS
 from testcluster.client import Client, Object, until
 from testcluster.cluster import Cluster
@@ -282,7 +282,22 @@ def test_a_live_run_takes_no_other_settings(user: Client) -> None:
         "cannot take new ones. Set maskrcnn.run for a new run, or delete and install to resume with other "
         "settings."
     ]
-    assert look(user, *changed, "maskrcnn.run=b", upgrade=True) == []
+    assert look(user, *changed, "maskrcnn.run=b", upgrade=True, end_runs=("demo",)) == []
+
+
+def test_an_upgrade_does_not_end_a_live_run_unless_it_is_named(user: Client) -> None:
+    install(user, "demo", "maskrcnn", P4D)
+    install(user, "other", "maskrcnn", P4D, "maskrcnn.gpus=8")
+    user.running("demo")
+    values = (P4D, "maskrcnn.run=b")
+    assert said(look(user, *values, upgrade=True), "MRC107", ERROR) == [
+        f"maskrcnn.run: the upgrade would delete the run {user.namespace}/demo, which is running. Wait until "
+        "it has finished, add --end-run demo to end it, or install the new run as a second release."
+    ]
+    assert said(look(user, *values, upgrade=True, end_runs=("demo",)), "MRC107", ERROR) == []
+    end_launcher(user, "demo", 0)
+    user.wait("mpijob/demo", "condition=Succeeded")
+    assert said(look(user, *values, upgrade=True), "MRC107", ERROR) == []
 
 
 def test_a_run_of_another_release_keeps_its_name(user: Client) -> None:

@@ -1,5 +1,6 @@
 """Installing and upgrading a release: validation, preflight, diff, then Helm."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ class Deployment:
         files: values files; later ones take precedence.
         sets: ``--set`` expressions; they take precedence over files.
         namespace: None for the namespace of the context.
+        runs_to_end: names of live runs that an upgrade may delete.
     """
 
     verb: str
@@ -35,6 +37,7 @@ class Deployment:
     namespace: str | None
     context: str | None
     kubeconfig: Path | None
+    runs_to_end: Sequence[str] = ()
 
 
 def deploy(deployment: Deployment, *, wait: bool, dry_run: bool) -> None:
@@ -128,7 +131,7 @@ def _preflight(
     from mrc_values.cluster.preflight.planned import planned
 
     upgrade = deployment.verb == "upgrade"
-    objects = planned(deployment.name, namespace, deployment.chart, checked, upgrade=upgrade)
+    objects = planned(deployment.name, namespace, deployment.chart, checked, upgrade, deployment.runs_to_end)
     _report(preflight(cluster, objects))
     metadata = (item["metadata"] for item in objects.of_kind("MPIJob"))
     return [(job["namespace"], job["name"]) for job in metadata]

@@ -80,6 +80,15 @@ _rule(
     passing="the same upgrade with --set maskrcnn.run=b",
 )
 _rule(
+    "MRC107",
+    Severity.ERROR,
+    "an upgrade does not end a live run",
+    "Helm deletes the MPIJob that the new values no longer have, so an upgrade with another maskrcnn.run or "
+    "maskrcnn.name ends the run that is training. Ending it must be requested by its name.",
+    failing="an upgrade with --set maskrcnn.run=b while the run demo is training",
+    passing="the same upgrade with --end-run demo, or a second release for the run b",
+)
+_rule(
     "MRC110",
     Severity.ERROR,
     "the claims exist",

@@ -16,7 +16,7 @@ from mrc_values.cluster.preflight.operator import (
 from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, Problem, not_checked
 from mrc_values.cluster.preflight.quota import quota_is_enough
 from mrc_values.cluster.preflight.rights import names_exist, namespaces_exist, user_may_create
-from mrc_values.cluster.preflight.run import run_is_new
+from mrc_values.cluster.preflight.run import no_live_run_is_ended, run_is_new
 from mrc_values.rules import CLUSTER_RULES
 
 Check = Callable[[PlannedRelease, ClusterReader], Iterator[Problem]]
@@ -27,6 +27,7 @@ CHECKS: tuple[Check, ...] = (
     namespaces_exist,
     user_may_create,
     run_is_new,
+    no_live_run_is_ended,
     claims_can_be_mounted,
     nodes_are_enough,
     quota_is_enough,

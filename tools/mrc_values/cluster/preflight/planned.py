@@ -1,6 +1,6 @@
 """A release that is to be installed, the cluster's objects, and the problems that checks report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +59,10 @@ class Pods:
 class PlannedRelease:
     """A release that is to be installed: its values and rendered objects.
 
-    ``objects`` are those that Helm applies, without hooks. ``upgrade``: the release already exists.
+    Attributes:
+        objects: those that Helm applies, without hooks.
+        upgrade: whether the release already exists.
+        runs_to_end: names of live MPIJobs that an upgrade may delete.
     """
 
     release: str
@@ -68,6 +71,7 @@ class PlannedRelease:
     values: Values
     objects: Sequence[Object]
     upgrade: bool = False
+    runs_to_end: frozenset[str] = frozenset()
 
     def of_kind(self, kind: str) -> Iterator[Object]:
         """The objects of one kind."""
@@ -96,14 +100,21 @@ class PlannedRelease:
 
 
 def planned(
-    release: str, namespace: str, chart: Path, result: Result, upgrade: bool = False
+    release: str,
+    namespace: str,
+    chart: Path,
+    result: Result,
+    upgrade: bool = False,
+    runs_to_end: Collection[str] = (),
 ) -> PlannedRelease:
     """The release that a checked chart would become in a namespace."""
     applied = [
         item for item in objects(result.rendered) if not at(item, "metadata", "annotations").get(_HOOK)
     ]
     kube_version = str(helm.metadata(chart).get("kubeVersion", ""))
-    return PlannedRelease(release, namespace, kube_version, result.values, applied, upgrade)
+    return PlannedRelease(
+        release, namespace, kube_version, result.values, applied, upgrade, frozenset(runs_to_end)
+    )
 
 
 def _pods(title: str, section: str, owner: Object, replica: Object) -> Pods:

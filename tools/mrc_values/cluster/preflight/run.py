@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Resource
+from mrc_values.cluster.job import State, state
 from mrc_values.cluster.objects import Object, at, name, text
 from mrc_values.cluster.preflight.planned import (
     RELEASE,
@@ -43,6 +44,38 @@ def run_is_new(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Probl
                 "take new ones.",
                 "Set maskrcnn.run for a new run, or delete and install to resume with other settings.",
             )
+
+
+def no_live_run_is_ended(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
+    """An upgrade deletes only jobs that have ended, or whose end the user has requested."""
+    kept = {(text(job, "metadata", "namespace"), name(job)) for job in planned.of_kind("MPIJob")}
+    for namespace in planned.namespaces if planned.upgrade else ():
+        for job in _jobs(reader, namespace):
+            notes = at(job, "metadata", "annotations")
+            owner = (notes.get(RELEASE_NAMESPACE), notes.get(RELEASE))
+            current = state(job)
+            if (
+                owner != (planned.namespace, planned.release)
+                or (namespace, name(job)) in kept
+                or current in (State.FINISHED, State.FAILED, State.DELETED)
+                or name(job) in planned.runs_to_end
+            ):
+                continue
+            yield Problem(
+                "MRC107",
+                "maskrcnn.run",
+                f"the upgrade would delete the run {namespace}/{name(job)}, which is {current}.",
+                f"Wait until it has finished, add --end-run {name(job)} to end it, "
+                "or install the new run as a second release.",
+            )
+
+
+def _jobs(reader: ClusterReader, namespace: str) -> list[Object]:
+    """The MPIJobs in a namespace; none when the cluster does not have the kind."""
+    try:
+        return list(reader.cluster.list(client.MPIJOBS, namespace))
+    except client.NotFound:
+        return []
 
 
 def _settings(live: Object, namespace: str, reader: ClusterReader) -> str | None:
