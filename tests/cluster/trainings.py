@@ -125,7 +125,7 @@ class Training:
 
     def went_on_from(self) -> int | None:
         """Step of the checkpoint that the newest launcher went on from; None: it began anew, or not yet."""
-        said = re.search(r"going on from \S*/model-(\d+)$", self.log(), re.MULTILINE)
+        said = re.search(r"resuming from \S*/model-(\d+)$", self.log(), re.MULTILINE)
         return int(said[1]) if said else None
 
     def await_success(self) -> None:

@@ -11,7 +11,7 @@ from mrc_train.ranks import MpiRanks
 ranks = MpiRanks()
 
 import numpy as np  # noqa: E402
-from mrc_train.callbacks import StepMonitor  # noqa: E402
+from mrc_train.callbacks.step_monitor import StepMonitor  # noqa: E402
 from mrc_train.tfgraph import v1  # noqa: E402
 from mrc_train.train import main  # noqa: E402
 from tensorpack import HorovodTrainer  # noqa: E402

@@ -14,7 +14,7 @@ ranks = MpiRanks()
 
 import numpy as np  # noqa: E402
 from mrc_train import session  # noqa: E402
-from mrc_train.callbacks import LossScale  # noqa: E402
+from mrc_train.callbacks.loss_scale_monitor import LossScaleMonitor  # noqa: E402
 from mrc_train.tfgraph import v1  # noqa: E402
 from mrc_train.train import main  # noqa: E402
 from tensorpack import HorovodTrainer  # noqa: E402
@@ -25,7 +25,7 @@ v1.mixed_precision.DynamicLossScale = partial(
 )
 
 
-def dump(_: LossScale) -> None:
+def dump(_: LossScaleMonitor) -> None:
     variables = [v for v in v1.global_variables() if not v.op.name.startswith("EMA/")]
     values = v1.get_default_session().run({v.op.name: v for v in variables})
     logdir = Path(sys.argv[sys.argv.index("--logdir") + 1])
@@ -33,6 +33,6 @@ def dump(_: LossScale) -> None:
 
 
 session.precision_of = lambda cfg: "float16"
-LossScale._after_epoch = dump
+LossScaleMonitor._after_epoch = dump
 HorovodTrainer.BROADCAST_EVERY_EPOCH = property(lambda self: False, lambda self, value: None)
 main()

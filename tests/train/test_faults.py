@@ -78,11 +78,12 @@ def test_a_run_that_sigterm_ended_within_an_epoch_goes_on_as_if_it_had_not(
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
-    assert f"SIGTERM: stopped after step 1, model-1 in {halves}; start again to go on" in output
+    assert f"stopped after step 1; start again to resume from model-1 in {halves}" in output
+    assert "run_end outcome=stopped step=1 steps=9 signal=SIGTERM" in output
 
     done = tiny.train(halves, tiny_scenes, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"going on from {halves / 'model-1'}" in done.stdout
+    assert f"resuming from {halves / 'model-1'}" in done.stdout
     steps = [
         [(entry["epoch_num"], entry["global_step"]) for entry in json.loads((run / "stats.json").read_text())]
         for run in (tmp_path / "whole", halves)
@@ -111,7 +112,7 @@ def test_sigterm_to_the_launcher_ends_all_ranks_with_143_after_one_step(
     process.terminate()
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM, output
-    assert "SIGTERM: stopped after step 1" in output
+    assert "run_end outcome=stopped step=1 steps=9 signal=SIGTERM" in output
     assert not ranks_alive(tmp_path / "run")
     assert int(variables(tmp_path / "run" / "model-1")["global_step"]) == 1
 
@@ -170,7 +171,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_leaves_the_one_bef
     assert last.startswith(f"mrc-train: error: {logdir / 'model-9'} cannot be saved: File too large;"), (
         limited.stderr
     )
-    assert f"the last good checkpoint is {logdir / 'model-6'}. Make room" in last
+    assert f"the last good checkpoint is {logdir / 'model-6'}. Free some space" in last
     assert not list(logdir.glob("model-9*"))
     assert variables(logdir / "model-6").keys() == variables(finished / "model-6").keys()
 
@@ -199,10 +200,10 @@ def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint_and_says_what_it_
 
     done = tiny.train(logdir, data, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{logdir}/model-99: cut off or damaged; the checkpoint before it is taken" in done.stdout
-    assert f"going on from {newest.with_suffix('')}" in done.stdout
+    assert f"{logdir}/model-99: truncated or damaged; using the checkpoint before it" in done.stdout
+    assert f"resuming from {newest.with_suffix('')}" in done.stdout
     step = newest.stem.split("-")[1]
-    assert f"{annotations}: changed since step {step}; the figures from here on" in done.stdout
+    assert f"{annotations}: changed since step {step}; metrics from here on" in done.stdout
     steps = [entry["global_step"] for entry in json.loads((logdir / "stats.json").read_text())]
     assert steps == [4, 8, 12, 16, 20]
     assert (logdir / "model-20.index").exists()
@@ -245,5 +246,5 @@ def test_a_run_goes_on_only_with_the_classes_that_it_began_with(
         file.write_text(json.dumps(content))
     done = tiny.train(logdir, data, *THREE_EPOCHS)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"mrc-train: error: {logdir}: this run has other classes than the data")
+    assert done.stderr.startswith(f"mrc-train: error: {logdir}: this run was started with other classes")
     assert done.stderr.count("\n") == 1

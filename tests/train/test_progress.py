@@ -19,8 +19,8 @@ def steps(reporter: ProgressReporter, clock: list[float], numbers: range, second
     lines = []
     for number in numbers:
         clock[0] += seconds
-        if line := reporter.finished(number, epoch=1, loss=2.0):
-            lines.append(line)
+        if line := reporter.step_finished(number, epoch=1, loss=2.0):
+            lines.append(line.line())
     return lines
 
 
@@ -57,7 +57,7 @@ def test_an_evaluation_between_two_steps_does_not_count_as_slow_training(
 ) -> None:
     reporter = ProgressReporter(tmp_path / "progress.json", steps=20, epochs=2, images_per_step=8)
     steps(reporter, clock, range(1, 11), seconds=1.0)
-    reporter.paused()
+    reporter.pause()
     clock[0] += 60
     steps(reporter, clock, range(11, 21), seconds=1.0)
     assert reporter.images_per_second == 8.0

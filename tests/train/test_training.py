@@ -60,8 +60,8 @@ def two_ranks(
 
 def test_two_ranks_see_different_pictures_of_one_order(two_ranks: tuple[Path, str]) -> None:
     _, output = two_ranks
-    assert "rank 0 of 2" in output and "pictures 0 to 0 of every 2 in the order of seed 0" in output
-    assert "rank 1 of 2" in output and "pictures 1 to 1 of every 2 in the order of seed 0" in output
+    assert "rank 0 of 2" in output and "images 0 to 0 of every 2 in the order of seed 0" in output
+    assert "rank 1 of 2" in output and "images 1 to 1 of every 2 in the order of seed 0" in output
 
 
 def test_the_parameters_of_both_ranks_are_equal_bit_by_bit(two_ranks: tuple[Path, str]) -> None:

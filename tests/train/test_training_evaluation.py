@@ -1,6 +1,7 @@
 """Evaluation while a run goes on, and the end of a run at its target."""
 
 import json
+import re
 from pathlib import Path
 
 import coco_files
@@ -33,7 +34,7 @@ def test_scores_that_come_late_are_those_of_their_step(tiny_scenes: Path, tmp_pa
         assert "bbox/AP_large" not in entry
         assert {name: entry[name] for name in expected} == pytest.approx(expected, abs=1e-9)
         assert in_events[step] == pytest.approx(expected["bbox/AP50"], abs=1e-6)
-        assert f"evaluation step={step} val2017 (4 images): bbox/AP " in done.stdout
+        assert f"evaluation step={step} split=val2017 images=4 bbox/AP=" in done.stdout
 
 
 def test_results_that_cannot_be_scored_are_an_error_and_the_next_ones_are_scored(tmp_path: Path) -> None:
@@ -43,10 +44,10 @@ def test_results_that_cannot_be_scored_are_an_error_and_the_next_ones_are_scored
     scorer = BackgroundScorer()
     for step, results in ((1, tmp_path / "gone.json"), (2, empty)):
         scorer.submit(Job(step, "train2017", truth, results, masks=True))
-    with pytest.raises(ScoringError, match=r"gone.json: could not be scored: .*No such file"):
-        list(scorer.finished(wait=True))
-    ((job, metrics),) = scorer.finished(wait=True)
-    assert job.step == 2
+    (failed, error), (job, metrics) = scorer.finished(wait=True)
+    assert failed.step == 1 and isinstance(error, ScoringError)
+    assert re.search(r"gone.json: could not be scored: .*No such file", str(error))
+    assert job.step == 2 and isinstance(metrics, dict)
     assert metrics["bbox/AP"] == metrics["segm/AP"] == 0
 
 
@@ -59,19 +60,20 @@ def test_late_scores_end_all_ranks_at_the_target_and_a_new_start_changes_nothing
     done = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
     last = statistics(tmp_path)[-1]["global_step"]
-    assert f"finished: {last} steps, the target is reached, model-{last} in {tmp_path}" in done.stdout
+    assert f"run_end outcome=target_reached step={last} steps=" in done.stdout
     assert [path.stem for path in tmp_path.glob("model-*.index")] == [f"model-{last}"]
     before = (tmp_path / "stats.json").read_bytes()
 
     again = tiny.train(tmp_path, tiny_scenes, *settings)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert f"finished: {tmp_path} reached its target by step {last}; raise it to train longer" in again.stdout
+    assert f"run_end outcome=target_reached step={last} steps=" in again.stdout
+    assert f"{tmp_path} has reached its target; raise TEST.BOX_TARGET or TEST.MASK_TARGET" in again.stdout
     assert (tmp_path / "stats.json").read_bytes() == before
 
 
 def test_a_run_below_one_of_its_targets_goes_on() -> None:
-    from mrc_train.callbacks import reaches_target
     from mrc_train.config import parse
+    from mrc_train.targets import reaches_target
 
     both = parse(["TEST.BOX_TARGET=0.377", "TEST.MASK_TARGET=0.339"]).TEST
     assert reaches_target(both, {"bbox/AP": 0.377, "segm/AP": 0.34})

@@ -11,16 +11,16 @@ from tensorpack import HorovodTrainer, SimpleTrainer  # isort: skip
 class _Accumulating:
     """A tensorpack trainer whose step takes the mean gradient of ``batches`` batches.
 
-    The sums are local variables: zero between steps, they belong into no checkpoint, and their number may
-    change from one start to the next. Hooks run with the last batch of a step; ``earlier`` holds what
-    ``watched`` tensors were for the batches before it.
+    The sums are local variables: they are zero between steps, so no checkpoint needs them, and their number
+    may change from one start to the next. Hooks run with the last batch of a step; ``earlier_batches`` holds
+    the values of the ``watched`` tensors for the batches before it.
     """
 
     def __init__(self, batches: int, watched: list[str], **options: Any) -> None:
         super().__init__(**options)
         self._batches = batches
         self._watched = watched
-        self.earlier: list[list[Any]] = []
+        self.earlier_batches: list[list[Any]] = []
 
     def _make_get_grad_fn(self, *functions: Any) -> Callable[[], Any]:
         gradients_of_a_batch = super()._make_get_grad_fn(*functions)  # type: ignore[misc]
@@ -32,14 +32,14 @@ class _Accumulating:
                 *[total.assign_add(gradient) for total, (gradient, _) in zip(sums, pairs, strict=True)]
             )
             return [
-                (self._taken(total, gradient), variable)
+                (self._mean_and_reset(total, gradient), variable)
                 for total, (gradient, variable) in zip(sums, pairs, strict=True)
             ]
 
         return mean_gradients
 
-    def _taken(self, total: Any, gradient: Any) -> Any:
-        """The mean over a sum and the last gradient; the sum starts anew."""
+    def _mean_and_reset(self, total: Any, gradient: Any) -> Any:
+        """The mean of a sum and the last gradient; resets the sum to zero."""
         mean = (total.read_value() + gradient) / self._batches
         with tf.control_dependencies([mean]):
             cleared = total.assign(tf.zeros_like(mean))
@@ -49,7 +49,7 @@ class _Accumulating:
     def run_step(self) -> None:
         """One optimizer step."""
         fetches = [self._accumulate, self._watched]
-        self.earlier = [self.sess.run(fetches)[1] for _ in range(self._batches - 1)]  # type: ignore[attr-defined]
+        self.earlier_batches = [self.sess.run(fetches)[1] for _ in range(self._batches - 1)]  # type: ignore[attr-defined]
         super().run_step()  # type: ignore[misc]
 
 

@@ -1,4 +1,4 @@
-"""What TensorBoard gets besides scalars: the run's settings, the layout of its charts, pictures."""
+"""What TensorBoard shows besides scalars: the run's settings, the layout of its charts, images, text."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -9,6 +9,7 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.custom_scalar import summary as custom_scalar
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams
+from tensorboard.plugins.text import summary as text_summary
 
 from mrc_train.config import Config
 from mrc_train.drawing import Image
@@ -34,20 +35,20 @@ SETTINGS = (
     "TRAIN.MIXED_PRECISION",
     "TRAIN.SEED",
 )
-"""Settings in which runs of one project differ."""
+"""Settings that typically differ between runs of one project."""
 
 LONGEST_EDGE = 1280
-"""Of a picture, in pixels: an evaluation adds a few hundred kilobytes, whatever the data."""
+"""Of an image, in pixels, so that an evaluation adds a few hundred kilobytes, whatever the data."""
 
 
 def about(
     cfg: Config, splits: Sequence[str], name: str, ranks: int, total_batch: int, steps: int
 ) -> list[Any]:
-    """Summaries to write once a run: its settings beside its metrics (HParams), and the charts' layout.
+    """Summaries to write once per run: its settings and metrics (HParams), and the layout of the charts.
 
     Args:
-        splits: names of the validation splits, as the scalars have them.
-        name: the run's; runs of one name would be shown as one.
+        splits: names of the validation splits, as in the scalars' names.
+        name: of the run; runs with the same name would be shown as one.
     """
     values: dict[str, Any] = {key: reduce(getattr, key.split("."), cfg) for key in SETTINGS}
     values["DATA.TRAIN"] = ", ".join(cfg.DATA.TRAIN)
@@ -59,7 +60,7 @@ def about(
     ]
     metrics = [
         api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag))
-        for tag in (*_quoted(splits, cfg.MODE_MASK), "loss/total", "images_per_second")
+        for tag in (*_headline_metrics(splits, cfg.MODE_MASK), "loss/total", "images_per_second")
     ]
     return [
         hparams.experiment_pb(infos, metrics),
@@ -68,19 +69,24 @@ def about(
     ]
 
 
-def picture(tag: str, drawn: Image) -> Any:
-    """A picture as a summary, reduced when it is large."""
-    height, width = drawn.shape[:2]
+def text(tag: str, content: str) -> Any:
+    """A text as a summary."""
+    return text_summary.pb(tag, content)
+
+
+def image(tag: str, pixels: Image) -> Any:
+    """An image as a summary, scaled down when it is large."""
+    height, width = pixels.shape[:2]
     factor = min(1.0, LONGEST_EDGE / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    _, encoded = cv2.imencode(".jpg", cv2.resize(drawn, size, interpolation=cv2.INTER_AREA))
-    image = v1.Summary.Image(
+    _, encoded = cv2.imencode(".jpg", cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+    encoded_image = v1.Summary.Image(
         width=size[0], height=size[1], colorspace=3, encoded_image_string=encoded.tobytes()
     )
-    return v1.Summary(value=[v1.Summary.Value(tag=tag, image=image)])
+    return v1.Summary(value=[v1.Summary.Value(tag=tag, image=encoded_image)])
 
 
-def _quoted(splits: Sequence[str], masks: bool) -> list[str]:
+def _headline_metrics(splits: Sequence[str], masks: bool) -> list[str]:
     return [
         f"{prefix}{kind}/{metric}"
         for prefix in _prefixes(splits)
@@ -90,7 +96,7 @@ def _quoted(splits: Sequence[str], masks: bool) -> list[str]:
 
 
 def _prefixes(splits: Sequence[str]) -> list[str]:
-    """What stands before the metrics of each split: nothing when there is one."""
+    """The prefix of each split's metrics: empty when there is only one split."""
     return [""] * len(splits) if len(splits) < 2 else [f"{split}/" for split in splits]
 
 

@@ -1,43 +1,26 @@
-"""How far a run is: one line in the log and ``progress.json``, every few seconds."""
+"""How far a run is: a line in the log and progress.json, every few seconds."""
 
 import json
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
-from mrc_train.checkpoints import replace
+from mrc_cli.files import write_atomically
+
+from mrc_train.log import log
+from mrc_train.run_lines import Progress
 
 PERIOD_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One report."""
-
-    step: int
-    steps: int
-    epoch: int
-    epochs: int
-    loss: float
-    images_per_second: float
-    eta_seconds: int
-    time: str
-
-    def line(self) -> str:
-        """The line that people and ``mrc-values status`` read from the log."""
-        return (
-            f"progress step={self.step}/{self.steps} epoch={self.epoch}/{self.epochs} loss={self.loss:.4f} "
-            f"images_per_second={self.images_per_second:.1f} eta={timedelta(seconds=self.eta_seconds)}"
-        )
+AVERAGED_STEPS = 100
 
 
 class ProgressReporter:
     """Turns finished steps into reports.
 
     Args:
-        path: ``progress.json``, replaced whole.
+        path: progress.json, replaced atomically. A failed write is logged once and does not end the training.
         steps, epochs: of the complete run.
         images_per_step: over all ranks.
     """
@@ -47,16 +30,17 @@ class ProgressReporter:
         self._steps = steps
         self._epochs = epochs
         self._images_per_step = images_per_step
-        self._seconds: deque[float] = deque(maxlen=100)
+        self._step_seconds: deque[float] = deque(maxlen=AVERAGED_STEPS)
         self._losses: list[float] = []
         self._last_step_at: float | None = None
         self._reported_at: float | None = None
+        self._write_failed = False
 
-    def finished(self, step: int, epoch: int, loss: float) -> str | None:
-        """Note a finished step; gives the line to print when it is time for one, or at the end."""
+    def step_finished(self, step: int, epoch: int, loss: float) -> Progress | None:
+        """Take note of a finished step; returns a report when one is due, or after the last step."""
         now = time.monotonic()
         if self._last_step_at is not None:
-            self._seconds.append(now - self._last_step_at)
+            self._step_seconds.append(now - self._last_step_at)
         self._last_step_at = now
         self._losses.append(loss)
         if self._reported_at is None:
@@ -64,25 +48,26 @@ class ProgressReporter:
         if now - self._reported_at < PERIOD_SECONDS and step != self._steps:
             return None
         self._reported_at = now
-        report = self._report(step, epoch)
+        progress = self._progress(step, epoch)
         self._losses.clear()
-        replace(self._path, json.dumps(asdict(report)))
-        return report.line()
+        self._write(progress)
+        return progress
 
-    def paused(self) -> None:
-        """The time until the next step is not training: an evaluation, a checkpoint."""
+    def pause(self) -> None:
+        """Leave the time until the next step out of the rate: it is an evaluation or a checkpoint."""
         self._last_step_at = None
 
     @property
-    def images_per_second(self) -> float:
-        """Over the last hundred steps; 0 before the second."""
-        seconds = self._seconds_per_step()
-        return round(self._images_per_step / seconds, 2) if seconds else 0.0
+    def images_per_second(self) -> float | None:
+        """Over the last hundred steps; None before the second."""
+        seconds = self._mean_step_seconds()
+        return round(self._images_per_step / seconds, 2) if seconds else None
 
-    def _seconds_per_step(self) -> float:
-        return sum(self._seconds) / len(self._seconds) if self._seconds else 0.0
+    def _mean_step_seconds(self) -> float:
+        return sum(self._step_seconds) / len(self._step_seconds) if self._step_seconds else 0.0
 
-    def _report(self, step: int, epoch: int) -> Progress:
+    def _progress(self, step: int, epoch: int) -> Progress:
+        seconds = self._mean_step_seconds()
         return Progress(
             step=step,
             steps=self._steps,
@@ -90,6 +75,15 @@ class ProgressReporter:
             epochs=self._epochs,
             loss=sum(self._losses) / len(self._losses),
             images_per_second=self.images_per_second,
-            eta_seconds=round((self._steps - step) * self._seconds_per_step()),
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            eta_seconds=round((self._steps - step) * seconds) if seconds or step == self._steps else None,
         )
+
+    def _write(self, progress: Progress) -> None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            write_atomically(self._path, json.dumps({**asdict(progress), "time": now}))
+            self._write_failed = False
+        except OSError as error:
+            if not self._write_failed:
+                log.warning(f"{self._path} cannot be written: {error.strerror}; training continues")
+            self._write_failed = True

@@ -1,4 +1,4 @@
-"""How tensorpack runs the graph: which trainer, which threads, how batches reach it."""
+"""How tensorpack runs the graph: the trainer, the number of threads, the input queue."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mrc_train.accumulation import AccumulatingHorovodTrainer, AccumulatingTrainer
-from mrc_train.callbacks import WATCHED
+from mrc_train.callbacks.step_monitor import WATCHED_TENSORS
 from mrc_train.config import Config
 from mrc_train.log import log
 from mrc_train.precision import Precision, mixed_precision
@@ -23,24 +23,24 @@ PREFETCHED_BATCHES = 4
 
 
 def trainer_for(cfg: Config) -> Any:
-    """tensorpack's trainer; Horovod's averages gradients, so the learning rate is the total batch's."""
+    """tensorpack's trainer. Horovod's averages the gradients, so the learning rate is for the total batch."""
     batches = cfg.TRAIN.GRADIENT_ACCUMULATION
     trainer: Any
     if cfg.TRAINER == "horovod":
         trainer = (
-            AccumulatingHorovodTrainer(batches, WATCHED, average=True)
+            AccumulatingHorovodTrainer(batches, WATCHED_TENSORS, average=True)
             if batches > 1
             else HorovodTrainer(average=True)
         )
     else:
-        trainer = AccumulatingTrainer(batches, WATCHED) if batches > 1 else SimpleTrainer()
-    # Without it the optimizer may overwrite a weight that a gradient still reads: a run is not reproducible.
+        trainer = AccumulatingTrainer(batches, WATCHED_TENSORS) if batches > 1 else SimpleTrainer()
+    # Otherwise the optimizer may overwrite a weight that a gradient still reads, which is not reproducible.
     trainer.GATE_GRADIENTS = True
     return trainer
 
 
 def precision_of(cfg: Config) -> Precision:
-    """What this machine computes convolutions with."""
+    """The precision of convolutions on this machine."""
     if not cfg.TRAIN.MIXED_PRECISION:
         return "float32"
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
@@ -51,7 +51,7 @@ def precision_of(cfg: Config) -> Precision:
 
 
 def session_config(precision: Precision) -> Any:
-    """Each rank computes with its share of the cores: more threads than cores slow all ranks down."""
+    """The session's options. Each rank gets its share of the cores: more threads than cores slow all down."""
     ranks_on_this_machine = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
     config = get_default_sess_config()
     config.intra_op_parallelism_threads = max(1, len(os.sched_getaffinity(0)) // ranks_on_this_machine)
@@ -64,7 +64,7 @@ def session_config(precision: Precision) -> Any:
 
 
 class _Numbered(DataFlow):
-    """Batches with the number of their step in front; ends quietly when the flow fails, which keeps why."""
+    """Batches with their step's number in front. When the flow fails, which keeps the error, it just ends."""
 
     def __init__(self, flow: DataFlow, start_step: int) -> None:
         self._flow = flow
@@ -79,6 +79,6 @@ class _Numbered(DataFlow):
 
 
 def input_queue(flow: DataFlow, start_step: int, specs: Sequence[Any]) -> QueueInput:
-    """Batches read ahead of the graph; ``specs`` are the model's inputs, the number of the step the first."""
+    """A queue of batches read ahead of the graph; ``specs`` are the model's inputs, the step number first."""
     queue = v1.FIFOQueue(PREFETCHED_BATCHES, [spec.dtype for spec in specs])
     return QueueInput(_Numbered(flow, start_step), queue=queue)

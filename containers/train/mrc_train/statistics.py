@@ -1,45 +1,91 @@
-"""stats.json and TensorBoard's events, for scalars of the step at hand and for those that come late."""
+"""stats.json and TensorBoard's events, for scalars of the current step and of earlier ones."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from mrc_cli.files import write_atomically
+
+from mrc_train.log import log
 from mrc_train.tfgraph import v1
 
-from tensorpack.callbacks import JSONWriter, TFEventWriter  # isort: skip
+from tensorpack.callbacks import TFEventWriter  # isort: skip
+from tensorpack.callbacks.monitor import MonitorBase  # isort: skip
 
 
-class Statistics(JSONWriter):
-    """stats.json: an entry an epoch."""
+class Statistics(MonitorBase):
+    """stats.json in tensorpack's format: a list with one mapping of scalars an epoch.
+
+    A failed write is logged and tried again with the next entry: it does not end the training.
+
+    Args:
+        path: the file, replaced atomically.
+        entries: of earlier starts, up to the step at which the run resumes.
+    """
+
+    def __init__(self, path: Path, entries: Sequence[dict[str, Any]]) -> None:
+        super().__init__()
+        self._path = path
+        self._entries = list(entries)
+        self._scalars: dict[str, float] = {}
+
+    def process_scalar(self, name: str, value: float) -> None:
+        """Keep a scalar for the next entry."""
+        self._scalars[name] = value
+
+    def _trigger_step(self) -> None:
+        if self.local_step != self.trainer.steps_per_epoch - 1:  # the epoch's end follows
+            self._trigger()
+
+    def _trigger_epoch(self) -> None:
+        self._trigger()
+
+    def _trigger(self) -> None:
+        if self._scalars:
+            scalars, self._scalars = self._scalars, {}
+            self.add(self.global_step, scalars)
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Add to the entry of an epoch that ended with ``step``."""
-        for entry in self._stats:
-            if entry["global_step"] == step:
-                entry.update(scalars)
-        self._write_stat()
+        """Add scalars to the entry of a step; of an earlier step only when it has one."""
+        entry = next((entry for entry in reversed(self._entries) if entry["global_step"] == step), None)
+        if entry is None:
+            if step != self.global_step:
+                return
+            entry = {"epoch_num": self.epoch_num, "global_step": step}
+            self._entries.append(entry)
+        entry.update(scalars)
+        try:
+            write_atomically(self._path, json.dumps(self._entries))
+        except OSError as error:
+            log.warning(f"{self._path} cannot be written: {error.strerror}; training continues")
 
 
 class Events(TFEventWriter):
-    """TensorBoard's file of events.
+    """TensorBoard's event file.
 
     Args:
-        about: summaries to begin with.
+        first_summaries: written before the first step.
     """
 
-    def __init__(self, about: Sequence[Any]) -> None:
+    def __init__(self, first_summaries: Sequence[Any]) -> None:
         super().__init__()
-        self._about = about
+        self._first_summaries = first_summaries
 
-    def __new__(cls, about: Sequence[Any]) -> "Events":
-        """tensorpack's takes other arguments."""
+    def __new__(cls, first_summaries: Sequence[Any]) -> "Events":
+        """tensorpack's own takes other arguments."""
         return super().__new__(cls)  # type: ignore[no-any-return]
 
     def _before_train(self) -> None:
-        for summary in self._about:
+        for summary in self._first_summaries:
             self._writer.add_summary(summary, 0)
         super()._before_train()
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write scalars of an earlier step."""
+        """Write scalars of a step, which may be an earlier one."""
         values = [v1.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
-        self._writer.add_summary(v1.Summary(value=values), step)
+        self.add_summary(step, v1.Summary(value=values))
+
+    def add_summary(self, step: int, summary: Any) -> None:
+        """Write a summary of a step."""
+        self._writer.add_summary(summary, step)

@@ -6,7 +6,6 @@ Started again on the same run folder, it goes on from the newest whole checkpoin
 import argparse
 import fcntl
 import glob
-import json
 import os
 import re
 import sys
@@ -21,10 +20,11 @@ from mrc_cli.errors import UserError
 
 from mrc_train import config
 from mrc_train.config import add_config_argument
-from mrc_train.data.categories import Categories
 from mrc_train.data.coco import check_same_categories, load_split, training_records
 from mrc_train.errors import RunDirectoryError, Stopped
+from mrc_train.evaluation.coco_metrics import check_can_be_scored
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
+from mrc_train.side_files import check_same_classes
 
 DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
 """What the system says, wherever in TensorFlow or Python the error comes from."""
@@ -96,7 +96,10 @@ def _train(arguments: argparse.Namespace) -> None:
         validation = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
         for split in validation:
             check_same_categories(data, split)
-        check_classes(arguments.logdir, data.categories)
+        if ranks.rank == 0:
+            for split in validation:
+                check_can_be_scored(split.annotation_file, cfg.MODE_MASK)
+            check_same_classes(arguments.logdir, data.categories)
 
         # TensorFlow takes seconds to import: mistakes above are reported before that.
         from mrc_train.training import train
@@ -139,16 +142,6 @@ def _locked(logdir: Path, ranks: Ranks) -> Iterator[None]:
                 f"{logdir}: another run writes here; stop it, or give this one a folder of its own"
             ) from None
         yield
-
-
-def check_classes(logdir: Path, categories: Categories) -> None:
-    """Raises RunDirectoryError when the run began with other classes: its weights do not fit these."""
-    file = logdir / "categories.json"
-    if file.exists() and json.loads(file.read_text()) != categories.to_json():
-        raise RunDirectoryError(
-            f"{logdir}: this run has other classes than the data have now; take a new folder, and --load for "
-            "its weights"
-        )
 
 
 def check_weights(weights: str) -> None:

@@ -1,28 +1,34 @@
 """One training run: what ``mrc-train`` does once settings and data are known to be good."""
 
-import hashlib
-import json
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mrc_train import checkpoints, dashboard, session
-from mrc_train.callbacks import Checkpoints, Evaluation, LossScale, StepMonitor, Stopping, reaches_target
+from mrc_train import checkpoints, dashboard, session, side_files
+from mrc_train.callbacks.checkpoint_saver import CheckpointSaver
+from mrc_train.callbacks.evaluator import Evaluator
+from mrc_train.callbacks.loss_scale_monitor import LossScaleMonitor
+from mrc_train.callbacks.run_stopper import RunStopper
+from mrc_train.callbacks.step_monitor import StepMonitor
 from mrc_train.config import Config
 from mrc_train.data.coco import Dataset, Split, annotations_of
-from mrc_train.data.loader import training_flow
+from mrc_train.data.loader import TrainingFlow, training_flow
 from mrc_train.data.padding import pads_nothing
 from mrc_train.errors import Stopped
+from mrc_train.evaluation_log import EvaluationLog
 from mrc_train.log import log, to_console, to_folder
 from mrc_train.model.detector import MaskRCNN
+from mrc_train.precision import Precision
 from mrc_train.progress import ProgressReporter
 from mrc_train.ranks import Ranks
+from mrc_train.run_lines import Outcome, RunEnd
 from mrc_train.schedule import LearningRate
 from mrc_train.statistics import Events, Statistics
 from mrc_train.stopping import StopRequest
+from mrc_train.targets import reaches_target
 from mrc_train.tfgraph import v1
 from mrc_train.weights import StartFrom
 
@@ -35,15 +41,55 @@ from tensorpack.callbacks import (  # isort: skip
 from tensorpack.tfutils import SmartInit  # isort: skip
 
 
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run before its first step.
+
+    Attributes:
+        checkpoint: prefix of the checkpoint to resume from; None for a new run.
+        statistics: entries of stats.json up to that checkpoint; on rank 0.
+    """
+
+    cfg: Config
+    data: Dataset
+    validation: Sequence[Split]
+    logdir: Path
+    ranks: Ranks
+    rate: LearningRate
+    total_batch: int
+    checkpoint: Path | None
+    statistics: Sequence[dict[str, Any]]
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the run's files."""
+        return self.ranks.rank == 0
+
+    @property
+    def start(self) -> int:
+        """Steps already done."""
+        return checkpoints.step_of(self.checkpoint) if self.checkpoint else 0
+
+    @property
+    def steps(self) -> int:
+        """Steps of the complete run."""
+        return self.rate.epochs * self.rate.steps_per_epoch
+
+    @property
+    def has_target(self) -> bool:
+        """Whether metrics may end the run."""
+        return self.cfg.TEST.BOX_TARGET is not None or self.cfg.TEST.MASK_TARGET is not None
+
+
 def train(
     cfg: Config, data: Dataset, validation: Sequence[Split], weights: str, logdir: Path, ranks: Ranks
 ) -> None:
-    """Train until the schedule ends, from the newest whole checkpoint in ``logdir`` if there is one.
+    """Train until the schedule ends, from the newest complete checkpoint in ``logdir`` if there is one.
 
     All ranks call this together.
 
     Raises:
-        DataError: when pictures turn out unreadable one after the other.
+        DataError: when one image after the other turns out to be unreadable.
         NotFiniteError: at a loss or a weight that is NaN or infinite.
         RunDirectoryError: when a checkpoint cannot be saved.
         Stopped: when a signal ended the run; all is saved.
@@ -51,141 +97,203 @@ def train(
     to_console()
     request = StopRequest()
     request.listen()
-    batch, batches_per_step = cfg.TRAIN.BATCH_SIZE_PER_GPU, cfg.TRAIN.GRADIENT_ACCUMULATION
-    images_at_once = batch * ranks.size
-    total_batch = images_at_once * batches_per_step
-    rate = LearningRate.from_config(cfg.TRAIN, total_batch)
-    steps = rate.epochs * rate.steps_per_epoch
-    chief = ranks.rank == 0
-
-    checkpoint = ranks.broadcast(checkpoints.newest_whole(logdir) if chief else None)
-    start = checkpoints.step_of(checkpoint) if checkpoint else 0
-    if start >= steps:
-        if chief:
-            log.info(f"finished: {logdir} has all {start} steps; raise TRAIN.LR_SCHEDULE to train longer")
+    run = _open_run(cfg, data, validation, logdir, ranks)
+    if end := ranks.broadcast(_end_of_finished(run)):
+        if run.is_chief:
+            log.info(end.line())
+            log.info(_how_to_train_longer(end, logdir))
         return
-    if ranks.broadcast(chief and _has_reached_target(logdir, cfg, start)):
-        if chief:
-            log.info(f"finished: {logdir} reached its target by step {start}; raise it to train longer")
-        return
-
-    if chief:
-        to_folder(logdir)
-        checkpoints.rewind(logdir, start)
-        checkpoints.replace(logdir / "config.yaml", cfg.to_yaml())
-        checkpoints.replace(logdir / "categories.json", json.dumps(asdict(data.categories)))
-        _note_data(logdir, cfg, start)
-        for dataset in (data, *validation):
-            log.info(dataset.summary())
-        log.info(f"going on from {checkpoint}" if checkpoint else f"starting anew in {logdir}")
-    log.info(
-        f"rank {ranks.rank} of {ranks.size}: process {os.getpid()}, pictures {ranks.rank * batch} to "
-        f"{(ranks.rank + 1) * batch - 1} of every {images_at_once} in the order of seed {cfg.TRAIN.SEED}"
-    )
-    if chief and batches_per_step > 1:
-        log.info(f"a step takes the gradients of {batches_per_step} batches: {total_batch} pictures")
+    if run.is_chief:
+        _write_side_files(run)
+    _log_start(run)
 
     v1.set_random_seed(cfg.TRAIN.SEED)
     precision = session.precision_of(cfg)
-    trainer = session.trainer_for(cfg)
-    # The model counts batches: what it draws differs in each; the learning rate counts steps.
-    model = MaskRCNN(
-        cfg,
-        data.categories.num_classes,
-        learning_rate=lambda number: rate(number // batches_per_step),
-        rank=ranks.rank,
-        with_padding=not pads_nothing(data.records, cfg),
+    model = _model(run, precision)
+    flow = training_flow(cfg, data.records, ranks.rank, ranks.size, _first_batch(run))
+    stopper = _train(run, model, flow, precision, request, weights)
+    if flow.error:
+        raise flow.error
+    _report_end(run, stopper)
+
+
+def _open_run(cfg: Config, data: Dataset, validation: Sequence[Split], logdir: Path, ranks: Ranks) -> Run:
+    """Find where the run resumes; rank 0 looks, and all ranks agree with it."""
+    total_batch = cfg.TRAIN.BATCH_SIZE_PER_GPU * ranks.size * cfg.TRAIN.GRADIENT_ACCUMULATION
+    is_chief = ranks.rank == 0
+    checkpoint = ranks.broadcast(checkpoints.newest_complete(logdir) if is_chief else None)
+    start = checkpoints.step_of(checkpoint) if checkpoint else 0
+    return Run(
+        cfg=cfg,
+        data=data,
+        validation=validation,
+        logdir=logdir,
+        ranks=ranks,
+        rate=LearningRate.from_config(cfg.TRAIN, total_batch),
+        total_batch=total_batch,
+        checkpoint=checkpoint,
+        statistics=side_files.statistics_until(logdir, start) if is_chief else [],
+    )
+
+
+def _end_of_finished(run: Run) -> RunEnd | None:
+    """How the run ended if there is nothing left to train; None on ranks other than 0."""
+    if not run.is_chief:
+        return None
+    if run.start >= run.steps:
+        return RunEnd(Outcome.FINISHED, run.start, run.steps)
+    prefix = f"{run.validation[0].name}/" if len(run.validation) > 1 else ""
+    for entry in run.statistics:
+        metrics = {name.removeprefix(prefix): value for name, value in entry.items()}
+        if reaches_target(run.cfg.TEST, metrics):
+            return RunEnd(Outcome.TARGET_REACHED, run.start, run.steps)
+    return None
+
+
+def _how_to_train_longer(end: RunEnd, logdir: Path) -> str:
+    if end.outcome is Outcome.TARGET_REACHED:
+        return f"{logdir} has reached its target; raise TEST.BOX_TARGET or TEST.MASK_TARGET to train longer"
+    return f"{logdir} has all {end.step} steps; raise TRAIN.LR_SCHEDULE to train longer"
+
+
+def _write_side_files(run: Run) -> None:
+    to_folder(run.logdir)
+    side_files.write_settings(run.logdir, run.cfg.to_yaml())
+    side_files.write_classes(run.logdir, run.data.categories)
+    files = [annotations_of(run.cfg.DATA.BASEDIR, name) for name in (*run.cfg.DATA.TRAIN, *run.cfg.DATA.VAL)]
+    side_files.note_checksums(run.logdir, files, run.start)
+
+
+def _log_start(run: Run) -> None:
+    """Say what the run trains on and where it starts."""
+    batch, ranks = run.cfg.TRAIN.BATCH_SIZE_PER_GPU, run.ranks
+    if run.is_chief:
+        for dataset in (run.data, *run.validation):
+            log.info(dataset.summary())
+        log.info(
+            f"resuming from {run.checkpoint}" if run.checkpoint else f"starting a new run in {run.logdir}"
+        )
+    log.info(
+        f"rank {ranks.rank} of {ranks.size}: process {os.getpid()}, images {ranks.rank * batch} to "
+        f"{(ranks.rank + 1) * batch - 1} of every {batch * ranks.size} in the order of seed "
+        f"{run.cfg.TRAIN.SEED}"
+    )
+    batches = run.cfg.TRAIN.GRADIENT_ACCUMULATION
+    if run.is_chief and batches > 1:
+        log.info(f"each step accumulates the gradients of {batches} batches: {run.total_batch} images")
+
+
+def _first_batch(run: Run) -> int:
+    return run.start * run.cfg.TRAIN.GRADIENT_ACCUMULATION
+
+
+def _model(run: Run, precision: Precision) -> MaskRCNN:
+    batches_per_step = run.cfg.TRAIN.GRADIENT_ACCUMULATION
+    return MaskRCNN(
+        run.cfg,
+        run.data.categories.num_classes,
+        # The model counts batches, since its sampling differs in each; the learning rate counts steps.
+        learning_rate=lambda number: run.rate(number // batches_per_step),
+        rank=run.ranks.rank,
+        with_padding=not pads_nothing(run.data.records, run.cfg),
         scales_loss=precision == "float16",
     )
-    first_batch = start * batches_per_step
-    flow = training_flow(cfg, data.records, ranks.rank, ranks.size, first_batch)
-    reporter = ProgressReporter(logdir / "progress.json", steps, rate.epochs, total_batch)
-    monitors: list[Events | Statistics] = []
-    saver = None
-    if chief:
-        statistics = Statistics()
-        names = [split.name for split in validation]
-        about = dashboard.about(cfg, names, logdir.resolve().name, ranks.size, total_batch, steps)
-        monitors = [Events([] if start else about), statistics]
-        saver = Checkpoints(cfg.TRAIN.CHECKPOINT_PERIOD, statistics)
-    callbacks: list[Any] = [
-        StepMonitor(reporter if chief else None, logdir, rate.steps_per_epoch, data.records)
-    ]
-    if precision == "float16":
-        callbacks.append(LossScale(logdir))
-    evaluation = None
-    if validation and cfg.TRAIN.EVAL_PERIOD:
-        evaluation = Evaluation(validation, ranks, cfg, model.output_names, logdir, monitors, request)
-        callbacks.append(evaluation)
-    if saver:
-        callbacks.append(saver)
-    has_target = cfg.TEST.BOX_TARGET is not None or cfg.TEST.MASK_TARGET is not None
-    reached = (lambda: evaluation.target_reached) if evaluation and has_target else None
-    stopping = Stopping(ranks, request, reached, saver)
-    initial = SmartInit(str(checkpoint)) if checkpoint else None
-    if weights and not checkpoint:
-        initial = StartFrom(weights)
+
+
+def _train(
+    run: Run,
+    model: MaskRCNN,
+    flow: TrainingFlow,
+    precision: Precision,
+    request: StopRequest,
+    weights: str,
+) -> RunStopper:
+    """Run all steps; the callback that is returned knows what ended them."""
+    statistics, events = _monitors(run) if run.is_chief else (None, None)
+    saver, evaluator, callbacks = _callbacks(run, model, precision, request, statistics, events)
+    target_reached = (lambda: evaluator.target_reached) if evaluator and run.has_target else None
+    stopper = RunStopper(run.ranks, request, target_reached, saver)
     launch_train_with_config(
         TrainConfig(
             model=model,
-            data=session.input_queue(flow, first_batch, model.inputs()),
+            data=session.input_queue(flow, _first_batch(run), model.inputs()),
             callbacks=callbacks,
             # tensorpack's defaults without its progress bar, which does not suit a log.
             extra_callbacks=[
                 RunUpdateOps(),
-                *([MovingAverageSummary(), MergeAllSummaries()] if chief else []),
-                stopping,
+                *([MovingAverageSummary(), MergeAllSummaries()] if run.is_chief else []),
+                stopper,
             ],
-            monitors=monitors,
+            monitors=[monitor for monitor in (events, statistics) if monitor],
             session_config=session.session_config(precision),
-            session_init=initial if chief else None,
-            steps_per_epoch=rate.steps_per_epoch,
-            starting_epoch=start // rate.steps_per_epoch + 1,
-            max_epoch=rate.epochs,
+            session_init=_initial_values(run.checkpoint, weights) if run.is_chief else None,
+            steps_per_epoch=run.rate.steps_per_epoch,
+            starting_epoch=run.start // run.rate.steps_per_epoch + 1,
+            max_epoch=run.rate.epochs,
         ),
-        trainer,
+        session.trainer_for(run.cfg),
     )
-    if flow.error:
-        raise flow.error
-    if not chief:
-        if stopping.number:
-            raise Stopped(stopping.number)
-        return
-    step = trainer.loop.global_step
-    if stopping.number:
-        name = signal.Signals(stopping.number).name
-        log.info(f"{name}: stopped after step {step}, model-{step} in {logdir}; start again to go on")
-        raise Stopped(stopping.number)
-    why = ", the target is reached" if stopping.at_target else ""
-    log.info(f"finished: {step} steps{why}, model-{step} in {logdir}")
+    return stopper
 
 
-def _has_reached_target(logdir: Path, cfg: Config, start: int) -> bool:
-    """Whether an evaluation up to the step ``start`` gave the target."""
-    names = [name.removeprefix("coco_") for name in cfg.DATA.VAL]
-    prefix = f"{names[0]}/" if len(names) > 1 else ""
-    entries = [entry for entry in checkpoints.statistics(logdir) if entry["global_step"] <= start]
-    return any(
-        reaches_target(cfg.TEST, {name.removeprefix(prefix): value for name, value in entry.items()})
-        for entry in entries
+def _monitors(run: Run) -> tuple[Statistics, Events]:
+    names = [split.name for split in run.validation]
+    about = dashboard.about(
+        run.cfg, names, run.logdir.resolve().name, run.ranks.size, run.total_batch, run.steps
     )
+    return Statistics(run.logdir / "stats.json", run.statistics), Events([] if run.start else about)
 
 
-def _note_data(logdir: Path, cfg: Config, start: int) -> None:
-    """Keep the annotation files' checksums; says when a run goes on with others than it had."""
-    file = logdir / "data.json"
-    names = [*cfg.DATA.TRAIN, *cfg.DATA.VAL]
-    paths = [annotations_of(cfg.DATA.BASEDIR, name) for name in names]
-    now = {str(path): _checksum(path) for path in paths}
-    before = json.loads(file.read_text()) if file.exists() and start else now
-    changed = sorted(path for path in now if path in before and before[path] != now[path])
-    if changed:
-        log.warning(
-            f"{', '.join(changed)}: changed since step {start}; the figures from here on are of other data"
+def _callbacks(
+    run: Run,
+    model: MaskRCNN,
+    precision: Precision,
+    request: StopRequest,
+    statistics: Statistics | None,
+    events: Events | None,
+) -> tuple[CheckpointSaver | None, Evaluator | None, list[Any]]:
+    """The saver, the evaluator and all callbacks in the order in which tensorpack calls them."""
+    cfg = run.cfg
+    evaluates = bool(run.validation and cfg.TRAIN.EVAL_PERIOD)
+    reporter = ProgressReporter(run.logdir / "progress.json", run.steps, run.rate.epochs, run.total_batch)
+    callbacks: list[Any] = [
+        StepMonitor(
+            reporter if run.is_chief else None, run.logdir, run.rate.steps_per_epoch, run.data.records
         )
-    checkpoints.replace(file, json.dumps(now))
+    ]
+    if precision == "float16":
+        callbacks.append(LossScaleMonitor(run.logdir))
+    saver = None
+    if statistics:
+        periods = (cfg.TRAIN.CHECKPOINT_PERIOD, cfg.TRAIN.EVAL_PERIOD if evaluates else 0)
+        saver = CheckpointSaver(periods, statistics)
+        callbacks.append(saver)
+    evaluator = None
+    if evaluates:
+        outcome = EvaluationLog(run.validation, cfg.TEST, statistics, events)
+        evaluator = Evaluator(
+            run.validation, run.ranks, cfg, model.output_names, run.logdir, outcome, request
+        )
+        callbacks.append(evaluator)
+    return saver, evaluator, callbacks
 
 
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _initial_values(checkpoint: Path | None, weights: str) -> Any:
+    """What sets the variables before the first step; None leaves them as they are initialized."""
+    if checkpoint:
+        return SmartInit(str(checkpoint))
+    return StartFrom(weights) if weights else None
+
+
+def _report_end(run: Run, stopper: RunStopper) -> None:
+    """Log how the run ended; raise Stopped after a signal."""
+    step, number = stopper.last_step, stopper.signal_number
+    if run.is_chief:
+        outcome = Outcome.TARGET_REACHED if stopper.at_target else Outcome.FINISHED
+        end = RunEnd(outcome, step, run.steps)
+        if number:
+            end = RunEnd(Outcome.STOPPED, step, run.steps, signal.Signals(number).name)
+            log.info(f"stopped after step {step}; start again to resume from model-{step} in {run.logdir}")
+        log.info(end.line())
+    if number:
+        raise Stopped(number)

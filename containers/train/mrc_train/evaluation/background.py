@@ -43,11 +43,8 @@ class BackgroundScorer:
         self._jobs.append(job)
         self._start()
 
-    def finished(self, wait: bool = False) -> Iterator[tuple[Job, dict[str, float]]]:
-        """Jobs done since the last call, with their metrics; with ``wait`` all of them.
-
-        Raises ScoringError for a process that failed.
-        """
+    def finished(self, wait: bool = False) -> Iterator[tuple[Job, dict[str, float] | ScoringError]]:
+        """Jobs finished since the last call, with their metrics or their error; with ``wait``, all jobs."""
         while self._process is not None and (wait or self._process.poll() is not None):
             out, err = self._process.communicate()
             job, code = self._jobs.popleft(), self._process.returncode
@@ -55,8 +52,9 @@ class BackgroundScorer:
             self._start()
             if code:
                 reason = err.strip().splitlines()[-1] if err.strip() else f"exit code {code}"
-                raise ScoringError(f"{job.results}: could not be scored: {reason}")
-            yield job, json.loads(out)
+                yield job, ScoringError(f"{job.results}: could not be scored: {reason}")
+            else:
+                yield job, json.loads(out)
 
     def close(self) -> None:
         """End the process; jobs that are not done are dropped."""

@@ -49,6 +49,23 @@ def evaluate(annotation_file: Path, results: Sequence[dict[str, Any]], masks: bo
     return metrics
 
 
+def check_can_be_scored(annotation_file: Path, masks: bool) -> None:
+    """Score an empty results list, so that a fault of the ground truth shows before the first step.
+
+    Raises DataError, in one line, for a file that cannot be scored.
+    """
+    try:
+        evaluate(annotation_file, [], masks)
+    except DataError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise DataError(
+            f"{annotation_file}: cannot be used as ground truth: {type(error).__name__}: {reason}; correct "
+            "the file, or leave its split out of DATA.VAL"
+        ) from error
+
+
 @dataclass(frozen=True, eq=False)
 class PrecisionCurves:
     """Precision over recall of each class.

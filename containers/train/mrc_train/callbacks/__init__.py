@@ -1,0 +1,1 @@
+"""What a run does besides computing steps; one tensorpack callback a module."""
