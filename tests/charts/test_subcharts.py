@@ -346,11 +346,11 @@ def test_no_two_charts_define_one_template(one: str, other: str) -> None:
     [
         (
             "jupyter: {enabled: true, image: 'a:1', prot: 443}",
-            ["1:40: error MRC003 jupyter.prot: jupyter has no such value. Did you mean port?"],
+            ["1:40: error MRC003 jupyter.prot: unknown key in jupyter. Did you mean port?"],
         ),
         (
             "tensorboard: {enabled: false, port: '80'}",
-            ['1:37: error MRC004 tensorboard.port: "80" is not a whole number. Write it without quotes: 80.'],
+            ['1:37: error MRC004 tensorboard.port: "80" is not an integer. Write it without quotes: 80.'],
         ),
         (
             "global: {shared_fs: s3}",

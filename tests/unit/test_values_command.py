@@ -61,7 +61,7 @@ def test_json_without_findings_is_an_empty_list() -> None:
         (["validate", "-f", "templates"], "mrc-values: templates: is a directory"),
         (
             ["validate", "templates"],
-            "mrc-values: templates: no chart here (no Chart.yaml). Name the chart's folder.",
+            "mrc-values: templates: not a chart (no Chart.yaml). Give the directory of a chart.",
         ),
         (
             ["validate", "--set", "gpus"],

@@ -190,7 +190,7 @@ def test_values_of_a_subchart_are_checked_even_when_it_is_switched_off(tmp_path:
     file = tmp_path / "values.yaml"
     file.write_text("board:\n  port: eighty\n")
     assert lines(check(chart, [file])) == [
-        'values.yaml:2:9: error MRC004 board.port: "eighty" is not a whole number.'
+        'values.yaml:2:9: error MRC004 board.port: "eighty" is not an integer.'
     ]
 
 

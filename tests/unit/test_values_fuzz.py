@@ -23,7 +23,7 @@ SECONDS = 300
 FINDING = re.compile(
     r"(?P<file>values\.yaml:\d+:\d+|--set \S+): (error|warning|info) MRC\d{3}( .+?)?: .*[.?]"
 )
-NO_SUCH_VALUE = "maskrcnn has no such value."
+UNKNOWN_KEY = "unknown key in maskrcnn."
 
 HOSTILE: dict[str, tuple[bytes, int, str]] = {
     # name: (content, exit code, what the first line must say)
@@ -36,7 +36,7 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "terminal escapes": (
         b'maskrcnn:\n  name: "\\e[31mred"\n',
         1,
-        r'"\u001b[31mred" is not of the right form',
+        r'"\u001b[31mred" does not have the right format',
     ),
     "not UTF-8": (b"maskrcnn:\n  name: caf\xe9\n", 1, "values.yaml:2:12: error MRC001: byte 0xe9"),
     "UTF-16": ("maskrcnn: {}\n".encode("utf-16"), 1, "values.yaml:1:1: error MRC001: the file is UTF-16."),
@@ -44,21 +44,25 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "an archive": (b"\x1f\x8b\x08\0\0\0\0\0\0\xff", 1, "values.yaml:1:2: error MRC001: byte 0x8b"),
     "10 MB": (b"a: 1\n" * 2_000_000, 1, "the file has more than 1,000,000 bytes."),
     "10 MB in a line": (b"a: " + b"x" * 10_000_000, 1, "the file has more than 1,000,000 bytes."),
-    "almost 1 MB of text": (b"maskrcnn: {name: " + b"x" * 999_000 + b"}", 1, "999000 characters, 63 are"),
+    "almost 1 MB of text": (
+        b"maskrcnn: {name: " + b"x" * 999_000 + b"}",
+        1,
+        "999000 characters, at most 63 are",
+    ),
     "a billion laughs": (
         b"a0: &a0 [1, 1]\n"
         + b"".join(b"a%d: &a%d [%s]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 12)),
         1,
-        "its aliases stand for more than 10,000 values",
+        "its aliases expand to more than 10,000 values",
     ),
     "long text by alias": (
         b"a: &a " + b"x" * 100_000 + b"\nb: [" + b",".join([b"*a"] * 4000) + b"]\n",
         1,
-        "its aliases stand for more than 2,000,000 bytes.",
+        "its aliases expand to more than 2,000,000 bytes.",
     ),
-    "an anchor in itself": (b"a: &a {<<: *a}\n", 1, "its aliases stand for more than 10,000 values"),
-    "deep lists": (b"a: " + b"[" * 100_000, 1, "values are nested more than 50 deep."),
-    "deep names": (b"{a: " * 50_000, 1, "values are nested more than 50 deep."),
+    "an anchor in itself": (b"a: &a {<<: *a}\n", 1, "its aliases expand to more than 10,000 values"),
+    "deep lists": (b"a: " + b"[" * 100_000, 1, "values are nested more than 50 levels deep."),
+    "deep names": (b"{a: " * 50_000, 1, "values are nested more than 50 levels deep."),
     "deep brackets in text": (
         b"maskrcnn:\n  lr_schedule: '" + b"[" * 4000 + b"'\n",
         1,
@@ -69,19 +73,19 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "4,900 unknown names": (
         b"maskrcnn:\n" + b"".join(b"  zz%d: 1\n" % n for n in range(4900)),
         1,
-        f"values.yaml:2:3: error MRC003 maskrcnn.zz0: {NO_SUCH_VALUE}",
+        f"values.yaml:2:3: error MRC003 maskrcnn.zz0: {UNKNOWN_KEY}",
     ),
     "9,900 settings": (
         b"maskrcnn:\n  extra_config: [" + b"A.B=1," * 9900 + b"]\n",
         1,
-        "it takes at most 500.",
+        "at most 500 are allowed.",
     ),
     "100,000 networks": (
         b"global:\n  source_cidr: '" + b"1.1.1.1," * 100_000 + b"'\n",
         1,
         "4096 are allowed.",
     ),
-    "a whole number of 5,000 digits": (b"maskrcnn:\n  gpus: " + b"9" * 5000, 1, "is not a whole number."),
+    "a whole number of 5,000 digits": (b"maskrcnn:\n  gpus: " + b"9" * 5000, 1, "is not an integer."),
     "5,000 digits as text": (
         b"maskrcnn:\n  base_lr: '" + b"9" * 5000 + b"'",
         1,
@@ -90,13 +94,17 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "a float made of a large number": (
         b"maskrcnn:\n  horovod_fusion_threshold: 12345678901234567890\n",
         1,
-        "values.yaml:2:29: error MRC071 maskrcnn.horovod_fusion_threshold: 12345678901234567890 is more",
+        "values.yaml:2:29: error MRC071 maskrcnn.horovod_fusion_threshold: 12345678901234567890 is too large",
     ),
     "1e400": (b"maskrcnn:\n  gpus: 1e400\n", 1, "values.yaml:2:9: error MRC004 maskrcnn.gpus"),
-    "not a number": (b"maskrcnn:\n  base_lr: .nan\n", 1, "values.yaml:2:12: error MRC001: .nan is no number"),
+    "not a number": (
+        b"maskrcnn:\n  base_lr: .nan\n",
+        1,
+        "values.yaml:2:12: error MRC001: .nan is not a number",
+    ),
     "an impossible date": (b"maskrcnn:\n  lr_schedule: '2026-99-99'\n", 1, "values.yaml:2:16: error MRC062"),
     "a tab": (b"maskrcnn:\n\tgpus: 16\n", 1, "values.yaml:2:1: error MRC001: not YAML"),
-    "a no-break space": ("maskrcnn:\n\xa0 gpus: 8\n".encode(), 1, "indent with plain spaces."),
+    "a no-break space": ("maskrcnn:\n\xa0 gpus: 8\n".encode(), 1, "Indent with plain spaces."),
     "no blank after a colon": (
         b"maskrcnn:\n  gpus:16\n",
         1,
@@ -108,12 +116,12 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
         "values.yaml:1:11: error MRC004 maskrcnn",
     ),
     "a Helm template": (b"maskrcnn:\n  name: {{ .Release.Name }}\n", 1, "values.yaml:2:10: error MRC001"),
-    "a web page": (b"<!doctype html><p>404</p>\n", 1, "the file holds a single value"),
-    "a shell script": (b"#!/bin/sh\nset -e\n", 1, "the file holds a single value"),
+    "a web page": (b"<!doctype html><p>404</p>\n", 1, "the file contains a single value"),
+    "a shell script": (b"#!/bin/sh\nset -e\n", 1, "the file contains a single value"),
     "a merge conflict": (
         b"maskrcnn:\n<<<<<<< HEAD\n  gpus: 8\n=======\n  gpus: 16\n>>>>>>> b\n",
         1,
-        "values.yaml:2:1: error MRC001: a merge conflict is left here.",
+        "values.yaml:2:1: error MRC001: this is an unresolved merge conflict.",
     ),
 }
 

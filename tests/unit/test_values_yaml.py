@@ -7,19 +7,19 @@ from values_files import checked, lines
 
 LAUGHS = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 MERGES = "".join(f"a{n}: &a{n} {{<<: [*a{n - 1}, *a{n - 1}]}}\n" for n in range(1, 40))
-TOO_MANY = "its aliases stand for more than 10,000 values or nest more than 50 deep. Write the values out."
-CHECK = "Check indentation, quotes and brackets here and in the line above."
+TOO_MANY = "its aliases expand to more than 10,000 values or 50 levels. Write the values without aliases."
+CHECK = "Check indentation, quotes and brackets here and on the line above."
 
 UNREADABLE: dict[str, tuple[str | bytes, str, str]] = {
     "a list": (
         "- a: 1\n",
         "1:1",
-        "the file holds a list, not names with values. Write it as `name: value` lines.",
+        "the file contains a list, not a mapping. Write it as `key: value` lines.",
     ),
     "one word": (
         "maskrcnn\n",
         "1:1",
-        "the file holds a single value, not names with values. Write it as `name: value` lines.",
+        "the file contains a single value, not a mapping. Write it as `key: value` lines.",
     ),
     "unclosed quote": (
         "a: 1\nb: 'x\n",
@@ -39,9 +39,9 @@ UNREADABLE: dict[str, tuple[str | bytes, str, str]] = {
     "two documents": (
         "a: 1\n---\nb: 1\n",
         "2:1",
-        "a second YAML document starts here, and Helm would ignore it. Put it into a file of its own.",
+        "a second YAML document starts here, and Helm would ignore it. Put it into a separate file.",
     ),
-    "infinity": ("a: .inf\n", "1:4", ".inf is no number for Helm. Write a number."),
+    "infinity": ("a: .inf\n", "1:4", ".inf is not a number in Helm. Write a number."),
     "Latin-1": (b"a: 1\nb: caf\xe9\n", "2:7", "byte 0xe9 is not UTF-8. Save the file as UTF-8."),
     "binary": (bytes(range(256)), "2:118", "byte 0x80 is not UTF-8. Save the file as UTF-8."),
     "NUL": (
@@ -62,41 +62,40 @@ UNREADABLE: dict[str, tuple[str | bytes, str, str]] = {
     "deep nesting": (
         "a: " + "[" * 400_000,
         "1:53",
-        "values are nested more than 50 deep. Is it a values file?",
+        "values are nested more than 50 levels deep. Is it a values file?",
     ),
     "deep indentation": (
         "".join(" " * n + "a:\n" for n in range(60)),
         "51:51",
-        "values are nested more than 50 deep. Is it a values file?",
+        "values are nested more than 50 levels deep. Is it a values file?",
     ),
     "a billion laughs": (f"a0: &a0 [1, 1, 1]\n{LAUGHS}", "1:1", TOO_MANY),
     "a billion merges": (f"a0: &a0 {{}}\n{MERGES}", "1:1", TOO_MANY),
     "an alias to much text": (
         f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 100)}]\n",
         "1:1",
-        "its aliases stand for more than 2,000,000 bytes. Write the values out.",
+        "its aliases expand to more than 2,000,000 bytes. Write the values without aliases.",
     ),
     "UTF-16": ("maskrcnn:\n".encode("utf-16"), "1:1", "the file is UTF-16. Save it as UTF-8."),
     "a merge conflict": (
         "a: 1\n<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> theirs\n",
         "2:1",
-        "a merge conflict is left here. Keep one of its sides.",
+        "this is an unresolved merge conflict. Keep one of its sides.",
     ),
     "a template": (
         "a: {{ .Values.a }}\n",
         "1:5",
-        "the name of a value is names with values. "
-        "Helm expands no {{ }} in a values file: write the value itself.",
+        "the key is a mapping. Helm does not expand {{ }} in a values file. Write the value itself.",
     ),
     "a list for a name": (
         "[a]: 1\n",
         "1:1",
-        "the name of a value is a list. Write a word before the colon.",
+        "the key is a list. Write a string before the colon.",
     ),
     "a word to merge": (
         "a:\n  <<: b\n",
         "2:7",
-        "<< merges names with values, and this is a single value. Name an anchor: <<: *name.",
+        "<< merges a mapping, but this is a single value. Refer to an anchor: <<: *name.",
     ),
     "an alias of itself": ("a: &a [*a]\n", "1:1", TOO_MANY),
 }
@@ -124,5 +123,5 @@ def test_windows_line_ends_do_not_move_places(tmp_path: Path) -> None:
 
 def test_names_that_yaml_takes_for_booleans_are_named_as_helm_names_them(tmp_path: Path) -> None:
     assert lines(checked(tmp_path, "maskrcnn:\n  gpus: 16\n  on: 1\n"))[0].startswith(
-        "values.yaml:3:3: error MRC003 maskrcnn.true: maskrcnn has no such value."
+        "values.yaml:3:3: error MRC003 maskrcnn.true: unknown key in maskrcnn."
     )

@@ -1,4 +1,4 @@
-"""What a chart's files/common/ holds about node groups, file systems, the trainer's settings and data sets.
+"""The tables in a chart's files/common/: node groups, file systems, settings of the trainer and data sets.
 
 The chart's templates read the same files.
 """
@@ -32,7 +32,8 @@ class NodeGroup:
 
     @property
     def short_name(self) -> str:
-        """As in "a p4d node": the instance family where the group is called so, else the instance type."""
+        """The name to use in "a p4d node": the group's if it is the instance family, else the instance
+        type."""
         return (
             self.name if self.instance_type.startswith(f"{self.name}.") else self.instance_type or self.name
         )
@@ -60,7 +61,7 @@ class TrainerSetting:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The tables of a chart. Each is empty where the chart does not have its file."""
+    """The tables of a chart. A table is empty if the chart does not have its file."""
 
     node_groups: Mapping[str, NodeGroup] = field(default_factory=dict)
     file_systems: Mapping[str, FileSystem] = field(default_factory=dict)
@@ -69,7 +70,7 @@ class Catalogue:
     """Images of an epoch, by the name of the split."""
 
     def claim(self, file_system: str) -> str:
-        """The claim of a file system where the values name none; empty for an unknown file system."""
+        """The default claim of a file system; empty for an unknown file system."""
         return self.file_systems[file_system].claim if file_system in self.file_systems else ""
 
 

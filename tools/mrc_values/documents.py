@@ -1,7 +1,7 @@
-"""A values file: its text read as Helm reads it, with the place of every value.
+"""A values file, parsed as Helm parses it, with the position of every value.
 
-Helm's own YAML parser decides the values, PyYAML's nodes give the places. Files that would take
-long or much memory are refused before either expands them.
+The values come from Helm's own YAML parser and the positions from PyYAML's nodes. Files that would take too
+much time or memory are rejected before either parser expands them.
 """
 
 import codecs
@@ -20,13 +20,13 @@ from mrc_values import helm
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 MAX_NODES = 10_000
-"""Names and values in a file, every alias counted as what it stands for."""
+"""Keys and values of a file, with every alias expanded."""
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
 _BOOL = "tag:yaml.org,2002:bool"
-_PLAIN = (None, "")  # a node's style without quotes, of PyYAML's Python and C parsers
+_PLAIN = (None, "")  # the style of a node without quotes, in PyYAML's Python and C parsers
 _TRUE = ("y", "yes", "true", "on")
 _NO_NUMBER = (".nan", ".inf", "+.inf", "-.inf")
 _NOT_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -34,22 +34,24 @@ _NOT_YAML = re.compile("[^\t\n\r -~\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 @dataclass
 class Document:
-    """Values of one source (a file or a ``--set`` flag).
+    """The values of one source: a file or a flag such as ``--set``.
 
-    ``places`` maps a path to where its value is written and ``keys`` to where its key is; ``texts`` has
-    the text of values without quotes, which YAML may have turned into something else.
+    Attributes:
+        positions: the position of each value.
+        keys: the position of each key.
+        texts: the original text of values without quotes, which YAML may have converted.
     """
 
     source: str
     values: dict[str, Any] = field(default_factory=dict)
-    places: dict[ValuePath, Position] = field(default_factory=dict)
+    positions: dict[ValuePath, Position] = field(default_factory=dict)
     keys: dict[ValuePath, Position] = field(default_factory=dict)
     texts: dict[ValuePath, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     is_file: bool = True
 
     def nearest(self, path: ValuePath) -> Position:
-        """Where a value could be written: the longest section that is there, else the first line."""
+        """Where a missing value could be added: its innermost existing section, else the first line."""
         sections = (path[:length] for length in range(len(path) - 1, 0, -1))
         return next(
             (self.keys[section] for section in sections if section in self.keys), Position(self.source, 1, 1)
@@ -63,9 +65,9 @@ class _Unreadable(Exception):
 
 
 def read_file(path: Path) -> Document:
-    """The values of a file; what is wrong with its YAML is among the document's findings.
+    """The values of a file; errors in its YAML are in the document's findings.
 
-    Raises UsageError when there is no such file or it cannot be opened.
+    Raises UsageError when the file does not exist or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -79,7 +81,7 @@ def read_file(path: Path) -> Document:
 
 
 def read_text(data: bytes, source: str) -> Document:
-    """The values in ``data``, named ``source`` in findings."""
+    """The values in ``data``; findings refer to it as ``source``."""
     document = Document(source)
     try:
         text = _decoded(data)
@@ -90,11 +92,11 @@ def read_text(data: bytes, source: str) -> Document:
             if root.tag == _NULL:
                 return document
             raise _Unreadable(
-                f"the file holds {_kind(root)}, not names with values.",
-                "Write it as `name: value` lines.",
-                _spot(root),
+                f"the file contains {_kind(root)}, not a mapping.",
+                "Write it as `key: value` lines.",
+                _location(root),
             )
-        _Surveyor(document).survey(root)
+        _PositionRecorder(document).record(root)
         document.values = helm.parse_values(text)
     except _Unreadable as problem:
         document.findings.append(_finding(source, problem))
@@ -133,7 +135,7 @@ def _decoded(data: bytes) -> str:
 
 
 def _composed(text: str) -> yaml.Node | None:
-    """The document's node tree, after a look at its events that bounds depth and size."""
+    """The document's node tree. Its depth and size are checked on the event stream first."""
     try:
         depth = documents = nodes = 0
         for event in yaml.parse(text, Loader=_Loader):
@@ -145,13 +147,15 @@ def _composed(text: str) -> yaml.Node | None:
             nodes += isinstance(event, yaml.NodeEvent)
             if depth > MAX_DEPTH:
                 raise _Unreadable(
-                    f"values are nested more than {MAX_DEPTH} deep.", "Is it a values file?", _spot(event)
+                    f"values are nested more than {MAX_DEPTH} levels deep.",
+                    "Is it a values file?",
+                    _location(event),
                 )
             if documents > 1:
                 raise _Unreadable(
                     "a second YAML document starts here, and Helm would ignore it.",
-                    "Put it into a file of its own.",
-                    _spot(event),
+                    "Put it into a separate file.",
+                    _location(event),
                 )
             if nodes > MAX_NODES:
                 raise _Unreadable(f"the file has more than {MAX_NODES:,} values.", "Is it a values file?")
@@ -160,16 +164,18 @@ def _composed(text: str) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         if conflict := re.search(r"^<{7} ", text, re.MULTILINE):
             line = text.count("\n", 0, conflict.start()) + 1
-            raise _Unreadable("a merge conflict is left here.", "Keep one of its sides.", (line, 1)) from None
+            raise _Unreadable(
+                "this is an unresolved merge conflict.", "Keep one of its sides.", (line, 1)
+            ) from None
         mark = error.problem_mark or error.context_mark
         if mark and error.context_mark and mark.line >= len(text.rstrip().splitlines()):
-            mark = error.context_mark  # what is open, rather than the end of the file
+            mark = error.context_mark  # the start of what is not closed, rather than the end of the file
         message = " ".join(part for part in (error.problem, error.context) if part)
         at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _Unreadable(f"not YAML: {message}.", _yaml_hint(error, text), at) from None
 
 
-_NO_TEMPLATE = "Helm expands no {{ }} in a values file: write the value itself."
+_NO_TEMPLATE = "Helm does not expand {{ }} in a values file. Write the value itself."
 
 
 def _yaml_hint(error: yaml.MarkedYAMLError, text: str) -> str:
@@ -179,13 +185,13 @@ def _yaml_hint(error: yaml.MarkedYAMLError, text: str) -> str:
     if "{{" in line or "{%" in line:
         return _NO_TEMPLATE
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        return "Indent with spaces, not with tabs."
+        return "Indent with spaces, not tabs."
     if "alias" in (error.problem or ""):
         return "Define the anchor (&name) above its first use (*name)."
-    return "Check indentation, quotes and brackets here and in the line above."
+    return "Check indentation, quotes and brackets here and on the line above."
 
 
-def _spot(part: yaml.Node | yaml.Event) -> tuple[int, int]:
+def _location(part: yaml.Node | yaml.Event) -> tuple[int, int]:
     """Line and column, from 1, where a node or event starts."""
     mark = part.start_mark
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -193,12 +199,12 @@ def _spot(part: yaml.Node | yaml.Event) -> tuple[int, int]:
 
 def _kind(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
-        return "nothing" if node.tag == _NULL else "a single value"
-    return "a list" if isinstance(node, yaml.SequenceNode) else "names with values"
+        return "null" if node.tag == _NULL else "a single value"
+    return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
 
 
-class _Surveyor:
-    """Walks a node tree and writes the place of every value into a document."""
+class _PositionRecorder:
+    """Records the position of every value of a node tree in a document."""
 
     def __init__(self, document: Document) -> None:
         self.document = document
@@ -206,15 +212,15 @@ class _Surveyor:
         self.depth = 0
         self.bytes = 0
 
-    def survey(self, root: yaml.Node) -> None:
+    def record(self, root: yaml.Node) -> None:
         self._value((), root)
 
     def _at(self, node: yaml.Node) -> Position:
-        return Position(self.document.source, *_spot(node))
+        return Position(self.document.source, *_location(node))
 
     def _value(self, path: ValuePath, node: yaml.Node) -> None:
         self._enter()
-        self.document.places[path] = self._at(node)
+        self.document.positions[path] = self._at(node)
         if isinstance(node, yaml.MappingNode):
             self._duplicates(path, node)
             for name, key, value in self._entries(node):
@@ -231,34 +237,40 @@ class _Surveyor:
         self.bytes += len(node.value)
         if self.bytes > 2 * MAX_BYTES:
             raise _Unreadable(
-                f"its aliases stand for more than {2 * MAX_BYTES:,} bytes.", "Write the values out."
+                f"its aliases expand to more than {2 * MAX_BYTES:,} bytes.",
+                "Write the values without aliases.",
             )
         if node.style in _PLAIN:
             self.document.texts[path] = node.value
             if node.value.lower() in _NO_NUMBER:
-                raise _Unreadable(f"{node.value} is no number for Helm.", "Write a number.", _spot(node))
+                raise _Unreadable(
+                    f"{node.value} is not a number in Helm.", "Write a number.", _location(node)
+                )
 
     def _entries(self, node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-        """Names, keys and values; those of merge keys (<<) first, so that own ones replace them."""
+        """Names, keys and values; those of merge keys (<<) come first, because other keys take precedence
+        over them."""
         self._enter()
         for key, value in node.value:
             if key.tag == _MERGE:
-                # Of several merged mappings the first counts.
+                # Of several merged mappings the first takes precedence.
                 merged = reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]
                 for mapping in merged:
                     if not isinstance(mapping, yaml.MappingNode):
                         raise _Unreadable(
-                            f"<< merges names with values, and this is {_kind(mapping)}.",
-                            "Name an anchor: <<: *name.",
-                            _spot(mapping),
+                            f"<< merges a mapping, but this is {_kind(mapping)}.",
+                            "Refer to an anchor: <<: *name.",
+                            _location(mapping),
                         )
                     yield from self._entries(mapping)
         self.depth -= 1
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == _NULL:
-                # {{ .Values.name }} is read as names with values.
-                fix = _NO_TEMPLATE if isinstance(key, yaml.MappingNode) else "Write a word before the colon."
-                raise _Unreadable(f"the name of a value is {_kind(key)}.", fix, _spot(key))
+                # {{ .Values.name }} is parsed as a mapping.
+                fix = (
+                    _NO_TEMPLATE if isinstance(key, yaml.MappingNode) else "Write a string before the colon."
+                )
+                raise _Unreadable(f"the key is {_kind(key)}.", fix, _location(key))
             if key.tag != _MERGE:
                 yield _name(key), key, value
 
@@ -267,8 +279,8 @@ class _Surveyor:
         self.depth += 1
         if self.nodes > MAX_NODES or self.depth > MAX_DEPTH:
             raise _Unreadable(
-                f"its aliases stand for more than {MAX_NODES:,} values or nest more than {MAX_DEPTH} deep.",
-                "Write the values out.",
+                f"its aliases expand to more than {MAX_NODES:,} values or {MAX_DEPTH} levels.",
+                "Write the values without aliases.",
             )
 
     def _duplicates(self, path: ValuePath, node: yaml.MappingNode) -> None:
@@ -285,7 +297,7 @@ class _Surveyor:
                         Severity.ERROR,
                         "MRC002",
                         (*path, name),
-                        f"the key stands here a second time, first in line {line}; Helm would use the last.",
+                        f"duplicate key, first defined on line {line}; Helm would use the last one.",
                         "Keep one of the two.",
                     )
                 )
@@ -293,7 +305,7 @@ class _Surveyor:
 
 
 def _name(key: yaml.ScalarNode) -> str:
-    """A key as Helm's parser names it."""
+    """The name of a key in Helm's parser, which converts booleans."""
     if key.tag == _BOOL or (key.style in _PLAIN and key.value in ("y", "n")):
         return "true" if key.value.lower() in _TRUE else "false"
     return str(key.value)

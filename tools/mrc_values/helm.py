@@ -1,4 +1,4 @@
-"""The only door to Helm: its Go code in this process, through helm-python-sdk."""
+"""Helm in this process, through helm-python-sdk. No other module renders or merges with Helm."""
 
 import re
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ Values = dict[str, Any]
 
 
 class ValuesError(ValueError):
-    """Helm cannot read values or a ``--set`` expression."""
+    """Helm cannot parse values or a ``--set`` expression."""
 
 
 class RenderError(ValueError):
-    """Helm cannot load or render a chart. ``template`` and ``line`` say where, if Helm knows."""
+    """Helm cannot load or render a chart. ``template`` and ``line`` are the location if Helm reports one."""
 
     def __init__(self, message: str, template: str = "", line: int = 0) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class RenderError(ValueError):
 
 
 def parse_values(text: str) -> Values:
-    """The values of a YAML text, exactly as ``helm -f`` reads it. Raises ValuesError."""
+    """The values of a YAML document, parsed exactly as by ``helm -f``. Raises ValuesError."""
     import helm_python
 
     try:
@@ -44,7 +44,7 @@ def parse_set(expression: str) -> Values:
 
 
 def check_release_name(name: str) -> None:
-    """Raises ValuesError for what Helm does not take as the name of a release."""
+    """Raises ValuesError if Helm rejects the name for a release."""
     import helm_python
 
     try:
@@ -54,14 +54,14 @@ def check_release_name(name: str) -> None:
 
 
 def metadata(chart: Path) -> dict[str, Any]:
-    """The chart's Chart.yaml. Raises RenderError for a folder that is no chart."""
+    """The chart's Chart.yaml. Raises RenderError if Helm cannot load the chart."""
     with _loaded(chart) as handle:
         found: dict[str, Any] = handle.metadata
         return found
 
 
 def merge_values(chart: Path, values: Values) -> Values:
-    """The chart's defaults, those of its sub-charts, and ``values`` over them, as an install would use."""
+    """The defaults of the chart and its sub-charts merged with ``values``, as an install would use them."""
     with _loaded(chart) as handle:
         merged: Values = handle.merge_values(values)
         return merged
@@ -96,10 +96,10 @@ def _loaded(chart: Path) -> Iterator[Any]:
 
 
 _NOTICES = (
-    "found symbolic link in path",  # every linked sub-chart, each time
-    "cannot overwrite table with non table",  # a finding of ours
-    "Ignoring non-table value",  # the schema's to report
-    "skipped value for",  # the same of a sub-chart
+    "found symbolic link in path",  # for every linked sub-chart
+    "cannot overwrite table with non table",  # reported by check.py
+    "Ignoring non-table value",  # reported by the schema
+    "skipped value for",  # the same for a sub-chart
 )
 
 
@@ -109,7 +109,7 @@ _LOCATION = re.compile(
 
 
 def _render_error(detail: str) -> RenderError:
-    """Helm's message without the chain of templates that led there.
+    """Helm's message without the chain of including templates.
 
     ``execution error at (maskrcnn/templates/x.yaml:3:5): text`` -> text, maskrcnn/templates/x.yaml, 3.
     """

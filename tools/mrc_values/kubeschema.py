@@ -1,4 +1,4 @@
-"""Rendered objects against Kubernetes' own schemas, which kubernetes-validate carries."""
+"""Validation of rendered objects against the Kubernetes schemas in kubernetes-validate."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from mrc_values.manifests import objects
 from mrc_values.schema import jsonschema, shown
 
 VERSION = "1.34"
-"""Kubernetes version whose schemas are used."""
+"""The Kubernetes version of the schemas."""
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """What Kubernetes would refuse: an object, a place in it, and why."""
+class Rejection:
+    """An object that Kubernetes would reject, with the field and the reason."""
 
     object: str
     field: str
@@ -22,13 +22,14 @@ class Refusal:
     instance: Any
 
 
-def check(rendered: Mapping[str, str]) -> Iterator[Refusal]:
-    """Refusals of rendered templates (text by path), one an object; MPIJobs' pod templates are pods."""
+def check(rendered: Mapping[str, str]) -> Iterator[Rejection]:
+    """Rejections of rendered templates (text by path), one per object; pod templates of MPIJobs count as
+    pods."""
     jsonschema()
     import kubernetes_validate
     from kubernetes_validate import utils
 
-    # It would read the definitions, a megabyte, once for every object.
+    # Otherwise it would read the definitions, a megabyte, again for every object.
     if not hasattr(utils.schema_contents, "cache_info"):
         utils.schema_contents = cache(utils.schema_contents)
     for item in objects(rendered):
@@ -38,13 +39,13 @@ def check(rendered: Mapping[str, str]) -> Iterator[Refusal]:
                 kubernetes_validate.validate(candidate, VERSION, strict=True)
             except kubernetes_validate.ValidationError as error:
                 field = ".".join(map(str, (*where, *error.absolute_path)))
-                yield Refusal(name, field, _message(error), error.instance)
+                yield Rejection(name, field, _message(error), error.instance)
             except kubernetes_validate.SchemaNotFoundError:
-                continue  # a custom resource
+                continue  # a custom resource has no schema
 
 
 def _known(item: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """The object itself, or what of a custom resource Kubernetes' own kinds describe."""
+    """The object, or the parts of a custom resource that are Kubernetes kinds."""
     if item.get("kind") != "MPIJob":
         yield (), item
         return

@@ -1,4 +1,4 @@
-"""Kubernetes objects in what Helm renders."""
+"""Kubernetes objects in rendered templates."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import yaml
 
 
 def objects(rendered: Mapping[str, str]) -> Iterable[dict[str, Any]]:
-    """The objects of rendered templates (text by path); NOTES and empty documents are left out."""
+    """The objects of rendered templates (text by path); NOTES and empty documents are skipped."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for path, text in rendered.items():
         if path.endswith((".yaml", ".yml")):

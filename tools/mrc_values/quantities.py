@@ -13,7 +13,7 @@ _QUANTITY = re.compile(r"^([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(m|k|M|G|T|
 
 
 def quantity(value: Any) -> float | None:
-    """A quantity as a number (bytes, cores); None for what is none."""
+    """A quantity as a number (bytes, cores); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     match = _QUANTITY.match(str(value))

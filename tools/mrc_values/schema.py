@@ -1,4 +1,4 @@
-"""The chart's JSON schema (draft 2020-12), with findings that a user can act on."""
+"""Validation against the chart's JSON schema (draft 2020-12), with findings that name a fix."""
 
 import json
 import re
@@ -18,10 +18,10 @@ FILE = "values.schema.json"
 Schema = dict[str, Any]
 
 _TYPES = {
-    "object": "names with values",
+    "object": "a mapping",
     "array": "a list",
-    "string": "text",
-    "integer": "a whole number",
+    "string": "a string",
+    "integer": "an integer",
     "number": "a number",
     "boolean": "true or false",
     "null": "null",
@@ -32,13 +32,13 @@ _FORMATS = (
     *("rfc3987_syntax", "rfc3987", "isoduration", "rfc3339_validator", "rfc3986_validator", "webcolors"),
     *("jsonpointer", "uri_template", "fqdn", "idna"),
 )
-"""What jsonschema checks formats with, where it is installed."""
+"""Optional packages that jsonschema uses to check formats."""
 
 
 def jsonschema() -> ModuleType:
-    """The library, without the format checkers that Jupyter installs beside it.
+    """The library, without the format checkers that Jupyter installs.
 
-    They take 0.8 s to import (a grammar is compiled) and nothing here checks formats.
+    They take 0.8 s to import, because a grammar is compiled, and no format is checked here.
     """
     slow = [name for name in _FORMATS if name not in sys.modules]
     sys.modules.update(dict.fromkeys(slow))  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def jsonschema() -> ModuleType:
 
 
 def check(chart: Path, values: Values) -> list[Finding]:
-    """What the schema of the chart, and those of its sub-charts, enabled or not, say about the values."""
+    """Findings of the chart's schema and of the schemas of its sub-charts, whether enabled or not."""
     found: list[Finding] = []
     for prefix, schema, part in _schemas(chart, (), values.merged):
         for error in _validator(schema).iter_errors(part):
@@ -61,7 +61,7 @@ def check(chart: Path, values: Values) -> list[Finding]:
 
 
 def _validator(schema: Schema) -> Any:
-    """A validator whose patterns end where Helm's do: Python's $ also stands before a last line break."""
+    """A validator whose patterns end where Helm's do: in Python, $ also matches before a final line feed."""
     library = jsonschema()
 
     def pattern(validator: Any, expression: str, instance: Any, schema: Schema) -> Iterator[Any]:
@@ -72,9 +72,10 @@ def _validator(schema: Schema) -> Any:
 
 
 def _schemas(chart: Path, prefix: ValuePath, part: Any) -> Iterator[tuple[ValuePath, Schema, Any]]:
-    """Schemas of a chart and its sub-charts, each with the values that it is about.
+    """The schemas of a chart and its sub-charts, each with the values that it describes.
 
-    A sub-chart's is left out where its parent's describes the same values: one mistake is one finding.
+    If the parent's schema describes the values of a sub-chart, the sub-chart's is left out: one mistake is
+    one finding.
     """
     file = chart / FILE
     own: Schema = json.loads(file.read_text()) if file.is_file() else {}
@@ -88,7 +89,7 @@ def _schemas(chart: Path, prefix: ValuePath, part: Any) -> Iterator[tuple[ValueP
 
 
 def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> Iterator[Finding]:
-    """Findings of one schema error; of several alternatives, those of the one that fits best."""
+    """Findings of one schema error; of several alternatives, those of the best match."""
     if error.context:
         yield from _findings(jsonschema().exceptions.best_match([error]), schema, prefix, values)
         return
@@ -103,35 +104,35 @@ def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> 
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
-                place = values.place((*path, name))
+                position = values.position((*path, name))
                 fix = _fix(subschema(schema, (*inner, name)))
-                yield Finding(place, Severity.ERROR, "MRC005", (*path, name), "is missing.", fix)
+                yield Finding(position, Severity.ERROR, "MRC005", (*path, name), "is missing.", fix)
     else:
         rule = "MRC009" if error.validator == "pattern" else "MRC004"
         fix = _unquoted(error) or _fix(subschema(schema, inner))
-        yield Finding(values.place(path), Severity.ERROR, rule, path, _message(error), fix)
+        yield Finding(values.position(path), Severity.ERROR, rule, path, _message(error), fix)
 
 
 def _unknown(
     name: str, known: Any, path: ValuePath, homes: dict[str | int, ValuePath], values: Values
 ) -> Finding:
-    """``homes`` has the section of every name in the schema."""
+    """``homes`` maps every name in the schema to its section."""
     close = None
     if name != name.strip() or "\xa0" in name:
-        fix = "A no-break space is in front of it: indent with plain spaces."
+        fix = "It starts with a no-break space. Indent with plain spaces."
     elif close := nearest(name, known):
         fix = f"Did you mean {close}?"
     elif name in homes:
         fix = f"It belongs under {dotted(homes[name])}."
     elif known:
-        fix = f"Known here: {', '.join(known)}." if len(known) < 12 else f"{FILE} lists what there is."
+        fix = f"Known keys: {', '.join(known)}." if len(known) < 12 else f"{FILE} lists all of them."
     else:
-        fix = "Take it out."
+        fix = "Remove it."
     where = dotted(path) if path else "the chart"
     full = (*path, name)
-    place, message = values.place(full, key=True), f"{where} has no such value."
+    position, message = values.position(full, key=True), f"unknown key in {where}."
     meant = (*path, close) if close else None
-    return Finding(place, Severity.ERROR, "MRC003", full, message, fix, meant)
+    return Finding(position, Severity.ERROR, "MRC003", full, message, fix, meant)
 
 
 def _message(error: Any) -> str:
@@ -157,25 +158,25 @@ def _message(error: Any) -> str:
         case "maximum":
             return f"{value} is more than {limit}."
         case "maxLength":
-            return f"{value} has {len(error.instance)} characters, {limit} are allowed."
+            return f"{value} has {len(error.instance)} characters, at most {limit} are allowed."
         case "pattern":
-            return f"{value} is not of the right form."
+            return f"{value} does not have the right format."
         case "minItems" | "maxItems":
             bound = "at least" if error.validator == "minItems" else "at most"
-            return f"{value} has {len(error.instance)} items; it takes {bound} {limit}."
+            return f"{value} has {len(error.instance)} items; {bound} {limit} are allowed."
         case "uniqueItems":
-            return f"{value} has an item twice."
+            return f"{value} has a duplicate item."
         case _:
             return f"{value}: {error.message}."
 
 
 def _unquoted(error: Any) -> str:
-    """The fix for a number, or true or false, in quotes where one without is wanted."""
+    """The fix for a number or boolean in quotes."""
     if error.validator != "type" or not isinstance(error.instance, str):
         return ""
     wanted, text = set(_listed(error.validator_value)), error.instance
     if len(text) > 15:
-        return ""  # Helm makes text of a number that it cannot hold
+        return ""  # Helm converts a number that it cannot represent to a string
     if {"integer", "number"} & wanted and re.fullmatch(r"-?\d+(\.\d+)?", text):
         return f"Write it without quotes: {text}."
     if "boolean" in wanted and text.lower() in ("true", "false"):
@@ -188,7 +189,7 @@ def _listed(kinds: str | list[str]) -> list[str]:
 
 
 def _fix(schema: Schema) -> str:
-    """What the schema says that the value is, and an example."""
+    """The description of the value and an example, from the schema."""
     description = str(schema.get("description", "")).rstrip(".")
     examples = [shown(example) for example in schema.get("examples", []) if example not in ("", None)]
     example = f" For example {examples[0]}." if examples else ""
@@ -196,13 +197,13 @@ def _fix(schema: Schema) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as YAML on one line, cut where it is long."""
+    """A value as JSON on one line, shortened if it is long."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def subschema(schema: Schema, path: ValuePath) -> Schema:
-    """What the schema says about one value; of a $ref and what stands beside it, both, the latter first."""
+    """The schema of one value; a $ref is merged with the keywords next to it, which take precedence."""
     here = _resolved(schema, schema)
     for part in path:
         if isinstance(part, int):
@@ -216,7 +217,7 @@ def subschema(schema: Schema, path: ValuePath) -> Schema:
 
 
 def leaf_paths(schema: Schema, path: ValuePath = ()) -> Iterator[ValuePath]:
-    """Paths of all values that the schema names."""
+    """Paths of all values that the schema defines."""
     for name in subschema(schema, path).get("properties", {}):
         yield (*path, name)
         yield from leaf_paths(schema, (*path, name))
@@ -241,7 +242,7 @@ def _deprecated(schema: Schema, part: Any, prefix: ValuePath, values: Values) ->
         if values.sets(name) and values.get(name) not in (None, ""):
             description = subschema(schema, path).get("description", "")
             yield Finding(
-                values.place(full, key=True), Severity.INFO, "MRC008", full, "is deprecated.", description
+                values.position(full, key=True), Severity.INFO, "MRC008", full, "is deprecated.", description
             )
 
 

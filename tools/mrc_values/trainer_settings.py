@@ -13,14 +13,14 @@ from mrc_values.values import Values
 
 @dataclass(frozen=True)
 class ConfigArgument:
-    """One KEY=VALUE. ``path`` is the value it came from."""
+    """One KEY=VALUE of ``--config``. ``path`` is the value that sets it."""
 
     path: ValuePath
     text: str
 
     @property
     def key(self) -> str:
-        """What stands before the first equals sign."""
+        """The part before the first equals sign."""
         return self.text.partition("=")[0].strip()
 
 
@@ -45,10 +45,10 @@ def settings(values: Values) -> list[ConfigArgument]:
 
 
 def extra(values: Values) -> Iterator[ConfigArgument]:
-    """The settings of extra_config, a list or one text of them."""
+    """The settings of extra_config, which is a list or a single string."""
     value = values.get("maskrcnn.extra_config")
     if isinstance(value, str):
-        # Values may hold blanks, as in "A.B=[1, 2] C=3": a new setting starts where a key does.
+        # Values may contain spaces, as in "A.B=[1, 2] C=3": a setting starts at a key.
         for text in re.split(r"\s+(?=[A-Z][A-Z0-9_.]*=)", value.strip()):
             if text:
                 yield ConfigArgument(("maskrcnn", "extra_config"), text)
@@ -59,7 +59,8 @@ def extra(values: Values) -> Iterator[ConfigArgument]:
 
 
 def literal(value: Any) -> str:
-    """A value as the chart writes it for the trainer: text as it is, the rest as Python would."""
+    """A value as the chart passes it to the trainer: a string unchanged, anything else as a Python
+    literal."""
     return value.strip() if isinstance(value, str) else _python(value)
 
 

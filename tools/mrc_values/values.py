@@ -1,4 +1,4 @@
-"""The values of a chart under the user's files and flags, with the place that each came from."""
+"""The values of a chart merged with the user's files and flags, with the position of each."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,9 +19,12 @@ MISSING = object()
 class Values:
     """Merged values of a chart.
 
-    ``defaults`` are the chart's own sources and ``given`` the user's files and flags, weakest first.
-    ``user`` is what the latter say together, which is what Helm wants to be given. ``catalogue`` is
-    what the chart's files/common/ holds.
+    Attributes:
+        merged: what the templates see.
+        user: the merged files and flags of the user, which is the input that Helm expects.
+        defaults: the chart's own sources, in ascending precedence.
+        given: the user's files and flags, in ascending precedence.
+        catalogue: the tables in the chart's files/common/.
     """
 
     merged: dict[str, Any]
@@ -31,59 +34,59 @@ class Values:
     catalogue: Catalogue = field(default_factory=Catalogue)
 
     def get(self, name: str) -> Any:
-        """The value of a dotted name; None where there is none."""
+        """The value of a dotted name; None if it is not set."""
         found = lookup(self.merged, parse_dotted(name))
         return None if found is MISSING else found
 
     def text(self, name: str) -> str:
-        """A value that is a string; empty where it is not."""
+        """The value if it is a string, else an empty string."""
         value = self.get(name)
         return value if isinstance(value, str) else ""
 
     def integer(self, name: str) -> int | None:
-        """A value that is a whole number; None where it is not (the schema's finding, not a rule's)."""
+        """The value if it is an integer, else None: the schema reports wrong types, not the rules."""
         value = self.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def flag(self, name: str) -> bool | None:
-        """A value that is true or false, or the text 'True' or 'False' as the tutorial has it."""
+        """The value if it is a boolean, or the string 'True' or 'False' as in the tutorial; else None."""
         value = self.get(name)
         if isinstance(value, bool):
             return value
         return {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else None
 
     def sets(self, name: str) -> bool:
-        """Whether the user's files or flags set the name, rather than the chart's defaults."""
+        """Whether the user's files or flags set the value, not only the chart's defaults."""
         return lookup(self.user, parse_dotted(name)) is not MISSING
 
     def written(self, name: str) -> str | None:
-        """The text of a value without quotes, as the user wrote it; None for one in quotes or from a flag."""
+        """The original text of a value without quotes; None for a value in quotes or from a flag."""
         path = parse_dotted(name)
-        layer = next((layer for layer in reversed(self.given) if path in layer.places), None)
+        layer = next((layer for layer in reversed(self.given) if path in layer.positions), None)
         return layer.texts.get(path) if layer else None
 
-    def place(self, path: ValuePath, key: bool = False) -> Position:
-        """Where the value (or its key) is written, in the strongest source that has it.
+    def position(self, path: ValuePath, key: bool = False) -> Position:
+        """The position of a value (or its key) in the source that takes precedence.
 
-        A default is placed where the user would change it: at the nearest section of the user's last
-        file; in the chart's own file when the user gave none.
+        The position of a default is where the user would change it: the innermost section in the user's last
+        file, or the chart's own file if there is none.
         """
         for document in reversed(self.given):
-            if found := (document.keys if key else document.places).get(path):
+            if found := (document.keys if key else document.positions).get(path):
                 return found
         files = [document for document in self.given if document.is_file]
         if files:
             return files[-1].nearest(path)
         for document in reversed(self.defaults):
-            if found := (document.keys if key else document.places).get(path):
+            if found := (document.keys if key else document.positions).get(path):
                 return found
         return self.defaults[-1].nearest(path)
 
 
 def load(chart: Path, files: Sequence[Path] = (), sets: Sequence[str] = ()) -> tuple[Values, list[Finding]]:
-    """The values of ``chart`` under files and ``--set`` expressions, and what is wrong with their YAML.
+    """The values of ``chart`` merged with files and ``--set`` expressions, and the errors in their YAML.
 
-    Raises UsageError for a chart or file that is not there and for a malformed ``--set``.
+    Raises UsageError if the chart or a file does not exist and for a malformed ``--set``.
     """
     defaults = _defaults(chart)
     given = [read_file(path) for path in files] + [_from_flag(expression) for expression in sets]
@@ -93,15 +96,16 @@ def load(chart: Path, files: Sequence[Path] = (), sets: Sequence[str] = ()) -> t
     try:
         merged = helm.merge_values(chart, user)
     except helm.RenderError as error:
-        raise UsageError(f"{chart}: not a chart that Helm can load: {error}") from None
+        raise UsageError(f"{chart}: Helm cannot load this chart: {error}") from None
     found = [finding for document in (*defaults, *given) for finding in document.findings]
     return Values(merged, user, defaults, given, catalogue.load(chart)), found
 
 
 def merge(below: Any, above: Any, items: bool = False) -> Any:
-    """Helm's merge of two sources: mappings key by key, all else replaced, null kept (it deletes a default).
+    """Merge two sources as Helm does: mappings by key, anything else replaced, null kept (it deletes a
+    default).
 
-    With ``items`` lists are merged too: ``--set a[1]=x`` comes as ``[None, "x"]`` and changes one item.
+    With ``items``, lists are merged too: ``--set a[1]=x`` is parsed as ``[None, "x"]`` and changes one item.
     """
     if isinstance(below, dict) and isinstance(above, dict):
         shared = {key: merge(below[key], value, items) for key, value in above.items() if key in below}
@@ -115,9 +119,9 @@ def merge(below: Any, above: Any, items: bool = False) -> Any:
 
 
 def _defaults(chart: Path) -> list[Document]:
-    """Defaults of the sub-charts, then of the chart itself, which are stronger."""
+    """Defaults of the sub-charts, then of the chart itself, which take precedence."""
     if not (chart / "Chart.yaml").is_file():
-        raise UsageError(f"{chart}: no chart here (no Chart.yaml). Name the chart's folder.")
+        raise UsageError(f"{chart}: not a chart (no Chart.yaml). Give the directory of a chart.")
     documents = []
     for subchart in sorted((chart / "charts").glob("*/values.yaml")):
         documents.append(_nested(read_file(subchart), subchart.parent.name))
@@ -126,12 +130,12 @@ def _defaults(chart: Path) -> list[Document]:
 
 
 def _nested(document: Document, name: str) -> Document:
-    """A sub-chart's values as the parent sees them."""
+    """The values of a sub-chart as its parent sees them."""
     return replace(
         document,
         values={name: document.values},
-        places={(name, *path): place for path, place in document.places.items()},
-        keys={(name, *path): place for path, place in document.keys.items()},
+        positions={(name, *path): position for path, position in document.positions.items()},
+        keys={(name, *path): position for path, position in document.keys.items()},
         texts={(name, *path): text for path, text in document.texts.items()},
     )
 
@@ -142,11 +146,11 @@ def _from_flag(expression: str) -> Document:
         values = helm.parse_set(expression)
     except helm.ValuesError as error:
         raise UsageError(
-            f"{source}: {error}. Write --set name=value, for instance --set maskrcnn.gpus=16."
+            f"{source}: {error}. Write --set name=value, such as --set maskrcnn.gpus=16."
         ) from None
     document = Document(source, values, is_file=False)
     for path in paths(values):
-        document.places[path] = document.keys[path] = Position(source)
+        document.positions[path] = document.keys[path] = Position(source)
     if not values:
         document.findings.append(
             Finding(
@@ -157,7 +161,7 @@ def _from_flag(expression: str) -> Document:
 
 
 def paths(value: Any, path: ValuePath = ()) -> Iterable[ValuePath]:
-    """Paths of every value in a value, outer ones first."""
+    """Paths of all values inside a value, outer ones first."""
     if path:
         yield path
     children = (
@@ -168,7 +172,7 @@ def paths(value: Any, path: ValuePath = ()) -> Iterable[ValuePath]:
 
 
 def lookup(values: Any, path: ValuePath) -> Any:
-    """The value at a path; MISSING where there is none."""
+    """The value at a path, or MISSING."""
     for part in path:
         if isinstance(values, str):
             return MISSING

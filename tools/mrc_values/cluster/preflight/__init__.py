@@ -56,6 +56,6 @@ def preflight(cluster: Cluster, planned: PlannedRelease) -> list[Finding]:
 
 def _finding(problem: Problem, cluster: Cluster, planned: PlannedRelease) -> Finding:
     path = parse_dotted(problem.name)
-    place = planned.values.place(path) if path else Position(f"cluster {cluster.context}")
+    position = planned.values.position(path) if path else Position(f"cluster {cluster.context}")
     severity = problem.severity or CLUSTER_RULES[problem.rule].severity
-    return Finding(place, severity, problem.rule, path, problem.message, problem.fix)
+    return Finding(position, severity, problem.rule, path, problem.message, problem.fix)
