@@ -6,7 +6,7 @@ import pytest
 from preflights import ERROR, P4D, WARNING, definition, look, said
 from releases import install
 from testcluster.client import Client
-from values_tool import submit
+from values_tool import TOLERATION, add_node, submit
 
 TYPE = r"maskrcnn.node_selector.node\.kubernetes\.io/instance-type"
 TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
@@ -20,8 +20,8 @@ TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
             "MRC120",
             "maskrcnn.node_group: there is no node with node.kubernetes.io/instance-type=g4dn.xlarge for "
             "the worker. No autoscaler was found that can add nodes. "
-            "Add nodes, or set maskrcnn.node_group to what there is: "
-            "4 g5.48xlarge, 4 p3.16xlarge, 4 p3dn.24xlarge, 4 p4d.24xlarge, 2 m5.2xlarge.",
+            "Add nodes, or set maskrcnn.node_group to a group that has some: "
+            "p3 (4 nodes), p3dn (4 nodes), p4d (4 nodes), g5 (4 nodes).",
         ),
         (
             [f"{TYPE}=p4d.24xlarge"],
@@ -82,6 +82,16 @@ def test_a_cordoned_node_is_not_counted(user: Client) -> None:
         assert "the 3 nodes" in said(look(user, P4D, "maskrcnn.gpus=32"), "MRC122", ERROR)[0]
     finally:
         user.kubectl("uncordon", "p4d-0")
+
+
+def test_nodes_that_are_still_starting_are_a_warning(user: Client) -> None:
+    name = add_node(user, f"starting-{user.namespace}", ready=True)
+    try:
+        user.kubectl("taint", "node", name, "fsx.csi.aws.com/agent-not-ready=:NoSchedule")
+        (text,) = said(look(user, f"{TYPE}={name}", TOLERATION, "maskrcnn.gpus=8"), "MRC120", WARNING)
+        assert "1 with the taint fsx.csi.aws.com/agent-not-ready. They can be used when" in text
+    finally:
+        user.kubectl("delete", "node", name)
 
 
 @pytest.fixture

@@ -38,6 +38,39 @@ def test_a_schedulers_message_is_named_without_knowing_the_nodes(message: str, r
     assert scheduling.explain(message, WORKER, None).id == reason
 
 
+def node(*keys: str) -> dict[str, object]:
+    return {"spec": {"taints": [{"key": key, "effect": "NoSchedule"} for key in keys]}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reason"),
+    [
+        ([node("fsx.csi.aws.com/agent-not-ready")], "nodes-starting"),
+        ([node("node.cloudprovider.kubernetes.io/uninitialized")], "nodes-starting"),
+        ([node("karpenter.sh/disrupted")], "nodes-leaving"),
+        ([node("node.kubernetes.io/disk-pressure")], "nodes-unhealthy"),
+        ([node("node.kubernetes.io/not-ready")], "nodes-not-ready"),
+        ([node("dedicated")], "taint"),
+        # The node that becomes available first decides, and it must be free of all its taints.
+        ([node("karpenter.sh/disrupted"), node("efs.csi.aws.com/agent-not-ready")], "nodes-starting"),
+        ([node("efs.csi.aws.com/agent-not-ready", "dedicated")], "taint"),
+    ],
+)
+def test_only_taints_of_dedicated_nodes_are_to_be_tolerated(
+    nodes: list[dict[str, object]], reason: str
+) -> None:
+    message = f"0/{len(nodes)} nodes are available: {len(nodes)} node(s) had untolerated taint(s)."
+    cause = scheduling.explain(message, WORKER, nodes)
+    assert cause.id == reason
+    assert ("Set maskrcnn.tolerations" in cause.fix) == (reason == "taint")
+
+
+def test_a_start_up_taint_is_explained_with_its_name_and_without_harmful_advice() -> None:
+    message = "0/1 nodes are available: 1 node(s) had untolerated taint {fsx.csi.aws.com/agent-not-ready: }."
+    cause = scheduling.explain(message, WORKER, None)
+    assert (cause.id, "fsx.csi.aws.com/agent-not-ready" in cause.text) == ("nodes-starting", True)
+
+
 def test_what_comes_after_the_nodes_in_a_schedulers_message_is_not_counted() -> None:
     message = (
         "0/18 nodes are available: 14 node(s) didn't match Pod's node affinity/selector, 4 Insufficient "

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mrc_values.cluster import taints
 from mrc_values.cluster.objects import Object, at, items
 from mrc_values.quantities import quantity
 
@@ -23,7 +24,7 @@ RESOURCES = {
 }
 """The resources that a node can lack, the scarcest first, with the names of the reasons."""
 
-_NODES_GONE = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+_NOT_READY = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _WHOLE = re.compile(r"^\d+/(\d+) nodes are available: (.*)$", re.DOTALL)
 _COUNTED = re.compile(r"(\d+) (.+?)(?=, \d+ |$)")
 _TAINT = re.compile(r"had untolerated taint(?:\(s\))?(?: \{(.*)\})?")
@@ -72,8 +73,6 @@ def _nodes(
     among = f"of {total} nodes " + ", ".join(_counted(text, count) for text, count in nearest)
     fitting = None if nodes is None else [node for node in nodes if _has_labels(node, pod)]
     lacking = [text.removeprefix("Insufficient ") for text in counts if text.startswith("Insufficient ")]
-    taints = _taints(pod, fitting, counts)
-    gone = [taint for taint in taints if taint.startswith(_NODES_GONE)]
     if fitting == [] and selector(pod):
         return Cause(
             "node-selector",
@@ -97,18 +96,8 @@ def _nodes(
             f"nodes are cordoned: {among}",
             "Wait until their maintenance ends, or: kubectl uncordon <node>.",
         )
-    if gone:
-        return Cause(
-            "nodes-not-ready",
-            f"{_not_ready(fitting)} not ready: {among}",
-            "See kubectl describe node; a node that has just started needs a minute.",
-        )
-    if taints:
-        return Cause(
-            "taint",
-            f"the pod does not tolerate the taint {' and '.join(taints)}: {among}",
-            "Set maskrcnn.tolerations to tolerate it, or run on other nodes.",
-        )
+    if taint := _taint(pod, fitting, counts, among):
+        return taint
     if any("node affinity/selector" in text for text in counts):
         return Cause(
             "node-selector",
@@ -118,39 +107,59 @@ def _nodes(
     return None
 
 
-def _taints(pod: Object, fitting: Sequence[Object] | None, counts: Mapping[str, int]) -> list[str]:
-    """Keys of the taints that the pod does not tolerate; since Kubernetes 1.34 the message names none."""
-    message = [result for text in counts if (result := _TAINT.search(text))]
-    if not message:
-        return []
-    on_nodes = {
-        taint["key"]
-        for node in fitting or ()
-        for taint in items(node, "spec", "taints")
-        if taint.get("effect") != "PreferNoSchedule" and not _tolerates(pod, taint)
-    }
-    named = {result[1].rstrip(": ") for result in message if result[1]}
-    return sorted(on_nodes or named) or ["of its nodes"]
+def _taint(
+    pod: Object, fitting: Sequence[Object] | None, counts: Mapping[str, int], among: str
+) -> Cause | None:
+    """The cause for the taints of the nodes; since Kubernetes 1.34 the message does not name them."""
+    matches = [match for text in counts if (match := _TAINT.search(text))]
+    if not matches:
+        return None
+    on_nodes = [taints.untolerated(at(pod, "spec"), node) for node in fitting or ()]
+    named = [[match[1].partition(":")[0].rstrip()] for match in matches if match[1]]
+    blocking = taints.blocking(on_nodes) or taints.blocking(named)
+    if blocking is None:
+        blocking = taints.Blocking(taints.Kind.DEDICATED, ("of its nodes",))
+    taint = " and ".join(blocking.keys)
+    match blocking.kind:
+        case taints.Kind.START_UP:
+            return Cause(
+                "nodes-starting",
+                f"nodes are still starting, with the taint {taint}: {among}",
+                "The taint goes when the component that it names is ready on the node. If it stays, check "
+                "that component's pods (kubectl get pods --namespace kube-system). Do not tolerate it.",
+            )
+        case taints.Kind.DISRUPTION:
+            return Cause(
+                "nodes-leaving",
+                f"nodes are being removed, with the taint {taint}: {among}",
+                "Wait for other nodes. Do not tolerate it: the pod would be evicted.",
+            )
+        case taints.Kind.CONDITION if blocking.keys[0] in _NOT_READY:
+            return Cause(
+                "nodes-not-ready",
+                f"{_not_ready(fitting)} not ready: {among}",
+                "See kubectl describe node; a node that has just started needs a minute.",
+            )
+        case taints.Kind.CONDITION:
+            return Cause(
+                "nodes-unhealthy",
+                f"nodes have a problem, with the taint {taint}: {among}",
+                "See kubectl describe node. Do not tolerate it.",
+            )
+    return Cause(
+        "taint",
+        f"the pod does not tolerate the taint {taint}: {among}",
+        "Set maskrcnn.tolerations to tolerate it, or run on other nodes.",
+    )
 
 
 def _not_ready(fitting: Sequence[Object] | None) -> str:
     if fitting is None:
         return "nodes are"
-    gone = [
-        node
-        for node in fitting
-        if any(item["key"].startswith(_NODES_GONE) for item in items(node, "spec", "taints"))
-    ]
-    return f"{len(gone)} of the {len(fitting)} nodes that it can run on {'is' if len(gone) == 1 else 'are'}"
-
-
-def _tolerates(pod: Object, taint: Object) -> bool:
-    return any(
-        item.get("key") in (None, taint["key"])
-        and item.get("effect") in (None, "", taint.get("effect"))
-        and (item.get("operator") == "Exists" or item.get("value", "") == taint.get("value", ""))
-        for item in items(pod, "spec", "tolerations")
+    count = sum(
+        any(taint["key"] in _NOT_READY for taint in items(node, "spec", "taints")) for node in fitting
     )
+    return f"{count} of the {len(fitting)} nodes that it can run on {'is' if count == 1 else 'are'}"
 
 
 def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str], among: str) -> Cause:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from mrc_cli.findings import Severity
 
-from mrc_values.cluster import client
+from mrc_values.cluster import client, taints
 from mrc_values.cluster.objects import Object, at, condition, items, name, text
 from mrc_values.cluster.preflight import resources
 from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, Pods, Problem, images
@@ -31,24 +31,27 @@ def _nodes(pods: Pods, planned: PlannedRelease, reader: ClusterReader) -> Proble
     where = _where(pods)
     labelled = [node for node in reader.nodes if _has(node, pods.selector)]
     if not labelled:
-        return _none(pods, setting, f"there is no node {where} for {pods.title}", reader)
-    usable = [node for node in labelled if not _untolerated(node, pods.spec)]
+        return _none(pods, setting, f"there is no node {where} for {pods.title}", planned, reader)
+    usable = [node for node in labelled if not _unavailable(node, pods.spec)]
     if not usable:
-        taints = Counter(_untolerated(node, pods.spec) for node in labelled)
-        words = ", ".join(f"{count} {why}" for why, count in taints.most_common(3))
-        message = f"{pods.title} cannot run on any of the {len(labelled)} nodes {where}: {words}"
-        return _none(pods, setting, message, reader)
+        why_not = Counter(_unavailable(node, pods.spec) for node in labelled)
+        listed = ", ".join(f"{count} {why}" for why, count in why_not.most_common(3))
+        message = f"{pods.title} cannot run on any of the {len(labelled)} nodes {where}: {listed}"
+        blocking = taints.blocking(taints.untolerated(pods.spec, node) for node in labelled)
+        if blocking and blocking.kind is taints.Kind.START_UP:
+            return Problem("MRC120", setting, f"{message}.", _STARTING, Severity.WARNING)
+        return _none(pods, setting, message, planned, reader)
     wanted = resources.asked(pods.spec)
     whole = {name(node): resources.amounts(at(node, "status", "allocatable")) for node in usable}
     if not any(resources.fitting(item, wanted) for item in whole.values()):
-        return _too_small(pods, setting, wanted, whole, reader)
+        return _too_small(pods, setting, wanted, whole, planned, reader)
     room = sum(resources.fitting(item, wanted) for item in whole.values())
     if room < pods.count:
         message = (
             f"{pods.title}s: {pods.count} are requested, but the {_count(usable)} {where} "
             f"can hold {room} even when nothing else runs there"
         )
-        return _none(pods, setting, message, reader, "MRC122")
+        return _none(pods, setting, message, planned, reader, "MRC122")
     if setting.startswith("maskrcnn") and not planned.values.get("maskrcnn.queue"):
         return _busy(pods, setting, wanted, usable, planned, reader)
     return None
@@ -102,6 +105,7 @@ def _too_small(
     setting: str,
     wanted: Mapping[str, float],
     whole: Mapping[str, Mapping[str, float]],
+    planned: PlannedRelease,
     reader: ClusterReader,
 ) -> Problem:
     """No node can hold a pod, even when it is empty."""
@@ -118,10 +122,17 @@ def _too_small(
             f"Check that {' and '.join(absent)} runs on these nodes: kubectl get daemonsets --all-namespaces."
         )
         return Problem("MRC121", setting, f"{message}.", fix)
-    return _none(pods, setting, message, reader, "MRC121")
+    return _none(pods, setting, message, planned, reader, "MRC121")
 
 
-def _none(pods: Pods, setting: str, message: str, reader: ClusterReader, rule: str = "MRC120") -> Problem:
+def _none(
+    pods: Pods,
+    setting: str,
+    message: str,
+    planned: PlannedRelease,
+    reader: ClusterReader,
+    rule: str = "MRC120",
+) -> Problem:
     """There are not enough nodes: an error, or a warning when an autoscaler may add some."""
     pools = [name(pool) for pool in _node_pools(reader) if _can_make(pool, pods)]
     if pools:
@@ -131,19 +142,30 @@ def _none(pods: Pods, setting: str, message: str, reader: ClusterReader, rule: s
         words = "The cluster-autoscaler is running; whether one of its node groups has such nodes is unknown."
         return Problem(rule, setting, f"{message}. {words}", _WAIT, Severity.WARNING)
     return Problem(
-        rule, setting, f"{message}. No autoscaler was found that can add nodes.", _fix(setting, reader)
+        rule,
+        setting,
+        f"{message}. No autoscaler was found that can add nodes.",
+        _fix(setting, planned, reader),
     )
 
 
 _WAIT = "New nodes take minutes to start; mrc-values status shows why a pod waits."
+_STARTING = "They can be used when the component that the taint names is ready; do not tolerate the taint."
 
 
-def _fix(setting: str, reader: ClusterReader) -> str:
+def _fix(setting: str, planned: PlannedRelease, reader: ClusterReader) -> str:
+    """Add nodes, or choose another node group that the cluster has nodes of."""
     label = "node.kubernetes.io/instance-type"
-    there = Counter(text(node, "metadata", "labels", label) for node in reader.nodes)
-    most = sorted(there.items(), key=lambda item: (-item[1], item[0]))[:6]
-    known = ", ".join(f"{count} {kind or 'of no type'}" for kind, count in most) or "no nodes"
-    return f"Add nodes, or set {setting} to what there is: {known}."
+    counts = Counter(text(node, "metadata", "labels", label) for node in reader.nodes)
+    current = planned.values.text(setting)
+    others = [
+        f"{group.name} ({counts[group.instance_type]} nodes)"
+        for group in planned.values.catalogue.node_groups.values()
+        if counts[group.instance_type] and group.name != current
+    ]
+    if not setting.endswith("node_group") or not others:
+        return "Add nodes."
+    return f"Add nodes, or set {setting} to a group that has some: {', '.join(others)}."
 
 
 def _node_pools(reader: ClusterReader) -> list[Object]:
@@ -169,8 +191,7 @@ def _can_make(pool: Object, pods: Pods) -> bool:
                 return False
         elif key not in labels and not key.startswith(_WELL_KNOWN):
             return False
-    taints = items(template, "spec", "taints")
-    return all(_tolerates(pods.spec, taint) for taint in taints)
+    return all(taints.tolerates(pods.spec, taint) for taint in items(template, "spec", "taints"))
 
 
 def _far_images(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
@@ -188,30 +209,13 @@ def _has(node: Object, selector: Mapping[str, str]) -> bool:
     return all(labels.get(key) == wanted for key, wanted in selector.items())
 
 
-def _untolerated(node: Object, spec: Object) -> str:
+def _unavailable(node: Object, spec: Object) -> str:
     """Why a pod cannot run on a node regardless of free resources; empty when it can."""
     if at(node, "spec").get("unschedulable"):
         return "cordoned"
-    for taint in items(node, "spec", "taints"):
-        if taint.get("effect") in ("NoSchedule", "NoExecute") and not _tolerates(spec, taint):
-            return f"with the taint {taint.get('key')}"
+    if keys := taints.untolerated(spec, node):
+        return f"with the taint {keys[0]}"
     return "" if condition(node, "Ready").get("status") == "True" else "not ready"
-
-
-def _tolerates(spec: Object, taint: Object) -> bool:
-    if taint.get("effect") == "PreferNoSchedule":
-        return True
-    return any(
-        item.get("effect") in (None, "", taint.get("effect"))
-        and (
-            (item.get("operator") == "Exists" and item.get("key") in (None, "", taint.get("key")))
-            or (
-                item.get("key") == taint.get("key")
-                and (item.get("value") or "") == (taint.get("value") or "")
-            )
-        )
-        for item in items(spec, "tolerations")
-    )
 
 
 def _where(pods: Pods) -> str:
