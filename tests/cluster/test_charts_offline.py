@@ -111,5 +111,5 @@ def chart_files(paths: dict[str, bytes]) -> set[str]:
 
 
 def left_out(path: str) -> bool:
-    """What a release does not need: examples and guides."""
-    return path.startswith("examples/") or path.endswith(".md")
+    """Whether a package leaves a file out: examples, guides, and the sources of the schemas."""
+    return path.startswith("examples/") or path.endswith((".md", "values.schema.yaml"))
