@@ -1,4 +1,4 @@
-"""Chromium, the servers that it visits, and the runs that they show. Screenshots are kept in .browser/."""
+"""Chromium, the servers that it visits, and the runs that they show. Screenshots are saved in .browser/."""
 
 import os
 import shutil
@@ -7,23 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser_run import EXAMPLES, KEPT, ROOT, Release
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from server_charts import JupyterServer, jupyter, tensorboard
+from trained_releases import CACHE, EXAMPLES, ROOT, Release
 
 VIZ = ROOT / "container-viz"
 ARGUMENTS = [
-    "--no-sandbox",  # root has no user namespace to shut Chromium in
+    "--no-sandbox",  # Chromium's sandbox does not work as root
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-dev-shm-usage",
     "--disable-sync",
 ]
 
-GUIDE = {"detections": "notebook-detections", "classes": "notebook-classes"}
-"""Screenshots that docs/notebook.md shows, and their names there."""
+DOC_FIGURES = {"detections": "notebook-detections", "classes": "notebook-classes"}
+"""Screenshots shown in docs/notebook.md, with their file names there."""
 
-# bfloat16 is slower than single precision on a CPU without AMX.
+# bfloat16 is slower than float32 on a CPU without AMX.
 DRAWN_SCENES = Release(
     "maskrcnn",
     EXAMPLES / "drawn-scenes.yaml",
@@ -45,81 +45,81 @@ OPTIMIZED = Release(
 
 @pytest.fixture(scope="session")
 def efs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shared file system. Not in .browser/: Jupyter shows no hidden folders."""
+    """The shared file system. It is not in .browser/ because Jupyter does not show hidden directories."""
     return tmp_path_factory.mktemp("shared") / "efs"
 
 
 @pytest.fixture(scope="session")
 def drawn_scenes(efs: Path, optimized: Release) -> Release:
-    """A run on drawn scenes that detects many of them; that in MRC_TEST_RUN, the demo's say, if it is set.
+    """A run on drawn scenes that detects many objects, or the run in MRC_TEST_RUN if that is set.
 
-    It was saved after ``optimized``, so that the notebook chooses it.
+    It is saved after ``optimized``, so that the notebook selects it.
     """
-    folder = os.environ.get("MRC_TEST_RUN")
-    if folder:
-        trained = Path(folder).absolute()
-        return _shared(replace(DRAWN_SCENES, name=trained.name, trained=trained), efs)
-    return _shared(DRAWN_SCENES, efs)
+    directory = os.environ.get("MRC_TEST_RUN")
+    if directory:
+        trained = Path(directory).absolute()
+        return _train_and_share(replace(DRAWN_SCENES, name=trained.name, trained=trained), efs)
+    return _train_and_share(DRAWN_SCENES, efs)
 
 
 @pytest.fixture(scope="session")
 def optimized(efs: Path) -> Release:
-    """A run of the chart maskrcnn-optimized: a few steps, from the weights of the other."""
-    return _shared(OPTIMIZED, efs)
+    """A run of the chart maskrcnn-optimized: a few steps, starting from the weights of ``drawn_scenes``."""
+    return _train_and_share(OPTIMIZED, efs)
 
 
 @pytest.fixture(scope="session")
 def photos(efs: Path) -> Release:
-    """A run of a few steps on the photos of MRC_TEST_PHOTOS."""
-    folder = os.environ.get("MRC_TEST_PHOTOS")
-    if not folder:
-        pytest.skip("MRC_TEST_PHOTOS names no folder of photos in COCO layout")
-    data = Path(folder)
+    """A run of a few steps on the photos in MRC_TEST_PHOTOS."""
+    directory = os.environ.get("MRC_TEST_PHOTOS")
+    if not directory:
+        pytest.skip("MRC_TEST_PHOTOS is not set to a directory of photos in COCO layout")
+    data = Path(directory)
     sets = (
         f"maskrcnn.data_dir={data.name}",
         "maskrcnn.fp16=false",
         "maskrcnn.steps_per_epoch=20",
         "maskrcnn.lr_schedule=[75]",
     )
-    return _shared(Release("photos", EXAMPLES / "photos.yaml", sets, data=data), efs)
+    return _train_and_share(Release("photos", EXAMPLES / "photos.yaml", sets, data=data), efs)
 
 
-def _shared(release: Release, efs: Path) -> Release:
-    """The run, trained, and a copy of it on the shared file system, as if it had been saved just now."""
+def _train_and_share(release: Release, efs: Path) -> Release:
+    """Train the release, and copy its run to the shared file system as if it had been saved just now."""
     release.train()
     copy = efs / "kubeflow" / release.name
-    shutil.copytree(release.folder, copy)
+    shutil.copytree(release.directory, copy)
     for index in copy.glob("model-*.index"):
         index.touch()
     return release
 
 
 @pytest.fixture(scope="session")
-def lab(
+def server(
     efs: Path, drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[JupyterServer]:
-    """Jupyter as the chart runs it."""
-    with jupyter(efs, tmp_path_factory.mktemp("jupyter"), VIZ / "notebooks", VIZ / "config") as lab:
-        yield lab
+    """Jupyter, started as the chart does."""
+    with jupyter(efs, tmp_path_factory.mktemp("jupyter"), VIZ / "notebooks", VIZ / "config") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def board(
+def tensorboard_address(
     drawn_scenes: Release, optimized: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Address of TensorBoard as the chart runs it, with these two runs."""
-    folder = tmp_path_factory.mktemp("tensorboard")
+    """Address of TensorBoard, started as the chart does, with these two runs."""
+    directory = tmp_path_factory.mktemp("tensorboard")
     for release in (drawn_scenes, optimized):
-        shutil.copytree(release.folder, folder / "efs" / "kubeflow" / release.name)
-    with tensorboard(folder / "efs", folder) as address:
+        shutil.copytree(release.directory, directory / "efs" / "kubeflow" / release.name)
+    with tensorboard(directory / "efs", directory) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Debian's, without a window."""
+    """Debian's Chromium, without a window."""
     program = shutil.which("chromium")
-    assert program, "there is no chromium: apt-get install chromium"
+    assert program, "chromium not found; install it with: apt-get install chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield browser
@@ -128,34 +128,37 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """A browser of its own for each file of tests. Its certificate store does not know the chart's, which the
-    tests compare themselves; nothing outside this machine can be reached."""
+    """A new browser profile for each test module.
+
+    It accepts every certificate; the tests check the chart's certificate themselves. It cannot reach other
+    machines.
+    """
     context = chromium.new_context(ignore_https_errors=True, viewport={"width": 1400, "height": 1000})
-    context.route(lambda address: "://localhost" not in address and "://127.0.0.1" not in address, _refuse)
+    context.route(lambda address: "://localhost" not in address and "://127.0.0.1" not in address, _abort)
     context.set_default_timeout(60_000)
     expect.set_options(timeout=60_000)
     yield context
     context.close()
 
 
-def _refuse(route: object) -> None:
+def _abort(route: object) -> None:
     route.abort()  # type: ignore[attr-defined]
 
 
 @pytest.fixture
-def shoot() -> Callable[[Page, str], None]:
-    """``shoot(page, name)`` keeps a picture of what the page shows.
+def screenshot() -> Callable[[Page, str], None]:
+    """``screenshot(page, name)`` saves a screenshot.
 
-    In the folder MRC_TEST_FIGURES, if that is set, the pictures of the guide page are written anew.
+    If MRC_TEST_FIGURES is set, the figures of docs/notebook.md in that directory are replaced as well.
     """
-    folder = KEPT / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    guide = os.environ.get("MRC_TEST_FIGURES")
+    directory = CACHE / "screenshots"
+    directory.mkdir(parents=True, exist_ok=True)
+    figures = os.environ.get("MRC_TEST_FIGURES")
 
-    def shoot(page: Page, name: str) -> None:
-        page.wait_for_timeout(1000)  # a page paints what was scrolled to a little later
-        page.screenshot(path=folder / f"{name}.png")
-        if guide and name in GUIDE:
-            page.screenshot(path=Path(guide) / f"{GUIDE[name]}.jpg", type="jpeg", quality=85)
+    def save(page: Page, name: str) -> None:
+        page.wait_for_timeout(1000)  # scrolling is painted with a delay
+        page.screenshot(path=directory / f"{name}.png")
+        if figures and name in DOC_FIGURES:
+            page.screenshot(path=Path(figures) / f"{DOC_FIGURES[name]}.jpg", type="jpeg", quality=85)
 
-    return shoot
+    return save

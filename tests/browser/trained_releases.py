@@ -1,4 +1,4 @@
-"""Trained runs to look at. They stay in .browser/, which git ignores, until what made them changes."""
+"""Trained runs. They are cached in .browser/, which git ignores, until the code they depend on changes."""
 
 import hashlib
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-KEPT = ROOT / ".browser"
+CACHE = ROOT / ".browser"
 CHARTS = ROOT / "charts"
 EXAMPLES = CHARTS / "maskrcnn" / "examples"
 TRAINER = ROOT / "containers" / "train" / "mrc_train"
@@ -19,10 +19,13 @@ SCENES = ("--train", "500", "--val", "24")
 
 @dataclass(frozen=True)
 class Release:
-    """A small training on one CPU rank: chart, values file, more values.
+    """A small training run on one CPU rank.
 
-    ``data`` are pictures in COCO layout in place of drawn scenes; ``start`` is a run whose last weights the
-    training starts from. ``trained`` is the folder of a run that is there already.
+    Attributes:
+        values, sets: values file and ``--set`` expressions.
+        data: images in COCO layout, instead of drawn scenes.
+        start: the run whose newest weights the training starts from.
+        trained: directory of an existing run, which is used instead of training one.
     """
 
     name: str
@@ -34,35 +37,35 @@ class Release:
     trained: Path | None = None
 
     @property
-    def folder(self) -> Path:
-        """Of the run, as it was trained."""
-        return self.trained or KEPT / "efs" / "kubeflow" / self.name
+    def directory(self) -> Path:
+        """The run's directory."""
+        return self.trained or CACHE / "efs" / "kubeflow" / self.name
 
     def train(self) -> None:
-        """About a minute on two idle cores; nothing when the run is there and nothing has changed."""
+        """Train, unless the cached run is up to date; takes about a minute on two idle cores."""
         if self.trained:
             return
         if self.start:
             self.start.train()
-        mark = self.folder / "trained-by"
-        if mark.exists() and mark.read_text() == self.fingerprint():
+        fingerprint = self.directory / "fingerprint"
+        if fingerprint.exists() and fingerprint.read_text() == self.fingerprint():
             return
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
         if self.data is None:
-            _run("mrc-scenes", KEPT / "efs" / "scenes", *SCENES)
+            _run("mrc-scenes", CACHE / "efs" / "scenes", *SCENES)
         sets = [word for text in (*self.sets, *self._weights()) for word in ("--set", text)]
         data_fs = ["--data-fs", str(self.data.parent)] if self.data else []
         up = ["local", "up", self.name, str(CHARTS / self.chart), "-f", str(self.values), *sets, *data_fs]
-        _run("mrc-values", *up, "--ranks", "1", "--dir", KEPT, "--no-tensorboard")
-        mark.write_text(self.fingerprint())
+        _run("mrc-values", *up, "--ranks", "1", "--dir", CACHE, "--no-tensorboard")
+        fingerprint.write_text(self.fingerprint())
 
     def _weights(self) -> Iterator[str]:
         if self.start:
-            newest = (self.start.folder / "checkpoint").read_text().splitlines()[0].split('"')[1]
+            newest = (self.start.directory / "checkpoint").read_text().splitlines()[0].split('"')[1]
             yield f"maskrcnn.backbone_weights=kubeflow/{self.start.name}/{newest}"
 
     def fingerprint(self) -> str:
-        """Changes with whatever decides how the run comes out."""
+        """A hash of everything that the run's result depends on."""
         templates = [CHARTS / self.chart / "values.yaml", *(CHARTS / "maskrcnn" / "templates").rglob("*.*")]
         files = [self.values, *sorted(templates), *sorted(TRAINER.rglob("*.py"))]
         start = self.start.fingerprint() if self.start else ""
