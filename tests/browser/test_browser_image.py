@@ -57,7 +57,7 @@ def shared_fs(drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -
 def container_server(
     pod: str, shared_fs: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[JupyterServer]:
-    """Jupyter of the image, as the chart runs it."""
+    """Jupyter in the container, started as the chart does."""
     began = time.monotonic()
     with jupyter_in_container(pod, shared_fs, tmp_path_factory.mktemp("pod") / "first") as server:
         print(f"Jupyter of the image answers after {time.monotonic() - began:.1f} s")
