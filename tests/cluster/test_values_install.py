@@ -133,7 +133,8 @@ def test_a_name_that_is_taken_is_told_with_what_to_do(live: Client) -> None:
     assert (done.returncode, done.stderr) == (
         1,
         f"mrc-values: demo: the release already exists in namespace {live.namespace} (deployed, "
-        "revision 1). Use mrc-values upgrade, or mrc-values delete demo first.\n",
+        "revision 1). Use mrc-values upgrade, or first: mrc-values delete demo --namespace "
+        f"{live.namespace}\n",
     )
 
 

@@ -1,5 +1,6 @@
 """Why a job waits: provoked from the real scheduler, controllers, operator and admission."""
 
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -267,7 +268,11 @@ def test_a_suspended_job_is_named(user: Client) -> None:
     job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
     job["spec"]["runPolicy"]["suspend"] = True
     user.apply(job)
-    assert "kubectl patch mpijob demo" in reason_named(user, "demo", "suspended").fix
+    _, _, command = reason_named(user, "demo", "suspended").fix.partition("Resume it with: ")
+    program, *words = shlex.split(command)
+    assert program == "kubectl"
+    user.kubectl(*words)
+    assert user.get("mpijob", "demo")["spec"]["runPolicy"]["suspend"] is False
 
 
 def test_a_job_that_is_being_deleted_is_named(user: Client) -> None:

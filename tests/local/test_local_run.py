@@ -7,9 +7,10 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from local_run import LocalRun, end, until
+from local_run import PROGRAM, LocalRun, end, until
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +143,30 @@ def test_detach_returns_at_once_and_status_logs_and_down_work_on_it(run: LocalRu
     assert "step=6/400" in output
     assert run.processes() == {}
     assert run.state()["state"] == "stopped"
+
+
+def test_every_command_that_up_and_down_print_works_as_printed(run: LocalRun) -> None:
+    up = run.call("up", "--detach", steps=400)
+    until(lambda: run.step() >= 3, "step 3")
+    follow, stop = re.findall(r"`(.*?)`", up.stderr)
+    with subprocess.Popen(**in_a_shell(follow), stdout=subprocess.PIPE, text=True) as logs:
+        assert logs.stdout and "step=" in "".join(logs.stdout.readline() for _ in range(6))
+        down = subprocess.run(**in_a_shell(stop), capture_output=True, text=True, timeout=60)
+        logs.communicate(timeout=20)
+    reached = run.step()
+    resume = down.stderr.partition("Resume with: ")[2].strip()
+    with subprocess.Popen(**in_a_shell(resume), stdout=subprocess.PIPE, text=True) as resumed:
+        until(lambda: run.step() > reached, "a later step")
+        resumed.send_signal(signal.SIGINT)
+        output, _ = resumed.communicate(timeout=40)
+    assert re.findall(r"step=(\d+)/400", output)[0] == str(reached + 1)
+    assert run.processes() == {}
+
+
+def in_a_shell(command: str) -> dict[str, Any]:
+    """Arguments that run a printed command as a user does, with the program in PATH."""
+    path = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+    return {"args": f"exec {command}", "shell": True, "env": {**os.environ, "PATH": path}}
 
 
 @pytest.mark.parametrize(

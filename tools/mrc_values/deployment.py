@@ -9,6 +9,8 @@ import typer
 from mrc_cli.errors import UsageError, UserError
 from mrc_cli.terminal import result, say
 
+from mrc_values import printed
+
 if TYPE_CHECKING:
     from mrc_cli.findings import Finding
 
@@ -109,16 +111,17 @@ def _live_manifest(verb: str, name: str, cluster: "Cluster", helm: "Helm") -> st
             raise helm.not_found(name, "Use mrc-values install.")
         return ""
     state = status(release)
+    delete = printed.cluster("delete", name, helm.namespace)
     if state.startswith("pending"):
         raise UserError(
             f"{name}: the release {where} is {state}: another helm process is working on it, or one was "
-            f"interrupted. In the latter case: mrc-values delete {name} --namespace {helm.namespace}, then "
+            f"interrupted. In the latter case: {delete}, then "
             "install again."
         )
     if verb == "install":
         raise UserError(
             f"{name}: the release already exists {where} ({state}, revision {release.get('version')}). "
-            f"Use mrc-values upgrade, or mrc-values delete {name} first."
+            f"Use mrc-values upgrade, or first: {delete}"
         )
     return str(release.get("manifest", ""))
 

@@ -13,6 +13,11 @@ def command(*words: object) -> str:
     return shlex.join(["mrc-values", *map(str, words)])
 
 
+def cluster(verb: str, name: str, namespace: str, *words: str) -> str:
+    """``mrc-values VERB NAME`` for a release or job in a namespace."""
+    return command(verb, name, *words, "--namespace", namespace)
+
+
 def local(verb: str, name: str, directory: Path, words: Iterable[str] = ()) -> str:
     """``mrc-values local VERB NAME`` for the release in a state directory.
 

@@ -216,7 +216,7 @@ def _container(status: Object) -> Cause | None:
             "crash-loop" if why is None or why.id == "exit-code" else why.id,
             f"the container keeps failing ({status.get('restartCount', 0)} restarts)"
             + (f": {why.text.removeprefix('the container ')}" if why else ""),
-            (why.fix if why else "") or "See mrc-values logs.",
+            (why.fix if why else "") or "Read the log.",
         )
     if reason in _WAITING:
         name, sentence, fix = _WAITING[reason]

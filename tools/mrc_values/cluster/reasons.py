@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mrc_values import printed
 from mrc_values.cluster import claims, containers, rejections, scheduling
 from mrc_values.cluster.job import QUEUE_LABEL, Snapshot, State, ready, role, state
 from mrc_values.cluster.objects import Object, at, condition, items, name, text, value
@@ -110,7 +111,7 @@ def _failure(snapshot: Snapshot) -> Reason:
             "backoff-limit",
             f"the launcher has failed {times} time{'' if times == 1 else 's'}, "
             f"maskrcnn.backoff_limit is {limit}" + (f"; its error: {error}" if error else ""),
-            "Read mrc-values logs; then delete and install to resume from the newest checkpoint.",
+            f"Read {_logs(snapshot)}; then delete and install to resume from the newest checkpoint.",
         )
     if reason == "DeadlineExceeded":
         return Reason("deadline", "the job ran longer than its activeDeadlineSeconds", "Set a longer one.")
@@ -120,7 +121,12 @@ def _failure(snapshot: Snapshot) -> Reason:
             f"workers were evicted: {message}",
             "Delete and install to resume from the newest checkpoint.",
         )
-    return Reason("job-failed", f"the job has failed: {message or reason}", "Read mrc-values logs.")
+    return Reason("job-failed", f"the job has failed: {message or reason}", f"Read {_logs(snapshot)}.")
+
+
+def _logs(snapshot: Snapshot, *words: str) -> str:
+    """The command that prints the job's log."""
+    return printed.cluster("logs", snapshot.name, text(snapshot.job, "metadata", "namespace"), *words)
 
 
 def _suspension(snapshot: Snapshot) -> Reason:
@@ -129,7 +135,8 @@ def _suspension(snapshot: Snapshot) -> Reason:
         return Reason(
             "suspended",
             "the job is suspended",
-            f"Resume it with: kubectl patch mpijob {snapshot.name} --type merge "
+            f"Resume it with: kubectl patch mpijob {snapshot.name} "
+            f"--namespace {text(snapshot.job, 'metadata', 'namespace')} --type merge "
             """--patch '{"spec":{"runPolicy":{"suspend":false}}}'""",
         )
     if snapshot.queues is not None and queue not in map(name, snapshot.queues):
@@ -229,7 +236,7 @@ _LAUNCH = (
         r"launch: (?P<host>\S+) does not answer ssh after (?P<limit>\d+) s: (?P<why>.*)",
         "ssh",
         "the worker {host} did not answer ssh within {limit} s: {why}",
-        "See mrc-values logs --workers: sshd must run in the image.",
+        "Check {worker_logs}: sshd must run in the image.",
     ),
     (
         r"launch: (?P<folder>\S+) is not writable for user (?P<user>\d+), group (?P<group>\d+)",
@@ -252,8 +259,11 @@ def _of_launch(snapshot: Snapshot, waits: bool) -> Iterator[Reason]:
     if state(snapshot.job) in (State.FINISHED, State.SUSPENDED, State.DELETED):
         return
     for pattern, reason, sentence, fix in _LAUNCH:
-        if found := next((match for line in snapshot.log or () if (match := re.search(pattern, line))), None):
-            yield Reason(reason, sentence.format(**found.groupdict()), fix.format(**found.groupdict()))
+        if line_match := next(
+            (match for line in snapshot.log or () if (match := re.search(pattern, line))), None
+        ):
+            fields = line_match.groupdict() | {"worker_logs": _logs(snapshot, "--workers")}
+            yield Reason(reason, sentence.format(**fields), fix.format(**fields))
             return
     workers = snapshot.workers
     unready = [name(pod) for pod in workers if not ready(pod)]
@@ -265,7 +275,9 @@ def _of_launch(snapshot: Snapshot, waits: bool) -> Iterator[Reason]:
         )
     launcher = snapshot.launchers[-1:] and snapshot.launchers[-1]
     if launcher and waits and ready(launcher) and snapshot.log == [] and _old(snapshot.time, launcher):
-        yield Reason("ssh-wait", "the launcher waits until every worker answers ssh", "See mrc-values logs.")
+        yield Reason(
+            "ssh-wait", "the launcher waits until every worker answers ssh", f"See {_logs(snapshot)}."
+        )
 
 
 def _old(now: datetime, thing: Object) -> bool:
