@@ -12,6 +12,7 @@ from mrc_cli.errors import UsageError, UserError
 from mrc_cli.findings import dotted
 
 from mrc_values import helm
+from mrc_values.chart_links import check_links
 from mrc_values.yaml_edit import YamlFile, string
 
 MAX_NAME = 53
@@ -29,6 +30,7 @@ def create(name: str, source: Path, namespace: str | None = None) -> Path:
     failure.
     """
     check_names(name, namespace)
+    check_links(source)
     try:
         helm.metadata(source)
     except helm.RenderError as error:

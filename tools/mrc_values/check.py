@@ -73,14 +73,19 @@ def _sections_taken_away(loaded: Values) -> Iterator[Finding]:
             yield Finding(position, Severity.ERROR, "MRC005", (name,), message, "Remove this line too.")
 
 
+_WRITE_MAPPING = "Write it as `key: value` lines, or remove it."
+
+
 def _ignored_by_helm(loaded: Values) -> Iterator[Finding]:
     """A value that is not a mapping where the chart has a section: Helm ignores it with only a warning."""
     for document in loaded.given:
         for path in values.paths(document.values):
             value, kept = values.lookup(document.values, path), values.lookup(loaded.merged, path)
             if isinstance(kept, dict) and value is not None and not isinstance(value, dict):
-                message = f"{schema.shown(value)} is not a mapping, so Helm ignores it."
-                fix = "Write it as `key: value` lines, or remove it."
+                message = f"{schema.shown(value)} is not a mapping, which Helm ignores or rejects."
+                is_switch = isinstance(value, bool) and "enabled" in kept
+                switch = f"enabled: {schema.shown(value)}"
+                fix = f"Write {path[-1]}: {{{switch}}}." if is_switch else _WRITE_MAPPING
                 position = document.positions.get(path, document.nearest(path))
                 yield Finding(position, Severity.ERROR, "MRC004", path, message, fix)
 

@@ -61,9 +61,17 @@ def metadata(chart: Path) -> dict[str, Any]:
 
 
 def merge_values(chart: Path, values: Values) -> Values:
-    """The defaults of the chart and its sub-charts merged with ``values``, as an install would use them."""
+    """The defaults of the chart and its sub-charts merged with ``values``, as an install would use them.
+
+    Raises RenderError if Helm cannot load the chart, ValuesError if it rejects the values.
+    """
+    import helm_python
+
     with _loaded(chart) as handle:
-        merged: Values = handle.merge_values(values)
+        try:
+            merged: Values = handle.merge_values(values)
+        except helm_python.HelmError as error:
+            raise ValuesError(_without_prefixes(error.detail)) from None
         return merged
 
 

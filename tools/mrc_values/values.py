@@ -10,6 +10,7 @@ from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotte
 
 from mrc_values import catalogue, helm
 from mrc_values.catalogue import Catalogue
+from mrc_values.chart_links import check_links
 from mrc_values.documents import Document, read_file
 
 MISSING = object()
@@ -93,12 +94,30 @@ def load(chart: Path, files: Sequence[Path] = (), sets: Sequence[str] = ()) -> t
     user: dict[str, Any] = {}
     for document in given:
         user = merge(user, document.values, items=not document.is_file)
+    user = _without_mistyped_subcharts(chart, user)
     try:
         merged = helm.merge_values(chart, user)
     except helm.RenderError as error:
         raise UsageError(f"{chart}: Helm cannot load this chart: {error}") from None
+    except helm.ValuesError as error:
+        raise UsageError(f"{chart}: Helm rejects the values: {error}.") from None
     found = [finding for document in (*defaults, *given) for finding in document.findings]
     return Values(merged, user, defaults, given, catalogue.load(chart)), found
+
+
+def _without_mistyped_subcharts(chart: Path, user: dict[str, Any]) -> dict[str, Any]:
+    """The user's values without those of sub-charts that are not mappings, such as ``tensorboard: false``.
+
+    Helm rejects them before anything else is checked; check.py reports them.
+    """
+    subcharts = {directory.parent.name: directory.parent for directory in chart.glob("charts/*/Chart.yaml")}
+    kept = {}
+    for name, value in user.items():
+        if name in subcharts and isinstance(value, dict):
+            kept[name] = _without_mistyped_subcharts(subcharts[name], value)
+        elif name not in subcharts or value is None:
+            kept[name] = value
+    return kept
 
 
 def merge(below: Any, above: Any, items: bool = False) -> Any:
@@ -122,6 +141,7 @@ def _defaults(chart: Path) -> list[Document]:
     """Defaults of the sub-charts, then of the chart itself, which take precedence."""
     if not (chart / "Chart.yaml").is_file():
         raise UsageError(f"{chart}: not a chart (no Chart.yaml). Give the directory of a chart.")
+    check_links(chart)
     documents = []
     for subchart in sorted((chart / "charts").glob("*/values.yaml")):
         documents.append(_nested(read_file(subchart), subchart.parent.name))
