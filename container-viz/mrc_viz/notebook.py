@@ -127,7 +127,10 @@ class ImageChoice:
         if self.source.value == UPLOAD:
             if not self.upload.value:
                 raise NoImagesError("No image uploaded yet: upload one above, then run this cell again.")
-            return [_decode_upload(entry["name"], entry["content"]) for entry in self.upload.value]
+            return [
+                NamedImage(entry["name"], decode(bytes(entry["content"]), entry["name"]))
+                for entry in self.upload.value
+            ]
         split = self.splits[self.source.value]
         return [
             NamedImage(record.path.name, record.read(), record)
@@ -177,10 +180,6 @@ def _read_directory(name: str, count: int, offset: int) -> list[NamedImage]:
         raise NoImagesError(f"{name}: contains no images ({', '.join(IMAGE_SUFFIXES)}).")
     start = offset % len(paths)
     return [NamedImage(path.name, read_image(path)) for path in [*paths[start:], *paths[:start]][:count]]
-
-
-def _decode_upload(name: str, content: Any) -> NamedImage:
-    return NamedImage(name, decode(bytes(content), name))
 
 
 def show_detections(model: Predictor, choice: ImageChoice, threshold: float | None = None) -> None:
