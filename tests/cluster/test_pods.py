@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest
 from testcluster.client import Client
 from trainings import Training, server
+from values_tool import mrc_values
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Servers:
 def trained(new_node_user: Callable[[], Client]) -> Training:
     """A training that has ended, with its servers."""
     training = Training(new_node_user())
-    training.install(tensorboard=server(), jupyter=server())
+    training.install({"eval_period_in_epochs": 2}, tensorboard=server(), jupyter=server())
     training.await_success()
     for name in ("tensorboard", "jupyter"):
         training.user.wait(f"deployment/{training.name}-{name}", "condition=Available", 280)
@@ -61,6 +62,16 @@ def test_two_ranks_train_in_two_worker_pods(trained: Training) -> None:
 def test_checkpoints_statistics_and_events_lie_on_the_volume(trained: Training) -> None:
     assert trained.checkpoints() == [6, 12]
     assert trained.recorded_steps() == [6, 12]
+
+
+def test_status_shows_the_newest_checkpoint_and_the_last_evaluation(trained: Training) -> None:
+    done = mrc_values(trained.user, "status", trained.name, "--format=json")
+    status = json.loads(done.stdout)
+    assert status["checkpoint"] == "model-12"
+    assert status["progress"]["step"] == 12
+    recorded = json.loads((trained.folder / "stats.json").read_text())[-1]
+    metrics = {name: recorded[name] for name in ("bbox/AP50", "segm/AP50")}
+    assert {name: status["evaluation"][name] for name in metrics} == pytest.approx(metrics, abs=1e-4)
 
 
 def test_workers_go_when_the_job_has_succeeded_and_the_launchers_log_stays(trained: Training) -> None:

@@ -32,14 +32,15 @@ def test_status_as_json_has_the_documented_keys(running: Client, tmp_path: Path)
     found = json.loads(mrc_values(running, "status", "demo", "--format=json").stdout)
     assert list(found) == [
         *("name", "namespace", "job", "state", "exit_code", "ranks", "ranks_alive", "progress", "checkpoint"),
-        *("evaluation", "failed_evaluation", "run_dir", "claim", "log", "network", "network_advice"),
-        *("reasons", "pods"),
+        *("evaluation", "failed_evaluation", "run_dir", "claim", "seconds_since_step"),
+        *("log", "network", "network_advice", "reasons", "pods"),
     ]
     assert found["progress"] == {
         **{"step": 150, "steps": 3500, "epoch": 1, "epochs": 18},
         **{"loss": 0.7123, "images_per_second": 121.5, "eta_seconds": 70.0},
     }
     assert found["log"] == "read"
+    assert 0 <= found["seconds_since_step"] < 60
     assert found["network"]["network"] == "efa"
     assert list(found["pods"][0]) == ["name", "role", "state", "ready", "restarts", "node"]
     assert found["pods"][0]["role"] == "launcher"

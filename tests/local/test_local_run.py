@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -128,25 +129,40 @@ def test_a_second_up_is_rejected_while_the_first_is_running(run: LocalRun) -> No
 
 def test_detach_returns_at_once_and_status_logs_and_down_work_on_it(run: LocalRun) -> None:
     started = time.monotonic()
-    assert run.call("up", "--detach", steps=400).returncode == 0
+    assert run.call("up", "--detach", steps=4000).returncode == 0
     assert time.monotonic() - started < 15
     until(lambda: run.step() >= 3, "step 3")
     state = run.state()
-    assert (state["state"], state["ranks_alive"], state["progress"]["steps"]) == ("running", 2, 400)
+    assert (state["state"], state["ranks_alive"], state["progress"]["steps"]) == ("running", 2, 4000)
     table = run.call("status").stdout
-    assert re.search(r"trial +running +2/2 +\d+/400 +1/1 +0\.5000 +20\.0 +0:00:01", table), table
+    assert re.search(r"trial +running +2/2 +\d+/4000 +1/1 +0\.5000 +20\.0 +0:00:01", table), table
     with subprocess.Popen(run.argv("logs", "-f"), stdout=subprocess.PIPE, text=True) as logs:
         until(lambda: run.step() >= 6, "step 6")
         down = run.call("down")
         output, _ = logs.communicate(timeout=20)
     assert down.stderr.startswith("stopped.\nkept: ")
-    assert "step=6/400" in output
+    assert "step=6/4000" in output
     assert run.processes() == {}
     assert run.state()["state"] == "stopped"
 
 
+def test_status_warns_of_a_run_without_a_step_for_minutes(run: LocalRun) -> None:
+    assert run.call("up", "--detach", steps=4000).returncode == 0
+    until(lambda: run.step() >= 3, "step 3")
+    for pid in run.rank_pids():
+        os.kill(pid, signal.SIGSTOP)
+    progress = json.loads((run.run_dir / "progress.json").read_text())
+    progress["time"] = (datetime.now(UTC) - timedelta(minutes=12)).isoformat()
+    (run.run_dir / "progress.json").write_text(json.dumps(progress))
+    edited = json.loads((run.directory / "releases" / "trial.json").read_text())
+    edited["started"] = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    (run.directory / "releases" / "trial.json").write_text(json.dumps(edited))
+    assert "trial: warning: no step for 12 min." in run.call("status").stdout
+    assert 700 < run.state()["seconds_since_step"] < 800
+
+
 def test_every_command_that_up_and_down_print_works_as_printed(run: LocalRun) -> None:
-    up = run.call("up", "--detach", steps=400)
+    up = run.call("up", "--detach", steps=4000)
     until(lambda: run.step() >= 3, "step 3")
     follow, stop = re.findall(r"`(.*?)`", up.stderr)
     with subprocess.Popen(**in_a_shell(follow), stdout=subprocess.PIPE, text=True) as logs:
@@ -159,7 +175,7 @@ def test_every_command_that_up_and_down_print_works_as_printed(run: LocalRun) ->
         until(lambda: run.step() > reached, "a later step")
         resumed.send_signal(signal.SIGINT)
         output, _ = resumed.communicate(timeout=40)
-    assert re.findall(r"step=(\d+)/400", output)[0] == str(reached + 1)
+    assert re.findall(r"step=(\d+)/4000", output)[0] == str(reached + 1)
     assert run.processes() == {}
 
 

@@ -1,5 +1,7 @@
 """What mrc-values makes of messages, logs and tables of a job in a cluster."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from mrc_train.run_lines import Checkpoint, Evaluation, EvaluationFailed, Progress
 from mrc_values.cluster import containers, nccl, rejections, scheduling
@@ -212,6 +214,7 @@ def status(pods: list[Pod]) -> Status:
         failed_evaluation=None,
         run_dir="",
         claim="",
+        seconds_since_step=None,
         log="read",
         network=Transport(),
         network_advice="",
@@ -261,3 +264,12 @@ def test_status_warns_of_an_evaluation_that_failed() -> None:
     assert summary(Snapshot(RUNNING), [failed.line()], ()).lines() == [
         "warning: the evaluation of val2017 at step 100 failed: annotation 7 has no area"
     ]
+
+
+def test_status_warns_of_a_running_job_without_a_step_for_minutes() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    log = [Progress(150, 3500, 1, 18, 0.7123, 121.5, 70).line()]
+    for minutes, warned in ((12, True), (1, False)):
+        status = summary(Snapshot(RUNNING, time=now), log, (), now - timedelta(minutes=minutes))
+        lines = [line for line in status.lines() if line.startswith(f"warning: no step for {minutes} min.")]
+        assert bool(lines) == warned

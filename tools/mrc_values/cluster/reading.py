@@ -97,9 +97,12 @@ def _if_allowed(listed: Callable[[], Iterable[Object]]) -> list[Object] | None:
         return None
 
 
-def log_end(cluster: Cluster, pod: Object, lines: int = TAIL) -> list[str] | None:
-    """The last lines of a pod's log; None when the node does not return it. Raises Forbidden."""
-    return _log(cluster, pod, tailLines=str(lines))
+def log_end(cluster: Cluster, pod: Object, lines: int = TAIL, timestamps: bool = False) -> list[str] | None:
+    """The last lines of a pod's log; None when the node does not return it. Raises Forbidden.
+
+    With ``timestamps`` each line starts with its time and a space.
+    """
+    return _log(cluster, pod, tailLines=str(lines), timestamps="true" if timestamps else "")
 
 
 def log_start(cluster: Cluster, pod: Object) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from mrc_train import run_lines
@@ -40,6 +41,7 @@ class Status:
         evaluation: metrics of the last evaluation.
         failed_evaluation: an evaluation that failed after the last one that succeeded.
         run_dir, claim: the directory of logs and checkpoints, and the claim that it is on.
+        seconds_since_step: since a running job last reported a step; None before the first step.
         log: of the launcher: ``read``, ``empty`` (nothing printed yet) or ``gone`` (with its pod or node).
     """
 
@@ -56,6 +58,7 @@ class Status:
     failed_evaluation: EvaluationFailed | None
     run_dir: str
     claim: str
+    seconds_since_step: float | None
     log: str
     network: Transport
     network_advice: str
@@ -93,6 +96,8 @@ class Status:
     def lines(self) -> list[str]:
         """The lines below the tables: reasons, failed evaluation, network, run directory."""
         lines = [f"why: {item}" for item in self.reasons]
+        if stall := runs.stall_warning(self.seconds_since_step):
+            lines.append(f"warning: {stall}")
         if failed := self.failed_evaluation:
             lines.append(
                 f"warning: the evaluation of {failed.split} at step {failed.step} failed: {failed.reason}"
@@ -116,10 +121,11 @@ def status_of(cluster: Cluster, mpijob: Object) -> Status:
     """The status of a job, from its objects and its launcher's log."""
     snapshot = reading.read(cluster, mpijob)
     launcher = snapshot.launchers[-1] if snapshot.launchers else None
-    end = reading.log_end(cluster, launcher) if launcher else _no_log(mpijob)
+    stamped = reading.log_end(cluster, launcher, timestamps=True) if launcher else _no_log(mpijob)
+    end = None if stamped is None else [_split_timestamp(line)[1] for line in stamped]
     complete = end is not None and len(end) < reading.TAIL
     start = end if launcher is None or complete or not end else reading.log_start(cluster, launcher)
-    return summary(snapshot, end, start or ())
+    return summary(snapshot, end, start or (), _last_step(stamped or ()))
 
 
 def _no_log(mpijob: Object) -> list[str] | None:
@@ -127,8 +133,32 @@ def _no_log(mpijob: Object) -> list[str] | None:
     return [] if job.state(mpijob) in (State.WAITING, State.SUSPENDED) else None
 
 
-def summary(snapshot: Snapshot, log: Sequence[str] | None, start: Sequence[str]) -> Status:
-    """The status of a job, from its objects and the end (None: cannot be read) and the start of its log."""
+def _last_step(stamped: Sequence[str]) -> datetime | None:
+    """When the newest step in a log with timestamps was reported."""
+    for line in reversed(stamped):
+        moment, text = _split_timestamp(line)
+        if moment and Progress.parse(text):
+            return moment
+    return None
+
+
+def _split_timestamp(line: str) -> tuple[datetime | None, str]:
+    """Time and text of a line of a log with timestamps."""
+    stamp, _, text = line.partition(" ")
+    try:
+        return datetime.fromisoformat(f"{stamp[:19]}+00:00"), text
+    except ValueError:
+        return None, line
+
+
+def summary(
+    snapshot: Snapshot, log: Sequence[str] | None, start: Sequence[str], last_step: datetime | None = None
+) -> Status:
+    """The status of a job, from its objects and its log.
+
+    ``log`` is the end of the log (None: cannot be read), ``start`` its start, ``last_step`` the time at which
+    the newest step was printed.
+    """
     state = job.state(snapshot.job)
     snapshot = snapshot.with_log(log)
     launcher = snapshot.launchers[-1] if snapshot.launchers else None
@@ -150,12 +180,18 @@ def summary(snapshot: Snapshot, log: Sequence[str] | None, start: Sequence[str])
         failed_evaluation=reported.failed,
         run_dir=run_dir,
         claim=_claim(snapshot.job, run_dir),
+        seconds_since_step=_age(last_step, snapshot.time) if state is State.RUNNING else None,
         log="gone" if log is None else "read" if log else "empty",
         network=network,
         network_advice=network_advice(network, snapshot.job),
         reasons=reasons.explain(snapshot),
         pods=[_pod(pod) for pod in (*snapshot.launchers, *snapshot.workers)],
     )
+
+
+def _age(moment: datetime | None, now: datetime) -> float | None:
+    """Seconds since a moment; 0 when the clocks of node and user differ."""
+    return None if moment is None else max((now - moment).total_seconds(), 0.0)
 
 
 def network_advice(network: Transport, mpijob: Object) -> str:

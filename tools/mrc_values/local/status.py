@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from mrc_train import run_folder
+from mrc_train.run_folder import RunProgress
 from mrc_train.run_lines import Progress
 
 from mrc_values import runs
@@ -14,7 +16,12 @@ from mrc_values.local.state import Phase, Release
 
 @dataclass(frozen=True)
 class Status:
-    """A release as shown to the user. ``ranks_alive`` counts the MPI ranks that are running now."""
+    """A release as shown to the user.
+
+    Attributes:
+        ranks_alive: MPI ranks that are running now.
+        seconds_since_step: since a running release last reported a step; None before the first step.
+    """
 
     name: str
     state: str
@@ -26,6 +33,7 @@ class Status:
     evaluation: Mapping[str, float] = field(default_factory=dict)
     run_dir: str = ""
     tensorboard: str = ""
+    seconds_since_step: float | None = None
 
     def cells(self) -> tuple[str, ...]:
         """A row of the table with the columns runs.HEADER."""
@@ -40,9 +48,15 @@ class Status:
             running=self.state == Phase.RUNNING,
         )
 
+    @property
+    def warning(self) -> str:
+        """A warning about a run that makes no progress, otherwise empty."""
+        return runs.stall_warning(self.seconds_since_step)
 
-def status_of(release: Release) -> Status:
-    """The status of a release, from its processes and its run directory."""
+
+def status_of(release: Release, now: datetime | None = None) -> Status:
+    """The status of a release, from its processes and its run directory. ``now`` is for tests."""
+    now = now or datetime.now(UTC)
     run_dir = Path(release.run_dir)
     progress = run_folder.read_progress(run_dir)
     evaluation = run_folder.last_evaluation(run_dir)
@@ -58,4 +72,14 @@ def status_of(release: Release) -> Status:
         evaluation=evaluation.metrics if evaluation else {},
         run_dir=release.run_dir,
         tensorboard=release.tensorboard_address if tensorboard_runs else "",
+        seconds_since_step=_seconds_since_step(release, progress, now),
     )
+
+
+def _seconds_since_step(release: Release, progress: RunProgress | None, now: datetime) -> float | None:
+    """None when the release is not running, or has not reported a step since it was started."""
+    if release.phase is not Phase.RUNNING or progress is None or progress.reported is None:
+        return None
+    if progress.reported < datetime.fromisoformat(release.started):
+        return None
+    return max((now - progress.reported).total_seconds(), 0.0)

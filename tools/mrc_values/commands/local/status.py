@@ -38,3 +38,5 @@ def status(
     table(HEADER, [status.cells() for status in statuses])
     for status in statuses:
         result("  ".join(filter(None, (f"{status.name}: {status.run_dir}", status.tensorboard))))
+        if status.warning:
+            result(f"{status.name}: warning: {status.warning}")
