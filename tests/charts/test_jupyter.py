@@ -274,15 +274,15 @@ def test_a_template_refuses_with_the_value_and_the_way_out(
 
 def test_notes_name_the_next_commands_and_print_no_token() -> None:
     assert server("jupyter", release="jupyter").notes.strip().splitlines() == [
-        "Jupyter, at https://localhost:8888 (the browser warns of its self-signed certificate):",
+        "Jupyter, at https://localhost:8888 (the browser warns about the self-signed certificate):",
         "  kubectl port-forward --namespace kubeflow service/jupyter 8888:443",
         "and its token:",
         "  kubectl get secret --namespace kubeflow jupyter-token --output jsonpath='{.data.token}' "
         "| base64 --decode; echo",
         "",
-        "Notebooks lie in /efs/kubeflow/jupyter of the claim tensorpack-efs-gp-bursting, "
-        "and stay when the release is deleted. If user 1000 may not write there, they end with the pod, "
-        "and its log says how to change that:",
+        "Notebooks are stored in /efs/kubeflow/jupyter on the claim tensorpack-efs-gp-bursting, "
+        "and are kept when the release is deleted. If user 1000 has no write permission there, "
+        "they are lost with the pod, and its log contains the fix:",
         "  kubectl logs --namespace kubeflow deployment/jupyter",
     ]
 

@@ -335,12 +335,12 @@ NOTES: list[tuple[dict[str, Any], str, list[str]]] = [
         {"global": {"namespace": "training"}, **NAMESPACE_SCOPE},
         "training",
         [
-            "runs jobs of the namespace training",
+            "manages jobs of namespace training",
             "./charts/maskrcnn --namespace training --set global.namespace=training --set maskrcnn.image=",
             "helm delete mpijob --namespace training",
         ],
     ),
-    ({"operator": {"enabled": False}}, "default", ["The operator is off (operator.enabled)"]),
+    ({"operator": {"enabled": False}}, "default", ["The operator is disabled (operator.enabled)"]),
 ]
 
 

@@ -419,5 +419,5 @@ def test_the_notes_name_the_job_its_log_and_its_folder() -> None:
     assert "Run maskrcnn-b: 16 ranks in 2 workers" in notes
     assert "kubectl logs --namespace kubeflow --follow" in notes
     assert "training.kubeflow.org/job-name=maskrcnn-b,training.kubeflow.org/job-role=launcher" in notes
-    assert "/fsx/kubeflow/maskrcnn-b of the claim tensorpack-fsx" in notes
+    assert "/fsx/kubeflow/maskrcnn-b on the claim tensorpack-fsx" in notes
     assert "helm delete demo --namespace default" in notes

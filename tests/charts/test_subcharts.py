@@ -356,7 +356,7 @@ def test_no_two_charts_define_one_template(one: str, other: str) -> None:
             "global: {shared_fs: s3}",
             [
                 '1:21: error MRC004 global.shared_fs: "s3" is not one of "efs", "fsx". File system of logs '
-                'and checkpoints, mounted in the pods at / and its name. For example "fsx".'
+                'and checkpoints, mounted in the pods as /efs or /fsx. For example "fsx".'
             ],
         ),
         (
@@ -371,7 +371,7 @@ def test_no_two_charts_define_one_template(one: str, other: str) -> None:
             "jupyter: {log_dir: logs}",
             [
                 "1:11: info MRC008 jupyter.log_dir: is deprecated. "
-                "Old name without a meaning: the server shows the whole file system."
+                "Former name without effect: the server shows the whole file system."
             ],
         ),
     ],

@@ -46,7 +46,7 @@ def defaults(chart: str) -> dict[str, str]:
     for header, *rows in tables(chart):
         under = re.fullmatch(r"under `(\w+)`", header[0])
         for row in rows:
-            name = row[0].removesuffix(" (old)").strip("`")
+            name = row[0].removesuffix(" (deprecated)").strip("`")
             own = row[header.index(f"in {chart}")] if f"in {chart}" in header else ""
             found[f"{under[1]}.{name}" if under else name] = (own or row[header.index("default")]).strip("`")
     return found

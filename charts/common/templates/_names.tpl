@@ -19,8 +19,9 @@ The argument is the root context ("."), unless the comment says otherwise.
 {{- end -}}
 
 {{/*
-A text as a name that Kubernetes takes anywhere (DNS-1035: letters, digits and hyphens, a letter first).
-Argument: dict "text" and "max", the length; a longer text keeps a hash of what is cut, so that two differ.
+A string converted to a name that is valid for every Kubernetes object (DNS-1035: letters, digits and hyphens, a letter
+first). Argument: dict "text", "max", the length. Longer strings are shortened and end with a hash, so that they stay
+distinct.
 */}}
 {{- define "mrc.dnsName" -}}
 {{- $text := .text | lower | replace "." "-" | replace "_" "-" -}}
@@ -32,12 +33,12 @@ Argument: dict "text" and "max", the length; a longer text keeps a hash of what 
 {{- end -}}
 {{- end -}}
 
-{{/* Where a chart's values stand: nothing for the chart itself, "jupyter." for the sub-chart jupyter. */}}
+{{/* Prefix of a chart's values: empty for the chart itself, "jupyter." for the sub-chart jupyter. */}}
 {{- define "mrc.valuePath" -}}
 {{- if not .Chart.IsRoot -}}{{- .Chart.Name -}}.{{- end -}}
 {{- end -}}
 
-{{/* Labels that select the pods of a component, fixed for the life of a release. Argument: dict "root", "component". */}}
+{{/* Labels that select the pods of a component and never change within a release. Argument: dict "root", "component". */}}
 {{- define "mrc.selectorLabels" -}}
 app.kubernetes.io/name: {{ .root.Chart.Name }}
 app.kubernetes.io/instance: {{ .root.Release.Name | quote }}

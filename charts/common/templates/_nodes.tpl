@@ -1,8 +1,8 @@
 {{/* The node-group catalogue, node selectors and tolerations. */}}
 
 {{/*
-Row of the node-group catalogue (YAML), an empty one without a node group. Argument: dict "root", "values" with
-node_group and gpu_instance_type, "path" of these with a dot at its end, "others": the values for other nodes.
+Row of the node-group catalogue (YAML), empty without a node group. Argument: dict "root", "values" with node_group and
+gpu_instance_type, "path", their prefix with a trailing dot, "others": the values for other nodes.
 */}}
 {{- define "mrc.nodeGroup" -}}
 {{- $groups := .root.Files.Get "files/common/node-groups.yaml" | fromYaml -}}
@@ -21,12 +21,12 @@ node_group and gpu_instance_type, "path" of these with a dot at its end, "others
 {{- toYaml $row -}}
 {{- end -}}
 
-{{/* Labels of a pod's node (YAML). Argument: dict "node", the node group, "values" with node_selector. */}}
+{{/* Node selector of a pod (YAML). Argument: dict "node", the node group, "values" with node_selector. */}}
 {{- define "mrc.nodeSelector" -}}
 {{- toYaml (merge (deepCopy (.values.node_selector | default dict)) (.node.labels | default dict)) -}}
 {{- end -}}
 
-{{/* Tolerations of the node group's taints, and the user's, a list. Argument: dict "node", "values". */}}
+{{/* Tolerations for the node group's taints and the user's tolerations, a list. Argument: dict "node", "values". */}}
 {{- define "mrc.tolerations" -}}
 {{- $tolerations := list -}}
 {{- range .node.taints -}}

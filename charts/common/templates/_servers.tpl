@@ -4,8 +4,8 @@ The argument is the root context ("."), unless the comment says otherwise.
 */}}
 
 {{/*
-Name of their objects: <release>-<name>; the release's alone where that is the same, which a sub-chart leaves
-to its parent's objects. At most 57 characters, so that <name>-token fits a host name's 63.
+Name of their objects: <release>-<name>. A chart installed alone uses only the release's name if the two are the same;
+for a sub-chart, that name belongs to its parent. At most 57 characters, so that <name>-token has at most 63.
 */}}
 {{- define "mrc.serverName" -}}
 {{- $name := .Values.name | default .Chart.Name -}}
@@ -14,7 +14,7 @@ to its parent's objects. At most 57 characters, so that <name>-token fits a host
 {{- include "mrc.dnsName" (dict "text" $text "max" 57) -}}
 {{- end -}}
 
-{{/* The schema leaves global open for parents that share more; of a chart that has none, a name is a typo. */}}
+{{/* The schema allows any value in global, since a parent chart may add its own. Without a parent, it is a typo. */}}
 {{- define "mrc.checkGlobal" -}}
 {{- $known := list "namespace" "shared_fs" "shared_pvc" "source_cidr" -}}
 {{- range keys (.Values.global | default dict) | sortAlpha -}}
@@ -25,7 +25,7 @@ to its parent's objects. At most 57 characters, so that <name>-token fits a host
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
 {{- end -}}
 
-{{/* Networks that may reach a load balancer, a list. */}}
+{{/* Networks that may connect to a load balancer, a list. */}}
 {{- define "mrc.sourceRanges" -}}
 {{- $path := include "mrc.valuePath" . -}}
 {{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])" -}}
@@ -46,8 +46,8 @@ to its parent's objects. At most 57 characters, so that <name>-token fits a host
 {{- end -}}
 
 {{/*
-The Service. A load balancer is the AWS Load Balancer Controller's, straight to the pod. Argument: dict "root",
-"component", "portName", the name of the container's port.
+The Service. A load balancer is managed by the AWS Load Balancer Controller and targets the pod's IP address. Argument:
+dict "root", "component", "portName", the name of the container's port.
 */}}
 {{- define "mrc.service" -}}
 {{- $values := .root.Values -}}
@@ -80,10 +80,10 @@ spec:
       targetPort: {{ .portName }}
 {{- end -}}
 
-{{/* What the pods' specs have in common: nothing that Pod Security "restricted" refuses. */}}
+{{/* Common part of the pod specs. It complies with the Pod Security level "restricted". */}}
 {{- define "mrc.serverPod" -}}
 automountServiceAccountToken: false
-# Docker's links: a service called jupyter would give JUPYTER_PORT, which Jupyter reads, an address for a value.
+# A service called jupyter would set JUPYTER_PORT, which Jupyter reads, to an address.
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -100,7 +100,7 @@ securityContext:
     drop: [ALL]
 {{- end -}}
 
-{{/* kubectl's port-forward to the service. Argument: dict "root", "port" of this machine. */}}
+{{/* The kubectl port-forward command for the service. Argument: dict "root", "port", the local port. */}}
 {{- define "mrc.portForward" -}}
 kubectl port-forward --namespace {{ include "mrc.namespace" .root }} service/{{ include "mrc.serverName" .root }} {{ .port }}:{{ int .root.Values.port }}
 {{- end -}}

@@ -10,7 +10,7 @@
 {{- get (get (include "mrc.fileSystems" .root | fromYaml) .fs) "claim" -}}
 {{- end -}}
 
-{{/* The claim of the file system of logs and checkpoints. */}}
+{{/* Claim of the file system of logs and checkpoints. */}}
 {{- define "mrc.sharedClaim" -}}
 {{- $fs := .Values.global.shared_fs -}}
 {{- $claim := .Values.global.shared_pvc | default (include "mrc.defaultClaim" (dict "root" . "fs" $fs)) -}}
@@ -23,8 +23,8 @@
 {{- end -}}
 
 {{/*
-The claim of the data's file system: the shared one when that is the same. Argument: dict "root", "fs", the
-data's file system, "claim", its claim if given, "path" of these values with a dot at its end.
+Claim of the data's file system: the shared claim if the file system is the same. Argument: dict "root", "fs", the data's
+file system, "claim", its claim (optional), "path", the prefix of these values with a trailing dot.
 */}}
 {{- define "mrc.dataClaim" -}}
 {{- $sharedFs := .root.Values.global.shared_fs -}}

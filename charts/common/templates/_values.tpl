@@ -1,8 +1,8 @@
 {{/* Checking values and converting them to text. */}}
 
 {{/*
-A null in the user's values takes a default away before the schema is asked. Argument: dict "values", "path"
-of them with a dot at its end, "names" of those that need a value.
+A null in the user's values removes the default before Helm checks the schema. Argument: dict "values", "path", their
+prefix with a trailing dot, "names", the values that are required.
 */}}
 {{- define "mrc.checkNulls" -}}
 {{- range .names -}}
@@ -13,8 +13,8 @@ of them with a dot at its end, "names" of those that need a value.
 {{- end -}}
 
 {{/*
-A value as text: a text as it is, a number with its own digits (Helm reads 67108864 as 6.7108864e+07), and
-booleans, lists and null as Python writes them. Argument: the value.
+A value as a string. Strings are unchanged, numbers keep their digits (Helm parses 67108864 as 6.7108864e+07), and
+booleans, lists and null are Python literals. Argument: the value.
 */}}
 {{- define "mrc.literal" -}}
 {{- if kindIs "string" . -}}{{- trim . -}}{{- else -}}{{- include "mrc.pythonLiteral" . -}}{{- end -}}
@@ -31,7 +31,7 @@ booleans, lists and null as Python writes them. Argument: the value.
 {{- end -}}
 {{- end -}}
 
-{{/* "true" for true, 1, "1", "True" and the like, else nothing. Argument: the value. */}}
+{{/* "true" for true, 1, "1" and "True" in any case, otherwise empty. Argument: the value. */}}
 {{- define "mrc.isTrue" -}}
 {{- if has (toString . | lower) (list "true" "1") -}}true{{- end -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* Names that only Jupyter's templates use. The argument is the root context ("."), unless the comment says otherwise. */}}
+{{/* Helpers of the jupyter chart. The argument is the root context ("."), unless the comment says otherwise. */}}
 
 {{- define "jupyter.node" -}}
 {{- $path := include "mrc.valuePath" . -}}
@@ -10,7 +10,7 @@
 {{- .Values.data_fs | default .Values.global.shared_fs -}}
 {{- end -}}
 
-{{/* Names of the Secrets of token and certificate: the user's, or this chart's. */}}
+{{/* Names of the Secrets of token and certificate: the user's or this chart's. */}}
 {{- define "jupyter.tokenSecret" -}}
 {{- .Values.token_secret | default (printf "%s-token" (include "mrc.serverName" .)) -}}
 {{- end -}}
@@ -19,14 +19,14 @@
 {{- .Values.tls_secret | default (printf "%s-tls" (include "mrc.serverName" .)) -}}
 {{- end -}}
 
-{{/* The token (YAML, one entry of a Secret's data): that of the last install, else a new one. */}}
+{{/* The token (YAML, an entry of a Secret's data): that of the previous install, or a new one. */}}
 {{- define "jupyter.newToken" -}}
 {{- $secret := lookup "v1" "Secret" (include "mrc.namespace" .) (include "jupyter.tokenSecret" .) | default dict -}}
 {{- $kept := dig "data" "token" "" $secret -}}
 token: {{ $kept | default (randAlphaNum 40 | b64enc) }}
 {{- end -}}
 
-{{/* The certificate for the service's names (YAML, a Secret's data): that of the last install, else a new one. */}}
+{{/* The certificate for the service's names (YAML, a Secret's data): that of the previous install, or a new one. */}}
 {{- define "jupyter.newCertificate" -}}
 {{- $name := include "mrc.serverName" . -}}
 {{- $namespace := include "mrc.namespace" . -}}
@@ -44,15 +44,15 @@ tls.key: {{ $key }}
 {{- end -}}
 
 {{/*
-What changes when a Secret of the user's does; of its content nothing, for a short token would be guessed from
-it. Argument: dict "root", "name".
+A string that changes whenever a Secret of the user's does. It does not depend on the content, since a short token could
+be guessed from a hash. Argument: dict "root", "name".
 */}}
 {{- define "jupyter.secretVersion" -}}
 {{- $secret := lookup "v1" "Secret" (include "mrc.namespace" .root) .name | default dict -}}
 {{ .name }} {{ dig "metadata" "uid" "" $secret }} {{ dig "metadata" "resourceVersion" "" $secret }}
 {{- end -}}
 
-{{/* Mistakes that no schema can see. */}}
+{{/* Checks that a schema cannot express. */}}
 {{- define "jupyter.check" -}}
 {{- $path := include "mrc.valuePath" . -}}
 {{- include "mrc.checkGlobal" . -}}
@@ -67,7 +67,7 @@ it. Argument: dict "root", "name".
 {{/* The next commands, for the NOTES of this chart and of its parent. */}}
 {{- define "jupyter.notes" -}}
 {{- $namespace := include "mrc.namespace" . -}}
-Jupyter, at https://localhost:{{ int .Values.target_port }}{{ if not .Values.tls_secret }} (the browser warns of its self-signed certificate){{ end }}:
+Jupyter, at https://localhost:{{ int .Values.target_port }}{{ if not .Values.tls_secret }} (the browser warns about the self-signed certificate){{ end }}:
   {{ include "mrc.portForward" (dict "root" . "port" (int .Values.target_port)) }}
 and its token:
   kubectl get secret --namespace {{ $namespace }} {{ include "jupyter.tokenSecret" . }} --output jsonpath='{.data.token}' | base64 --decode; echo

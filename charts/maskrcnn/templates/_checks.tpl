@@ -1,4 +1,4 @@
-{{/* Mistakes that no schema can see: one line each, with the value and what to set. Argument: the root context. */}}
+{{/* Checks that a schema cannot express. Each message is one line with the value and the fix. Argument: the root context. */}}
 
 {{- define "maskrcnn.check" -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
@@ -36,9 +36,8 @@
 {{- end -}}
 
 {{/*
-The MPI Operator does not look at a changed spec of a job that exists, so an upgrade would silently do
-nothing. What runs is what the launcher was made with, once there is one. Argument: dict "root", "hash" of the
-new spec.
+The MPI Operator ignores changes to the spec of an existing job, so an upgrade would silently do nothing. Once the
+launcher exists, it holds the settings that are running. Argument: dict "root", "hash" of the new spec.
 */}}
 {{- define "maskrcnn.checkUpgrade" -}}
 {{- $namespace := include "mrc.namespace" .root -}}

@@ -1,6 +1,6 @@
 {{/*
-Names, placement, resources and volumes of the training job. The argument is the root context ("."), unless
-the comment says otherwise; templates that give YAML are read back with fromYaml.
+Names, placement, resources and volumes of the training job. The argument is the root context ("."), unless the
+comment says otherwise; the result of templates that return YAML is parsed with fromYaml.
 */}}
 
 {{/*
@@ -14,7 +14,7 @@ Name of the MPIJob: <name> or <name>-<run>. At most 48 characters, so that <job>
 {{- include "mrc.dnsName" (dict "text" $name "max" 48) -}}
 {{- end -}}
 
-{{/* Folder of the run, as an argument that Kubernetes expands. */}}
+{{/* Directory of the run, as an argument that Kubernetes expands. */}}
 {{- define "maskrcnn.runDir" -}}
 $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- end -}}
@@ -28,7 +28,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- div (int .Values.maskrcnn.gpus) (int .Values.maskrcnn.gpus_per_node) -}}
 {{- end -}}
 
-{{/* EFA interfaces of a worker: its share of the node's, whole ones. */}}
+{{/* EFA interfaces of a worker: its share of the node's, rounded down. */}}
 {{- define "maskrcnn.efa" -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $node := include "maskrcnn.node" . | fromYaml -}}
@@ -39,7 +39,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- end -}}
 {{- end -}}
 
-{{/* Resources of a worker. Nine tenths of its share of the node: the rest is for the node's daemon sets. */}}
+{{/* Resources of a worker. Nine tenths of its share of the node: the rest is left to the node's daemon sets. */}}
 {{- define "maskrcnn.workerResources" -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $node := include "maskrcnn.node" . | fromYaml -}}
@@ -60,7 +60,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- with $m.cpu -}}{{- $_ := set $requests "cpu" (include "mrc.literal" .) -}}{{- end -}}
 {{- with $m.memory -}}{{- $_ := set $limits "memory" . -}}{{- end -}}
 {{- with $m.hugepages -}}{{- $_ := set $limits "hugepages-2Mi" . -}}{{- end -}}
-{{- /* Kubernetes takes devices and huge pages only with request = limit; so is memory, which /dev/shm shares. */ -}}
+{{- /* Kubernetes requires request = limit for devices and huge pages. The same holds here for memory, which includes /dev/shm. */ -}}
 {{- toYaml (dict "limits" $limits "requests" (merge (deepCopy $limits) $requests)) -}}
 {{- end -}}
 
@@ -84,7 +84,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- include "mrc.dataClaim" (dict "root" . "fs" (include "maskrcnn.dataFs" .) "claim" .Values.maskrcnn.data_pvc "path" "maskrcnn.") -}}
 {{- end -}}
 
-{{/* Volumes of a pod, a list. Argument: dict "root" and "shm", the size, if wanted. */}}
+{{/* Volumes of a pod, a list. Argument: dict "root", "shm", the size of /dev/shm (optional). */}}
 {{- define "maskrcnn.volumes" -}}
 {{- $sharedFs := .root.Values.global.shared_fs -}}
 {{- $dataFs := include "maskrcnn.dataFs" .root -}}
@@ -105,7 +105,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- end }}
 {{- end -}}
 
-{{/* Where they are mounted, a list. Argument: as above. */}}
+{{/* Mounts of these volumes, a list. The argument is the same. */}}
 {{- define "maskrcnn.volumeMounts" -}}
 {{- range $i, $fs := uniq (list .root.Values.global.shared_fs (include "maskrcnn.dataFs" .root)) }}
 {{- if $i }}{{ "\n" }}{{ end -}}
@@ -145,7 +145,7 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
-{{/* Where the operator mounts the job's ssh key. At /root/.ssh alone it makes the key private to root. */}}
+{{/* Directory where the operator mounts the job's ssh key. Only at /root/.ssh it makes the key readable by root alone. */}}
 {{- define "maskrcnn.sshPath" -}}
 {{- ternary "/home/mpiuser/.ssh" "/root/.ssh" (eq (include "maskrcnn.nonRoot" .) "true") -}}
 {{- end -}}
@@ -154,13 +154,13 @@ capabilities:
 {{- ternary 2222 22 (eq (include "maskrcnn.nonRoot" .) "true") -}}
 {{- end -}}
 
-{{/* Options of ssh to the workers: the same for the wait and for mpirun, whatever the image's ssh_config says. */}}
+{{/* Options of ssh to the workers, for launch.sh and mpirun; they override the image's ssh_config. */}}
 {{- define "maskrcnn.sshOptions" -}}
 {{- $path := include "maskrcnn.sshPath" . -}}
 -p {{ include "maskrcnn.sshPort" . }} -i {{ $path }}/id_rsa -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectionAttempts=10
 {{- end -}}
 
-{{/* Command of a worker: sshd, with nothing of the image's configuration or host keys. */}}
+{{/* Command of a worker: sshd, without the image's configuration and host keys. */}}
 {{- define "maskrcnn.sshdCommand" -}}
 {{- $path := include "maskrcnn.sshPath" . -}}
 {{- if not (include "maskrcnn.nonRoot" .) }}mkdir -p /run/sshd && {{ end -}}

@@ -1,6 +1,6 @@
 {{/*
-The MPIJob's spec, with SETTINGS-SHA256 where its own hash goes: the launcher keeps the settings that it runs with,
-also when a rollback, which renders nothing, has changed the job's. Argument: the root context.
+The MPIJob's spec, with SETTINGS-SHA256 as a placeholder for its own hash. The launcher keeps the hash of the settings
+it runs with, even if a rollback, which renders nothing, changes the job's. Argument: the root context.
 */}}
 {{- define "maskrcnn.jobSpec" -}}
 {{- $m := .Values.maskrcnn -}}
@@ -8,11 +8,11 @@ slotsPerWorker: {{ int $m.gpus_per_node }}
 sshAuthMountPath: {{ include "maskrcnn.sshPath" . }}
 launcherCreationPolicy: WaitForWorkersReady
 runPolicy:
-  # Workers go when the launcher has ended; failed pods stay with their logs.
+  # Workers are removed when the launcher ends; failed pods are kept with their logs.
   cleanPodPolicy: Running
   backoffLimit: {{ int $m.backoff_limit }}
-  # An operator with a gang scheduler makes a gang of every job, with the launcher unless told. That is created
-  # when the workers are ready, so the gang is the workers alone, or any one pod.
+  # An operator with a gang scheduler creates a pod group for every job, by default including the launcher. The
+  # launcher is created when the workers are ready, so the group counts only the workers, or a single pod.
   schedulingPolicy:
     minAvailable: {{ ternary (include "maskrcnn.workers" .) "1" (eq $m.gang true) }}
     {{- with $m.priority_class }}
@@ -88,7 +88,7 @@ mpiReplicaSpecs:
             lifecycle:
               preStop:
                 exec:
-                  # When all of a job's pods are deleted, the ranks save first: sshd ends after Open MPI's daemon.
+                  # When all pods of a job are deleted, the ranks save first: sshd ends after Open MPI's daemon.
                   command: [/bin/bash, -c, "while grep -qsx orted /proc/[0-9]*/comm; do sleep 0.5; done"]
             volumeMounts:
               {{- include "maskrcnn.volumeMounts" $volumes | nindent 14 }}
@@ -101,18 +101,18 @@ mpiReplicaSpecs:
 metadata:
   labels:
     {{- include "mrc.selectorLabels" . | nindent 4 }}
-    # A mesh's proxy would keep the launcher's pod alive after its end.
+    # A service mesh's proxy would keep the launcher pod running after its end.
     sidecar.istio.io/inject: "false"
   annotations:
     {{- if eq .component "launcher" }}
     mask-rcnn/settings-sha256: SETTINGS-SHA256
     {{- end }}
-    # A lost pod costs the job everything since the last checkpoint.
+    # The loss of a pod costs the job all progress since the last checkpoint.
     karpenter.sh/do-not-disrupt: "true"
     cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
 {{- end -}}
 
-{{/* What the specs of both pods have in common. */}}
+{{/* Common part of both pod specs. */}}
 {{- define "maskrcnn.podSpec" -}}
 automountServiceAccountToken: false
 # Time for the last step and its checkpoint.
@@ -126,7 +126,7 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{/* What both containers have in common. */}}
+{{/* Common part of both containers. */}}
 {{- define "maskrcnn.container" -}}
 {{- $m := .Values.maskrcnn -}}
 image: {{ required "maskrcnn.image is not set. Set the image of the trainer, for example --set maskrcnn.image=<registry>/<name>:<tag>" $m.image | quote }}

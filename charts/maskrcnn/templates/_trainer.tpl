@@ -1,15 +1,15 @@
 {{/*
-What the launcher runs: environment, mpirun's flags, the trainer's settings. The argument is the root
-context ("."); templates that give YAML are read back with fromYaml or fromYamlArray.
+The launcher's command: environment, mpirun's flags and the trainer's settings. The argument is the root context
+("."); the result of templates that return YAML is parsed with fromYaml or fromYamlArray.
 */}}
 
-{{/* "true" with half precision; tp_16 is its old name. */}}
+{{/* "true" with mixed precision; tp_16 is the former name of fp16. */}}
 {{- define "maskrcnn.fp16" -}}
 {{- $m := .Values.maskrcnn -}}
 {{- include "mrc.isTrue" (ternary $m.tp_16 $m.fp16 (has $m.fp16 (list nil ""))) -}}
 {{- end -}}
 
-{{/* Communication settings and the user's environment (YAML, name: text, or valueFrom). */}}
+{{/* Communication settings and the user's environment (YAML, name: string or valueFrom). */}}
 {{- define "maskrcnn.environment" -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $node := include "maskrcnn.node" . | fromYaml -}}
@@ -20,7 +20,7 @@ context ("."); templates that give YAML are read back with fromYaml or fromYamlA
 {{- if $node.efa_rdma -}}{{- $_ := set $environment "FI_EFA_USE_DEVICE_RDMA" "1" -}}{{- end -}}
 {{- end -}}
 {{- if eq $m.device "cpu" -}}
-{{- /* More ranks than cores are the rule here, and Open MPI waits busily. Horovod adds up small pieces faster. */ -}}
+{{- /* There are usually more ranks than cores, and Open MPI polls while it waits. Horovod reduces small buffers faster. */ -}}
 {{- $environment = dict
   "OMPI_MCA_mpi_yield_when_idle" "1" "HOROVOD_FUSION_THRESHOLD" "4194304" "CUDA_VISIBLE_DEVICES" "-1"
 -}}
@@ -42,7 +42,7 @@ context ("."); templates that give YAML are read back with fromYaml or fromYamlA
   "TF_ENABLE_AUTO_MIXED_PRECISION" $m.tf_enable_auto_mixed_precision
 -}}
 {{- range $name, $value := $settings -}}
-{{- /* Horovod reads a number where others take true as well. */ -}}
+{{- /* Horovod requires 1 or 0 for booleans. */ -}}
 {{- if has (toString $value | lower) (list "true" "false") -}}{{- $value = ternary "1" "0" (eq (include "mrc.isTrue" $value) "true") -}}{{- end -}}
 {{- if not (has $value (list nil "")) -}}{{- $_ := set $environment $name (include "mrc.literal" $value) -}}{{- end -}}
 {{- end -}}
@@ -59,8 +59,8 @@ context ("."); templates that give YAML are read back with fromYaml or fromYamlA
 {{- end -}}
 
 {{/*
-Environment of the launcher, a list. First what others refer to by $(NAME), which Kubernetes expands only
-from names further up.
+Environment of the launcher, a list. Variables that others refer to as $(NAME) come first, since Kubernetes
+expands only names that are defined earlier.
 */}}
 {{- define "maskrcnn.launcherEnv" -}}
 - name: SHARED_FS
@@ -118,7 +118,7 @@ trainer uses the last.
 {{- end -}}
 {{- $extra := $m.extra_config | default list -}}
 {{- if kindIs "string" $extra -}}
-{{- /* Values may hold blanks, as in "A.B=[1, 2] C=3": a new setting starts where a key does. */ -}}
+{{- /* Values may contain spaces, as in "A.B=[1, 2] C=3", so a setting starts where a key does. */ -}}
 {{- $extra = regexReplaceAll `\s+([A-Z][A-Z0-9_.]*=)` $extra "\n$1" | splitList "\n" -}}
 {{- end -}}
 {{- range $extra -}}{{- with trim . -}}{{- $settings = append $settings . -}}{{- end -}}{{- end -}}
@@ -133,7 +133,7 @@ trainer uses the last.
 {{- with $m.if_exclude -}}{{- $args = concat $args (list "--mca" "btl_tcp_if_exclude" .) -}}{{- end -}}
 {{- $args = concat $args (list "--mca" "plm_rsh_args" "$(SSH_OPTIONS)") -}}
 {{- range concat (list "PATH" "LD_LIBRARY_PATH" "SHARED_FS" "DATA_FS") (include "maskrcnn.environment" . | fromYaml | keys | sortAlpha) -}}
-{{- /* mpirun passes on its own parameters by itself. */ -}}
+{{- /* mpirun exports its own parameters itself. */ -}}
 {{- if not (hasPrefix "OMPI_MCA_" .) -}}{{- $args = concat $args (list "-x" .) -}}{{- end -}}
 {{- end -}}
 {{- if $m.train_script -}}

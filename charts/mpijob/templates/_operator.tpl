@@ -1,6 +1,6 @@
 {{/*
-Checks, owners, and the names and rights of the MPI Operator. The argument is the root context ("."), unless the
-comment says otherwise.
+Checks, owners, names and permissions of the MPI Operator. The argument is the root context ("."), unless the comment
+says otherwise.
 */}}
 
 {{- define "mpijob.check" -}}
@@ -11,7 +11,7 @@ comment says otherwise.
 {{- end -}}
 {{- end -}}
 
-{{/* The release that an object of the cluster belongs to, as namespace/name; "/": none. Argument: the object. */}}
+{{/* The release that owns an object of the cluster, as namespace/name, or "/". Argument: the object. */}}
 {{- define "mpijob.owner" -}}
 {{- $annotations := dig "metadata" "annotations" dict . -}}
 {{- printf "%s/%s" (get $annotations "meta.helm.sh/release-namespace") (get $annotations "meta.helm.sh/release-name") -}}
@@ -22,27 +22,27 @@ comment says otherwise.
 {{- end -}}
 
 {{/*
-Name of the operator's Deployment, service account and rights. A release's name has 53 characters at most, so
-nothing is cut.
+Name of the operator's Deployment, service account and roles. A release's name has at most 53 characters, so it is never
+shortened.
 */}}
 {{- define "mpijob.operatorName" -}}
 {{- include "mrc.dnsName" (dict "text" (printf "%s-operator" .Release.Name) "max" 63) -}}
 {{- end -}}
 
-{{/* Name of what has no namespace. The colon, which no other name has, keeps any two releases' apart. */}}
+{{/* Name of cluster-scoped objects. The colon, which no other name contains, keeps those of two releases apart. */}}
 {{- define "mpijob.clusterName" -}}
 {{- printf "%s:%s" (include "mrc.namespace" .) (include "mpijob.operatorName" .) -}}
 {{- end -}}
 
-{{/* "true" when the operator sees the jobs of all namespaces. */}}
+{{/* "true" if the operator manages the jobs of all namespaces. */}}
 {{- define "mpijob.clusterWide" -}}
 {{- if eq .Values.operator.scope "cluster" -}}true{{- end -}}
 {{- end -}}
 
 {{/*
-What the operator does in the namespaces of its jobs, a list of rules. It reads through informers: list and
-watch, never get. Upstream's own role has more that its source does not use (pods/exec, endpoints, definitions
-of resources) and lacks jobs/status, without which a suspended job cannot resume.
+Permissions of the operator in the namespaces of its jobs, a list of rules. It reads through informers: list and watch,
+never get. Upstream's role includes permissions that its source does not use (pods/exec, endpoints, CRDs) and lacks
+jobs/status, without which a suspended job cannot resume.
 */}}
 {{- define "mpijob.jobRules" -}}
 - apiGroups: [kubeflow.org]
@@ -51,7 +51,7 @@ of resources) and lacks jobs/status, without which a suspended job cannot resume
 - apiGroups: [kubeflow.org]
   resources: [mpijobs/status]
   verbs: [update]
-# To make a job the owner of what is created for it, where the API server enforces that right (OpenShift).
+# To set a job as the owner of its objects, where the API server enforces that permission (OpenShift).
 - apiGroups: [kubeflow.org]
   resources: [mpijobs/finalizers]
   verbs: [update]

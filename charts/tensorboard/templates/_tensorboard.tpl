@@ -1,6 +1,6 @@
-{{/* Names that only TensorBoard's templates use. The argument is the root context ("."). */}}
+{{/* Helpers of the tensorboard chart. The argument is the root context ("."). */}}
 
-{{/* Folder of the logs, as an argument that Kubernetes expands. */}}
+{{/* Directory of the logs, as an argument that Kubernetes expands. */}}
 {{- define "tensorboard.logDir" -}}
 $(SHARED_FS)/{{ .Values.log_dir | default (include "mrc.namespace" .) | trimSuffix "/" }}
 {{- end -}}
