@@ -186,8 +186,8 @@ def test_a_truncated_checkpoint_is_one_line_in_the_page(
     menu(notebook, "Run", "Run All Cells")
     error = notebook.locator(ERRORS)
     expect(error).to_have_text(
-        f"{broken}/model-{run.step}: this checkpoint is not whole: a file of it is missing or cut off; wait "
-        "a moment if the run is saving it now, else choose another one"
+        f"{broken}/model-{run.step}: this checkpoint is incomplete: one of its files is missing or "
+        "truncated; wait a moment if the run is saving it right now, or choose another checkpoint"
     )
     error.evaluate("error => error.scrollIntoView({block: 'center'})")
     screenshot(notebook, "truncated")

@@ -127,6 +127,6 @@ def test_weights_of_another_model_are_refused_by_the_first_variable_that_differs
 
     settings = [*tiny.SETTINGS, f"DATA.BASEDIR={tiny_scenes}", "MRCNN.HEAD_DIM=8"]
     with pytest.raises(
-        RunDirectoryError, match=r"which has maskrcnn/fcn0/W \[3, 3, 16, 8\]; give the settings"
+        RunDirectoryError, match=r"which has maskrcnn/fcn0/W \[3, 3, 16, 8\]; pass the settings"
     ):
         Predictor.load(npz, settings)

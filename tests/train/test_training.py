@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import coco_files
@@ -242,40 +240,11 @@ def test_evaluate_gives_the_metrics_that_training_reported(finished: Path, tmp_p
     assert printed["segm/AP"] == pytest.approx(reported["segm/AP"], abs=1e-4)
 
 
-def test_an_exported_model_gives_the_same_detections_without_this_package(
-    finished: Path, tiny_scenes: Path, tmp_path: Path
-) -> None:
-    exported = tmp_path / "model"
-    assert tiny.run("mrc-predict", "--load", finished, "--export", exported).returncode == 0
-    script = tmp_path / "serve.py"
-    script.write_text(
-        "import sys, numpy as np, tensorflow as tf\n"
-        "run = tf.saved_model.load(sys.argv[1]).signatures['serving_default']\n"
-        "image = tf.constant(np.load(sys.argv[2]))\n"
-        "out = run(image=image, image_size=tf.constant([[64.0, 64.0]]))\n"
-        "np.savez(sys.argv[3], **{k: v.numpy() for k, v in out.items()})\n"
-    )
-    import cv2
-    from mrc_train.predictor import Predictor
-
-    picture = cv2.imread(str(next((tiny_scenes / "val2017").iterdir())))
-    np.save(tmp_path / "image.npy", picture[None])
-    subprocess.run(
-        [sys.executable, script, exported, tmp_path / "image.npy", tmp_path / "out.npz"],
-        check=True,
-        capture_output=True,
-    )
-    ours, served = Predictor.load(finished)(picture), np.load(tmp_path / "out.npz")
-    np.testing.assert_allclose(served["boxes"], ours.boxes, atol=1e-3)
-    np.testing.assert_allclose(served["scores"], ours.scores, atol=1e-5)
-    np.testing.assert_allclose(served["masks"], ours.masks, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: None, "{folder}: no such checkpoint; give the run's folder or model-<step> in it"),
-        (lambda folder: folder.mkdir(), "{folder}: no whole checkpoint here; has the run saved one yet?"),
+        (lambda folder: None, "{folder}: no such checkpoint; name the run's directory or model-<step> in it"),
+        (lambda folder: folder.mkdir(), "{folder}: no complete checkpoint found; has the run saved one yet?"),
     ],
 )
 def test_predict_says_in_one_line_what_it_cannot_load(make, message: str, tmp_path: Path) -> None:

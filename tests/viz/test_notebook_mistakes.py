@@ -66,8 +66,8 @@ def other_classes(run: Path) -> None:
 
 
 INCOMPLETE = (
-    "this checkpoint is not whole: a file of it is missing or cut off; wait a moment if the run is saving it "
-    "now, else choose another one"
+    "this checkpoint is incomplete: one of its files is missing or truncated; wait a moment if "
+    "the run is saving it right now, or choose another checkpoint"
 )
 MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     "no run": (
@@ -89,9 +89,7 @@ def test_a_mistake_is_one_line(mistake: str, run_until_error: Run, copied: Path)
 def test_a_checkpoint_with_another_number_of_classes_is_one_line(run_until_error: Run, copied: Path) -> None:
     other_classes(copied)
     _, shown = run_until_error(copied.parent)
-    expected = (
-        "weights for 4 classes, where 2 are named (cup, pan); give the classes that it was trained with"
-    )
+    expected = "weights for 4 classes, but 2 are named (cup, pan); name the classes that it was trained with"
     assert shown == f"{copied}/model-6: {expected}"
 
 
