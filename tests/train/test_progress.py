@@ -40,6 +40,7 @@ def test_the_file_holds_what_the_line_says(tmp_path: Path, clock: list[float]) -
     steps(reporter, clock, range(1, 7), seconds=2.0)
     report = json.loads((tmp_path / "progress.json").read_text())
     assert report.pop("time").endswith("+00:00")
+    assert report.pop("heartbeat").endswith("+00:00")
     assert report == {
         "step": 6,
         "steps": 6,
@@ -61,3 +62,30 @@ def test_an_evaluation_between_two_steps_does_not_count_as_slow_training(
     clock[0] += 60
     steps(reporter, clock, range(11, 21), seconds=1.0)
     assert reporter.images_per_second == 8.0
+
+
+def test_the_heartbeat_is_renewed_while_no_step_finishes(tmp_path: Path, clock: list[float]) -> None:
+    path = tmp_path / "progress.json"
+    reporter = ProgressReporter(path, steps=6, epochs=1, images_per_step=8)
+    reporter.heartbeat()
+    assert not path.exists()
+    steps(reporter, clock, range(1, 7), seconds=2.0)
+    path.unlink()
+    reporter.heartbeat()
+    assert not path.exists()
+    clock[0] += 21
+    reporter.heartbeat()
+    report = json.loads(path.read_text())
+    assert report["step"] == 6 and report["heartbeat"] >= report["time"]
+
+
+def test_a_report_that_cannot_be_written_is_logged_once_and_the_next_one_is_tried(
+    tmp_path: Path, clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "missing" / "progress.json"
+    reporter = ProgressReporter(path, steps=20, epochs=1, images_per_step=8)
+    assert len(steps(reporter, clock, range(1, 13), seconds=2.0)) > 1
+    assert caplog.text.count("cannot be written: No such file or directory; training continues") == 1
+    path.parent.mkdir()
+    steps(reporter, clock, range(13, 21), seconds=2.0)
+    assert json.loads(path.read_text())["step"] == 20

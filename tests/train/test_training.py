@@ -183,17 +183,6 @@ def test_a_finished_run_says_so_and_changes_nothing(finished: Path, tiny_scenes:
     assert (finished / "stats.json").read_bytes() == before
 
 
-def test_a_folder_that_another_run_writes_to_is_refused(tiny_scenes: Path, tmp_path: Path) -> None:
-    import fcntl
-
-    with (tmp_path / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = tiny.train(tmp_path, tiny_scenes)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"mrc-train: error: {tmp_path}: another run writes here; stop it")
-    assert done.stderr.count("\n") == 1
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -17,8 +17,11 @@ from mrc_train.tfgraph import tf, v1
 
 log = logging.getLogger("mrc_train")
 
+TOTAL_BATCH = "total_batch"
+"""Name of the variable with the number of images of a step over all ranks."""
+
 _OF_TRAINING = re.compile(
-    rf"^(global_step|learning_rate|beta[12]_power|{LOSS_SCALE}|good_steps)$"
+    rf"^(global_step|{TOTAL_BATCH}|learning_rate|beta[12]_power|{LOSS_SCALE}|good_steps)$"
     r"|/(Momentum|Adam|Adam_1)$|^EMA/"
 )
 
@@ -68,6 +71,12 @@ def _tensors(prefix: str, wanted: Callable[[str], bool] = bool) -> Iterator[tupl
 def step_of(prefix: Path) -> int:
     """The number of training steps that led to a checkpoint ``model-<step>``."""
     return int(prefix.name.rpartition("-")[2])
+
+
+def total_batch_of(prefix: Path) -> int | None:
+    """Images of a step over all ranks in the run of a checkpoint; None for one of tensorpack's example."""
+    reader = v1.train.NewCheckpointReader(str(prefix))
+    return int(reader.get_tensor(TOTAL_BATCH)) if reader.has_tensor(TOTAL_BATCH) else None
 
 
 def all_prefixes(logdir: Path) -> list[Path]:

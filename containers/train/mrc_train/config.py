@@ -144,6 +144,11 @@ class Train(_Section):
         description="Ours; the flag --fp16. Convolutions in float16, with a loss scale, on GPUs; in bfloat16 "
         "on CPUs that have AMX for it.",
     )
+    STEP_TIMEOUT: PositiveFloat = Field(
+        1800.0,
+        description="Ours. Seconds without a finished step, or image of an evaluation, after which a rank "
+        "ends the run: another one hangs.",
+    )
     SEED: Annotated[int, Field(ge=0, le=2000)] = Field(
         0, description="Ours. Decides initial weights, data order and sampling."
     )

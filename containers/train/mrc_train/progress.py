@@ -1,6 +1,7 @@
 """How far a run is: a line in the log and progress.json, every few seconds."""
 
 import json
+import threading
 import time
 from collections import deque
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from mrc_train.log import log
 from mrc_train.run_lines import Progress
 
 PERIOD_SECONDS = 5.0
+HEARTBEAT_SECONDS = 20.0
 AVERAGED_STEPS = 100
 
 
@@ -35,6 +37,10 @@ class ProgressReporter:
         self._last_step_at: float | None = None
         self._reported_at: float | None = None
         self._write_failed = False
+        self._progress: Progress | None = None
+        self._written_at = 0.0
+        self._reported_time = ""
+        self._lock = threading.Lock()
 
     def step_finished(self, step: int, epoch: int, loss: float) -> Progress | None:
         """Take note of a finished step; returns a report when one is due, or after the last step."""
@@ -48,10 +54,18 @@ class ProgressReporter:
         if now - self._reported_at < PERIOD_SECONDS and step != self._steps:
             return None
         self._reported_at = now
-        progress = self._progress(step, epoch)
+        progress = self._current_progress(step, epoch)
         self._losses.clear()
-        self._write(progress)
+        with self._lock:
+            self._progress, self._reported_time = progress, _now()
+            self._write()
         return progress
+
+    def heartbeat(self) -> None:
+        """Renew the file's heartbeat when no report has done so for a while. Any thread may call this."""
+        with self._lock:
+            if self._progress and time.monotonic() - self._written_at > HEARTBEAT_SECONDS:
+                self._write()
 
     def pause(self) -> None:
         """Leave the time until the next step out of the rate: it is an evaluation or a checkpoint."""
@@ -66,7 +80,7 @@ class ProgressReporter:
     def _mean_step_seconds(self) -> float:
         return sum(self._step_seconds) / len(self._step_seconds) if self._step_seconds else 0.0
 
-    def _progress(self, step: int, epoch: int) -> Progress:
+    def _current_progress(self, step: int, epoch: int) -> Progress:
         seconds = self._mean_step_seconds()
         return Progress(
             step=step,
@@ -78,12 +92,18 @@ class ProgressReporter:
             eta_seconds=round((self._steps - step) * seconds) if seconds or step == self._steps else None,
         )
 
-    def _write(self, progress: Progress) -> None:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+    def _write(self) -> None:
+        assert self._progress is not None, "there has been a report"
+        self._written_at = time.monotonic()
+        times = {"time": self._reported_time, "heartbeat": _now()}
         try:
-            write_atomically(self._path, json.dumps({**asdict(progress), "time": now}))
+            write_atomically(self._path, json.dumps({**asdict(self._progress), **times}))
             self._write_failed = False
         except OSError as error:
             if not self._write_failed:
                 log.warning(f"{self._path} cannot be written: {error.strerror}; training continues")
             self._write_failed = True
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -27,6 +27,8 @@ def trainer_for(cfg: Config) -> Any:
     batches = cfg.TRAIN.GRADIENT_ACCUMULATION
     trainer: Any
     if cfg.TRAINER == "horovod":
+        # Beside the watchdog: Horovod itself notices when only some of the ranks want to exchange gradients.
+        os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(round(cfg.TRAIN.STEP_TIMEOUT)))
         trainer = (
             AccumulatingHorovodTrainer(batches, WATCHED_TENSORS, average=True)
             if batches > 1

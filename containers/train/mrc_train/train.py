@@ -4,14 +4,13 @@ Started again on the same run folder, it goes on from the newest whole checkpoin
 """
 
 import argparse
-import fcntl
 import glob
 import os
 import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +23,7 @@ from mrc_train.data.coco import check_same_categories, load_split, training_reco
 from mrc_train.errors import RunDirectoryError, Stopped
 from mrc_train.evaluation.coco_metrics import check_can_be_scored
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
+from mrc_train.run_lock import hold_run_lock
 from mrc_train.side_files import check_same_classes
 
 DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
@@ -89,7 +89,9 @@ def _exit(code: int | str | None) -> NoReturn:
 def _train(arguments: argparse.Namespace) -> None:
     cfg = config.parse(arguments.config)
     ranks: Ranks = MpiRanks() if cfg.TRAINER == "horovod" else SingleProcess()
-    with _locked(arguments.logdir, ranks), _full_disk_named(arguments.logdir):
+    # Rank 0 alone writes the run directory.
+    lock = nullcontext() if ranks.rank else hold_run_lock(arguments.logdir)
+    with lock, _full_disk_named(arguments.logdir):
         weights = arguments.load or cfg.BACKBONE.WEIGHTS
         check_weights(weights)
         data = training_records(cfg)
@@ -119,29 +121,6 @@ def _full_disk_named(logdir: Path) -> Iterator[None]:
         if full is None:
             raise
         raise RunDirectoryError(f"{logdir}: {full[0]}; free some space and start again to resume") from error
-
-
-@contextmanager
-def _locked(logdir: Path, ranks: Ranks) -> Iterator[None]:
-    """Rank 0 holds the run folder's lock, so that two jobs never write into one folder."""
-    if ranks.rank:
-        yield
-        return
-    try:
-        logdir.mkdir(parents=True, exist_ok=True)
-        lock = (logdir / "lock").open("w")
-    except OSError as error:
-        raise RunDirectoryError(
-            f"{logdir}: {error.strerror}; choose a folder that this user can write to"
-        ) from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunDirectoryError(
-                f"{logdir}: another run writes here; stop it, or give this one a folder of its own"
-            ) from None
-        yield
 
 
 def check_weights(weights: str) -> None:

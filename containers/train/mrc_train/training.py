@@ -13,11 +13,12 @@ from mrc_train.callbacks.evaluator import Evaluator
 from mrc_train.callbacks.loss_scale_monitor import LossScaleMonitor
 from mrc_train.callbacks.run_stopper import RunStopper
 from mrc_train.callbacks.step_monitor import StepMonitor
+from mrc_train.callbacks.total_batch import TotalBatch
 from mrc_train.config import Config
 from mrc_train.data.coco import Dataset, Split, annotations_of
 from mrc_train.data.loader import TrainingFlow, training_flow
 from mrc_train.data.padding import pads_nothing
-from mrc_train.errors import Stopped
+from mrc_train.errors import RunDirectoryError, Stopped
 from mrc_train.evaluation_log import EvaluationLog
 from mrc_train.log import log, to_console, to_folder
 from mrc_train.model.detector import MaskRCNN
@@ -30,6 +31,7 @@ from mrc_train.statistics import Events, Statistics
 from mrc_train.stopping import StopRequest
 from mrc_train.targets import reaches_target
 from mrc_train.tfgraph import v1
+from mrc_train.watchdog import Watchdog
 from mrc_train.weights import StartFrom
 
 from tensorpack import TrainConfig, launch_train_with_config  # isort: skip
@@ -91,7 +93,7 @@ def train(
     Raises:
         DataError: when one image after the other turns out to be unreadable.
         NotFiniteError: at a loss or a weight that is NaN or infinite.
-        RunDirectoryError: when a checkpoint cannot be saved.
+        RunDirectoryError: when the run had another total batch, or a checkpoint cannot be saved.
         Stopped: when a signal ended the run; all is saved.
     """
     to_console()
@@ -123,6 +125,8 @@ def _open_run(cfg: Config, data: Dataset, validation: Sequence[Split], logdir: P
     is_chief = ranks.rank == 0
     checkpoint = ranks.broadcast(checkpoints.newest_complete(logdir) if is_chief else None)
     start = checkpoints.step_of(checkpoint) if checkpoint else 0
+    if is_chief and checkpoint:
+        _check_total_batch(cfg, checkpoint, total_batch, ranks.size)
     return Run(
         cfg=cfg,
         data=data,
@@ -133,6 +137,23 @@ def _open_run(cfg: Config, data: Dataset, validation: Sequence[Split], logdir: P
         total_batch=total_batch,
         checkpoint=checkpoint,
         statistics=side_files.statistics_until(logdir, start) if is_chief else [],
+    )
+
+
+def _check_total_batch(cfg: Config, checkpoint: Path, total_batch: int, ranks: int) -> None:
+    """Raise RunDirectoryError for a run with another total batch: its steps would mean other images."""
+    before = checkpoints.total_batch_of(checkpoint)
+    if before is None or before == total_batch:
+        return
+    images_at_once = cfg.TRAIN.BATCH_SIZE_PER_GPU * ranks
+    fix = f"use a number of ranks that divides {before}"
+    if before % images_at_once == 0:
+        fix = f"set TRAIN.GRADIENT_ACCUMULATION={before // images_at_once} to keep it"
+    elif before % ranks == 0:
+        fix = f"set TRAIN.BATCH_SIZE_PER_GPU={before // ranks} and TRAIN.GRADIENT_ACCUMULATION=1 to keep it"
+    raise RunDirectoryError(
+        f"{checkpoint}: this run has a total batch of {before} images, not {total_batch}, and its steps "
+        f"count those; {fix}, or --load it into a new directory"
     )
 
 
@@ -256,10 +277,16 @@ def _callbacks(
     cfg = run.cfg
     evaluates = bool(run.validation and cfg.TRAIN.EVAL_PERIOD)
     reporter = ProgressReporter(run.logdir / "progress.json", run.steps, run.rate.epochs, run.total_batch)
+    watchdog = Watchdog(cfg.TRAIN.STEP_TIMEOUT, run.ranks.rank, reporter.heartbeat if run.is_chief else None)
     callbacks: list[Any] = [
+        TotalBatch(run.total_batch),
         StepMonitor(
-            reporter if run.is_chief else None, run.logdir, run.rate.steps_per_epoch, run.data.records
-        )
+            reporter if run.is_chief else None,
+            run.logdir,
+            run.rate.steps_per_epoch,
+            run.data.records,
+            watchdog,
+        ),
     ]
     if precision == "float16":
         callbacks.append(LossScaleMonitor(run.logdir))
@@ -272,7 +299,7 @@ def _callbacks(
     if evaluates:
         outcome = EvaluationLog(run.validation, cfg.TEST, statistics, events)
         evaluator = Evaluator(
-            run.validation, run.ranks, cfg, model.output_names, run.logdir, outcome, request
+            run.validation, run.ranks, cfg, model.output_names, run.logdir, outcome, request, watchdog
         )
         callbacks.append(evaluator)
     return saver, evaluator, callbacks

@@ -21,6 +21,7 @@ from mrc_train.log import log
 from mrc_train.model.detector import INFERENCE_INPUTS
 from mrc_train.ranks import Ranks
 from mrc_train.stopping import StopRequest
+from mrc_train.watchdog import Watchdog
 
 from tensorpack import Callback  # isort: skip
 
@@ -37,6 +38,7 @@ class Evaluator(Callback):
     Args:
         evaluation_log: where metrics and failures are reported; used on rank 0.
         request: an evaluation is abandoned when the run is asked to stop.
+        watchdog: gets a report of each image.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Evaluator(Callback):
         logdir: Path,
         evaluation_log: EvaluationLog,
         request: StopRequest,
+        watchdog: Watchdog,
     ) -> None:
         self._splits = splits
         self._ranks = ranks
@@ -56,6 +59,7 @@ class Evaluator(Callback):
         self._logdir = logdir
         self._log = evaluation_log
         self._request = request
+        self._watchdog = watchdog
         self._scorer = BackgroundScorer()
         self.chief_only = False
 
@@ -105,7 +109,7 @@ class Evaluator(Callback):
         share = shard(split.records, self._ranks.rank, self._ranks.size)
         try:
             records = takewhile(lambda _: not self._request.number, share)
-            return coco_results(self._run, records, split.categories, self._cfg), ""
+            return coco_results(self._run, self._watchdog.reporting(records), split.categories, self._cfg), ""
         except Exception as error:
             return [], _one_line(error)
 

@@ -11,6 +11,7 @@ from mrc_train.log import log
 from mrc_train.model.detector import IMAGE_IDS
 from mrc_train.progress import ProgressReporter
 from mrc_train.tfgraph import v1
+from mrc_train.watchdog import Watchdog
 
 from tensorpack import Callback  # isort: skip
 
@@ -26,6 +27,7 @@ class StepMonitor(Callback):
         logdir: where the last good checkpoint is looked up.
         steps_per_epoch: of a complete epoch; an epoch that a signal interrupted is only completed.
         records: the training images, for their names.
+        watchdog: gets a report of each step.
     """
 
     def __init__(
@@ -34,12 +36,20 @@ class StepMonitor(Callback):
         logdir: Path,
         steps_per_epoch: int,
         records: Sequence[ImageRecord],
+        watchdog: Watchdog,
     ) -> None:
         self._reporter = reporter
+        self._watchdog = watchdog
         self._logdir = logdir
         self._steps_per_epoch = steps_per_epoch
         self._records = records
         self.chief_only = False
+
+    def _before_train(self) -> None:
+        self._watchdog.start(self.global_step)
+
+    def _after_train(self) -> None:
+        self._watchdog.stop()
 
     def _before_epoch(self) -> None:
         remaining = self._steps_per_epoch - self.global_step % self._steps_per_epoch
@@ -55,6 +65,7 @@ class StepMonitor(Callback):
             if not math.isfinite(loss):
                 symptom = f"the loss is {loss} at step {self.global_step}, images {self._named(image_ids)}"
                 raise divergence_error(symptom, self._logdir)
+        self._watchdog.report(self.global_step)
         loss = sum(float(loss) for loss, _ in batches) / len(batches)
         if self._reporter and (
             progress := self._reporter.step_finished(self.global_step, self.epoch_num, loss)

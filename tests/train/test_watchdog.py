@@ -1,0 +1,42 @@
+"""A rank that hangs ends the run."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import tiny
+from mrc_train.run_folder import read_progress
+
+ENDLESS = ("TRAIN.STEPS_PER_EPOCH=5", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=0")
+
+
+def test_a_stopped_rank_ends_all_ranks_and_the_error_names_the_last_step(
+    tiny_scenes: Path, tmp_path: Path
+) -> None:
+    command = tiny.two_ranks(["mrc-train"], tmp_path, tiny_scenes, *ENDLESS, "TRAIN.STEP_TIMEOUT=30")
+    process = tiny.start(*command, **tiny.MPI)
+    try:
+        deadline = time.monotonic() + 120
+        while read_progress(tmp_path) is None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        frozen = next(rank for rank in _ranks(process) if rank.environ()["OMPI_COMM_WORLD_RANK"] == "1")
+        frozen.send_signal(signal.SIGSTOP)
+        output, _ = process.communicate(timeout=120)
+    finally:
+        for rank in _ranks(process):
+            rank.kill()
+        process.kill()
+        process.wait()
+    assert process.returncode != 0
+    assert "mrc-train: error: rank 0: no progress for 3" in output
+    assert not frozen.is_running() or frozen.status() == psutil.STATUS_ZOMBIE
+
+
+def _ranks(process: "subprocess.Popen[str]") -> list[psutil.Process]:
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return [child for child in children if "OMPI_COMM_WORLD_RANK" in child.environ()]
+    except psutil.Error:
+        return []
