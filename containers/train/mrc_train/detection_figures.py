@@ -18,7 +18,7 @@ FIGURES_PER_SPLIT = 4
 class DetectionFigures:
     """Draws the same few images of a split, spread over it, after every evaluation.
 
-    The first one is also written to ``pictures/<split>-<step>.png``.
+    The first one is also written to ``detections/<split>-<step>.png``.
     """
 
     def __init__(self, run: RunGraph, cfg: Config, logdir: Path, monitors: Any) -> None:
@@ -40,7 +40,7 @@ class DetectionFigures:
                 self._cfg.TEST.RESULT_SCORE_THRESH_VIS,
             )
             if number == 1:
-                path = self._logdir / "pictures" / f"{split.name}-{step}.png"
+                path = self._logdir / "detections" / f"{split.name}-{step}.png"
                 path.parent.mkdir(exist_ok=True)
                 if not cv2.imwrite(str(path), figure):
                     raise OSError(f"{path} cannot be written")
