@@ -92,6 +92,6 @@ def test_a_folder_that_cannot_be_written_is_a_sentence_and_the_pod_s_own_is_used
     assert arguments.endswith(f" --FileContentsManager.preferred_dir={str(home).removeprefix('/')}")
     assert result.stderr.startswith(
         f"start: {in_the_way}/kubeflow/demo-jupyter is not writable for user {os.getuid()}, "
-        f"group {os.getgid()}, so notebooks go to {home} and end with the pod. Make it so once"
+        f"group {os.getgid()}, so notebooks are stored in {home} and lost with the pod. Run this once"
     )
     assert result.stderr.count("\n") == 1

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Runs the launcher's command once every worker answers ssh and the run's folder takes a file.
+# Runs the launcher's command once all workers answer ssh and the run directory is writable.
 #
-# Read from the environment: SHARED_FS or RUN_DIR (where the run writes), SSH_OPTIONS (for ssh to the
-# workers), LAUNCH_TIMEOUT (seconds to wait for the workers, 600). Needs bash and ssh only, so that it works
-# in images that were not made for this chart.
+# Environment: SHARED_FS or RUN_DIR (the run directory), SSH_OPTIONS (for ssh to the workers), LAUNCH_TIMEOUT
+# (how long to wait for the workers, 600 seconds by default). It needs only bash and ssh, so that it works in
+# images that were not made for this chart.
 set -euo pipefail
 
 say() { printf 'launch: %s\n' "$*" >&2; }
@@ -11,9 +11,9 @@ say() { printf 'launch: %s\n' "$*" >&2; }
 read -ra ssh_options <<<"${SSH_OPTIONS:-}"
 limit=${LAUNCH_TIMEOUT:-600}
 hostfile=${OMPI_MCA_orte_default_hostfile:-/etc/mpi/hostfile}
-folder=${RUN_DIR:-${SHARED_FS:?is not set}}
+directory=${RUN_DIR:-${SHARED_FS:?is not set}}
 
-# Succeeds when the host answers; says so and fails when it has not within the limit.
+# Waits until a host answers ssh; prints the last error and fails when the time limit is reached.
 await() {
   local host=$1 answer
   until answer=$(ssh -n -o BatchMode=yes -o ConnectTimeout=5 -o ConnectionAttempts=1 "${ssh_options[@]}" "$host" true 2>&1); do
@@ -25,15 +25,15 @@ await() {
   done
 }
 
-if ! { mkdir -p "$folder" && probe=$(mktemp "$folder/.write-check.XXXXXX") && rm "$probe"; } 2>/dev/null; then
-  say "$folder is not writable for user $(id -u), group $(id -g)." \
-    "Make it so once, on any machine that mounts the file system: mkdir -p $folder && chown $(id -u):$(id -g) $folder;" \
+if ! { mkdir -p "$directory" && probe=$(mktemp "$directory/.write-check.XXXXXX") && rm "$probe"; } 2>/dev/null; then
+  say "$directory is not writable for user $(id -u), group $(id -g)." \
+    "Run this once on any machine that mounts the file system: mkdir -p $directory && chown $(id -u):$(id -g) $directory;" \
     "or set maskrcnn.run_as_user and maskrcnn.run_as_group to its owner."
   exit 1
 fi
 
 if [[ ! -r $hostfile ]]; then
-  say "there is no hostfile $hostfile: this command runs in the launcher of an MPIJob."
+  say "hostfile $hostfile not found: this command runs in the launcher of an MPIJob."
   exit 1
 fi
 hosts=()
@@ -42,7 +42,7 @@ while read -r host _; do
 done <"$hostfile"
 
 waits=()
-# As a container's first process, bash would sit out a SIGTERM until it is killed.
+# As the first process of a container, bash would otherwise ignore SIGTERM.
 trap 'kill "${waits[@]}"; exit 143' TERM INT
 for host in "${hosts[@]+"${hosts[@]}"}"; do
   await "$host" &
@@ -56,12 +56,12 @@ if ((silent)); then
   say "$silent of ${#hosts[@]} workers do not answer. Their pods and events: kubectl describe pod -l training.kubeflow.org/job-role=worker"
   exit 1
 fi
-say "${#hosts[@]} workers answer after $SECONDS s"
+if ((${#hosts[@]})); then say "${#hosts[@]} workers answer after $SECONDS s"; fi
 
-# `mpirun -x` warns about a variable that is not there; an empty one would stand for the working folder.
+# `mpirun -x` warns about an unset variable; an empty one would mean the working directory.
 export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-/usr/local/lib}
-# Called by its full path, mpirun looks for its daemon in the same folder of the workers: an ssh session there
-# does not have the image's PATH.
+# Called by its full path, mpirun starts its daemon from the same directory on the workers, where an ssh session
+# does not have the PATH of the image.
 program=$(command -v "$1") || {
   say "this image has no $1"
   exit 127
@@ -69,12 +69,12 @@ program=$(command -v "$1") || {
 say "running: $(printf '%q ' "$program" "${@:2}")"
 "$program" "${@:2}" &
 child=$!
-# mpirun answers SIGTERM by killing the ranks two seconds later. SIGUSR1 it hands on to them: mrc-train saves a
-# checkpoint and leaves, other trainers end. A second SIGTERM is mpirun's.
+# After SIGTERM, mpirun kills the ranks within two seconds. It forwards SIGUSR1 to them: mrc-train then saves a
+# checkpoint and ends, other trainers just end. A second SIGTERM is passed to mpirun.
 trap 'kill -USR1 "$child" || true; trap "kill -TERM $child || true" TERM INT' TERM INT
 code=0
 wait "$child" || code=$?
-while kill -0 "$child" 2>/dev/null; do # a signal ended the wait, not the command
+while kill -0 "$child" 2>/dev/null; do # a signal interrupted `wait`; the command is still running
   code=0
   wait "$child" || code=$?
 done
