@@ -54,6 +54,44 @@ def test_down_of_a_finished_run_reports_it_and_keeps_the_run_directory(finished:
     assert run.state()["state"] == "finished"
 
 
+def test_only_the_user_can_read_the_state(finished: Finished) -> None:
+    run, _ = finished
+    releases = run.directory / "releases"
+    assert releases.stat().st_mode & 0o077 == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in releases.iterdir()}
+    assert {modes[f"trial{suffix}"] for suffix in (".json", ".yaml", ".hosts", ".lock")} == {0o600}, modes
+
+
+@pytest.mark.parametrize("owner", [None, "another run"])
+def test_down_never_deletes_a_directory_that_it_did_not_make(
+    finished: Finished, tmp_path: Path, owner: str | None
+) -> None:
+    run, _ = finished
+    precious = tmp_path / "mrc-precious"
+    precious.mkdir()
+    if owner:
+        (precious / ".mrc-local-run").write_text(owner)
+    state = run.directory / "releases" / "trial.json"
+    original = state.read_text()
+    state.write_text(json.dumps(json.loads(original) | {"scratch": str(precious)}))
+    try:
+        assert run.call("down").returncode == 0
+        assert precious.is_dir()
+    finally:
+        state.write_text(original)
+
+
+def test_a_lock_file_that_is_a_symbolic_link_is_not_followed(run: LocalRun, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("content")
+    (run.directory / "releases").mkdir()
+    (run.directory / "releases" / "trial.lock").symlink_to(target)
+    up = run.call("up")
+    assert up.returncode == 1
+    assert up.stderr.endswith("trial.lock is a symbolic link. Remove it.\n")
+    assert target.read_text() == "content"
+
+
 def test_open_mpis_temporary_files_are_removed(finished: Finished) -> None:
     run, _ = finished
     scratch = json.loads((run.directory / "releases" / "trial.json").read_text())["scratch"]

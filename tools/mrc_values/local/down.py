@@ -1,9 +1,8 @@
 """Stops a local release and removes what its processes left behind."""
 
 import os
-import shutil
 
-from mrc_values.local import processes
+from mrc_values.local import processes, scratch
 from mrc_values.local.state import Phase, Release, Store
 
 SUPERVISOR_TIMEOUT = 30.0
@@ -32,6 +31,5 @@ def clean_up(release: Release) -> int:
     """End the processes of a release whose supervisor is gone; returns how many there were."""
     count = len(processes.marked(release.mark))
     processes.end(release.mark)
-    if release.scratch:
-        shutil.rmtree(release.scratch, ignore_errors=True)
+    scratch.remove(release.scratch, release.mark)
     return count

@@ -1,7 +1,9 @@
 """The state that local mode keeps for each release: a JSON file, replaced atomically."""
 
+import errno
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -121,7 +123,9 @@ class Store:
 
     def save(self, release: Release) -> None:
         """Write the release to its file."""
-        write_atomically(self.file(release.name, ".json"), json.dumps(asdict(release), indent=1) + "\n")
+        write_atomically(
+            self.file(release.name, ".json"), json.dumps(asdict(release), indent=1) + "\n", 0o600
+        )
 
     @contextmanager
     def lock(self, name: str) -> Iterator[int]:
@@ -130,8 +134,15 @@ class Store:
         The kernel releases the lock when the last process that holds it ends, in whatever way. Raises
         UserError when another process holds it.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with self.file(name, ".lock").open("w") as handle:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.file(name, ".lock")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise UserError(f"{path} is a symbolic link. Remove it.") from None
+        with os.fdopen(descriptor, "r+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -6,11 +6,9 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,7 +17,7 @@ from types import FrameType
 from typing import IO
 
 from mrc_values import launcher_log
-from mrc_values.local import processes
+from mrc_values.local import processes, scratch
 from mrc_values.local.processes import Identity
 from mrc_values.local.state import Release, Store, now
 
@@ -52,8 +50,7 @@ def supervise(store: Store, release: Release, command: Command, show: Callable[[
     """
     release.supervisor = Identity.of(os.getpid())
     release.started, release.ended, release.exit_code, release.stopped = now(), "", None, False
-    shared_memory = Path("/dev/shm")  # noqa: S108 (mkdtemp makes a new directory in it)
-    release.scratch = tempfile.mkdtemp(prefix="mrc-", dir=shared_memory if shared_memory.is_dir() else None)
+    release.scratch = str(scratch.create(release.mark))
     release.log.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _signals_as_exceptions():
@@ -64,7 +61,7 @@ def supervise(store: Store, release: Release, command: Command, show: Callable[[
     finally:
         with _signals_ignored():
             processes.end(release.mark)
-            shutil.rmtree(release.scratch, ignore_errors=True)
+            scratch.remove(release.scratch, release.mark)
     release.exit_code, release.ended = code, now()
     store.save(release)
     return code

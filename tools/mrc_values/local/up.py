@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrc_cli.errors import UserError
+from mrc_cli.files import write_atomically
 
 from mrc_values.local import launch, processes, tensorboard
 from mrc_values.local.down import clean_up
@@ -146,10 +147,9 @@ def prepare(
             release.tensorboard_address = earlier.tensorboard_address
         else:
             processes.end_one(earlier.tensorboard)
-    hostfile.write_text(f"localhost slots={ranks}\n")
-    manifest.write_text(
-        "".join(f"---\n# Source: {path}\n{text}" for path, text in rendered.items() if ".yaml" in path)
-    )
+    write_atomically(hostfile, f"localhost slots={ranks}\n", mode=0o600)
+    text = "".join(f"---\n# Source: {path}\n{text}" for path, text in rendered.items() if ".yaml" in path)
+    write_atomically(manifest, text, mode=0o600)  # it may contain keys and tokens
     if with_tensorboard:
         if tensorboard.start(release, programs_folder(), store.file(name, ".tensorboard.log")):
             say(f"TensorBoard: {release.tensorboard_address}")
