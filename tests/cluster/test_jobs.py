@@ -1,4 +1,4 @@
-"""Training jobs on simulated nodes: the real operator makes their pods, the real scheduler places them."""
+"""Training jobs on simulated nodes, with the real operator and scheduler."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from testcluster.nodes import groups
 
 
 def instance_types(user: Client, pods: list[Object]) -> set[str]:
-    labels = (user.get("node", pod["spec"]["nodeName"])["metadata"]["labels"] for pod in pods)
-    return {each["node.kubernetes.io/instance-type"] for each in labels}
+    all_labels = (user.get("node", pod["spec"]["nodeName"])["metadata"]["labels"] for pod in pods)
+    return {labels["node.kubernetes.io/instance-type"] for labels in all_labels}
 
 
-def placed(user: Client, job: str) -> list[Object]:
+def scheduled(user: Client, job: str) -> list[Object]:
     return [pod for pod in user.pods(job, "worker") if "nodeName" in pod["spec"]]
 
 
@@ -28,23 +28,23 @@ def test_a_job_runs_one_worker_on_each_of_two_nodes_of_its_group(user: Client, g
     assert instance_types(user, workers) == {groups()[group]["instance_type"]}
 
 
-def test_a_launcher_takes_no_gpu_node(user: Client) -> None:
+def test_a_launcher_runs_on_a_node_without_gpus(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
     user.running("demo")
     assert instance_types(user, user.pods("demo", "launcher")) == {"m5.2xlarge"}
 
 
 @pytest.mark.parametrize("group", ["p4d", "g5"])
-def test_the_optimized_chart_runs_as_well(user: Client, group: str) -> None:
+def test_a_job_of_the_optimized_chart_runs_on_nodes_of_its_group(user: Client, group: str) -> None:
     install(user, "demo", "maskrcnn-optimized", f"maskrcnn.node_group={group}")
     user.running("demo")
     assert instance_types(user, user.pods("demo", "worker")) == {groups()[group]["instance_type"]}
 
 
-def test_a_worker_without_a_node_waits_and_says_for_what(user: Client) -> None:
+def test_a_worker_that_fits_no_node_stays_pending_with_the_reason(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.gpus=40")
-    until(lambda: len(placed(user, "demo")) == 4, "four workers with a node")
-    names = {pod["metadata"]["name"] for pod in placed(user, "demo")}
+    until(lambda: len(scheduled(user, "demo")) == 4, "four workers with a node")
+    names = {pod["metadata"]["name"] for pod in scheduled(user, "demo")}
     (waiting,) = {f"demo-worker-{number}" for number in range(5)} - names
     reason = "jsonpath={.status.conditions[?(@.type=='PodScheduled')].message}"
     until(
@@ -73,17 +73,17 @@ def test_releases_of_one_name_run_in_two_namespaces(new_client: Callable[[], Cli
         assert len(user.pods("demo", "worker")) == 2
 
 
-def test_a_job_whose_launcher_ends_well_has_succeeded_and_frees_its_gpus(user: Client) -> None:
+def test_a_job_whose_launcher_succeeds_has_succeeded_and_frees_its_gpus(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
     user.running("demo")
     end_launcher(user, "demo", 0)
     user.wait("mpijob/demo", "condition=Succeeded")
     user.wait("pod/demo-worker-0", "delete")
     user.wait("pod/demo-worker-1", "delete")
-    assert len(user.pods("demo", "launcher")) == 1, "its log can be read"
+    assert len(user.pods("demo", "launcher")) == 1, "the launcher is kept for its log"
 
 
-def test_a_failed_launcher_starts_again_and_the_failed_pod_stays(user: Client) -> None:
+def test_a_failed_launcher_is_replaced_and_its_pod_is_kept(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=1")
     user.running("demo")
     (first,) = user.pods("demo", "launcher")
@@ -97,23 +97,23 @@ def test_a_failed_launcher_starts_again_and_the_failed_pod_stays(user: Client) -
     }
 
 
-def test_a_job_whose_launcher_fails_too_often_has_failed(user: Client) -> None:
+def test_a_job_has_failed_when_its_launcher_exceeds_the_backoff_limit(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=0")
     user.running("demo")
     end_launcher(user, "demo", 1)
     user.wait("mpijob/demo", "condition=Failed")
 
 
-def test_a_lost_worker_pod_comes_again(user: Client) -> None:
+def test_a_deleted_worker_pod_is_replaced(user: Client) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
     user.running("demo")
-    lost = user.get("pod", "demo-worker-1")["metadata"]["uid"]
+    deleted = user.get("pod", "demo-worker-1")["metadata"]["uid"]
     user.kubectl("delete", "pod", "demo-worker-1", "--wait=false")
-    until(lambda: user.get("pod", "demo-worker-1")["metadata"]["uid"] != lost, "another pod")
+    until(lambda: user.get("pod", "demo-worker-1")["metadata"]["uid"] != deleted, "another pod")
     user.wait("pod/demo-worker-1", "condition=Ready")
 
 
-def test_deleting_a_release_removes_its_pods_and_leaves_the_claims(user: Client) -> None:
+def test_deleting_a_release_removes_its_pods_and_keeps_the_claims(user: Client) -> None:
     before = user.names("all,secret,configmap,pvc")
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
     user.running("demo")

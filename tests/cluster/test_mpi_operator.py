@@ -1,4 +1,4 @@
-"""The chart mpijob on a real API server: what it keeps, what it brings, and the operator's rights."""
+"""The mpijob chart on a real API server: deletion, upgrades, and the operator's permissions."""
 
 import json
 import shutil
@@ -13,23 +13,24 @@ from testcluster.client import Client, until
 from testcluster.cluster import Cluster
 
 MPIJOB = str(CHARTS / "mpijob")
-Right = tuple[str, str]
+Permission = tuple[str, str]
+"""Resource and verb."""
 
 UNUSED = {("mpijobs/finalizers", "update")}
-"""Checked only by API servers that ask who may be an owner, as OpenShift's does."""
+"""Needed only where OwnerReferencesPermissionEnforcement is on, as in OpenShift."""
 
 SOMETIMES = {("events", "patch")}
-"""An event that comes again soon is counted up: it depends on the time between them."""
+"""A repeated event is patched or created, depending on the time since the first."""
 
 
 @pytest.fixture
 def admin(cluster: Cluster) -> Iterator[Client]:
-    """Who installed mpijob; it is there again, as the other tests expect it, afterwards."""
+    """The administrator who installed mpijob. It is installed again after the test."""
     yield Client(cluster, "default")
     install_mpijob(cluster)
 
 
-def test_deleting_the_operator_keeps_its_namespace_the_resource_and_running_jobs(
+def test_deleting_the_operator_keeps_its_namespace_the_crd_and_running_jobs(
     admin: Client, user: Client
 ) -> None:
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
@@ -46,16 +47,16 @@ def test_deleting_the_operator_keeps_its_namespace_the_resource_and_running_jobs
     user.wait("mpijob/demo", "condition=Succeeded")
 
 
-def test_an_upgrade_brings_a_changed_schema(admin: Client, helm: str, tmp_path: Path) -> None:
+def test_an_upgrade_updates_the_schema_of_the_crd(admin: Client, helm: str, tmp_path: Path) -> None:
     admin = admin.with_program(helm)
     newer = shutil.copytree(MPIJOB, tmp_path / "mpijob")
     schema = newer / "templates" / "_schema.tpl"
-    told = "A job of processes that speak MPI"
-    assert told in schema.read_text()
-    schema.write_text(schema.read_text().replace(told, "Something newer"))
+    description = "A job of processes that speak MPI"
+    assert description in schema.read_text()
+    schema.write_text(schema.read_text().replace(description, "A newer description"))
     admin.helm("upgrade", "mpijob", str(newer))
     versions = admin.get("crd", "mpijobs.kubeflow.org")["spec"]["versions"]
-    assert "Something newer" in versions[0]["schema"]["openAPIV3Schema"]["description"]
+    assert "A newer description" in versions[0]["schema"]["openAPIV3Schema"]["description"]
 
 
 def test_a_namespace_that_enforces_restricted_admits_the_operator(user: Client) -> None:
@@ -68,35 +69,35 @@ def test_a_namespace_that_enforces_restricted_admits_the_operator(user: Client) 
     }
 
 
-def test_two_operators_of_one_namespace_take_turns(admin: Client, cluster: Cluster) -> None:
+def test_two_replicas_of_the_operator_elect_a_leader(admin: Client, cluster: Cluster) -> None:
     admin.helm("upgrade", "mpijob", MPIJOB, "--set=operator.replicas=2", "--wait", "--timeout=60s")
     kubeflow = Client(cluster, "kubeflow")
     assert len(kubeflow.objects("pods", **{"app.kubernetes.io/component": "operator"})) == 2
     assert kubeflow.get("lease", "mpi-operator")["spec"]["holderIdentity"]
 
 
-def test_an_operator_of_the_cluster_has_the_rights_that_it_uses_and_no_others(user: Client) -> None:
+def test_a_cluster_operator_has_exactly_the_permissions_that_it_uses(user: Client) -> None:
     kubeflow = Client(user.cluster, "kubeflow")
-    # An operator that a test before this one deleted was refused its last requests: its rights went first.
+    # The last requests of an operator that an earlier test deleted were denied: its role was deleted first.
     begun = datetime.now(UTC)
     kubeflow.kubectl("rollout", "restart", "deployment/mpijob-operator")
     kubeflow.kubectl("rollout", "status", "deployment/mpijob-operator", "--timeout=60s")
     whole_life_of_a_job(user)
-    asked, refused = audited(user.cluster, "system:serviceaccount:kubeflow:mpijob-operator", begun)
-    assert refused == set()
-    assert granted(kubeflow, "role,clusterrole", "mpijob") - asked - SOMETIMES == UNUSED
+    requested, denied = audited(user.cluster, "system:serviceaccount:kubeflow:mpijob-operator", begun)
+    assert denied == set()
+    assert granted(kubeflow, "role,clusterrole", "mpijob") - requested - SOMETIMES == UNUSED
 
 
 @pytest.fixture(scope="module")
 def no_operator(cluster: Cluster) -> Iterator[None]:
-    """The cluster has no operator but those that the tests install. For the last tests of this file."""
+    """Removes the cluster's operator for the last tests of this file."""
     without = ["upgrade", "mpijob", MPIJOB, "--set=operator.enabled=false", "--wait"]
     Client(cluster, "default").helm(*without)
     yield
     install_mpijob(cluster)
 
 
-def test_an_operator_of_one_namespace_leaves_the_jobs_of_others_alone(
+def test_a_namespaced_operator_ignores_jobs_in_other_namespaces(
     no_operator: None, new_client: Callable[[], Client]
 ) -> None:
     mine, other = new_client(), new_client()
@@ -107,28 +108,28 @@ def test_an_operator_of_one_namespace_leaves_the_jobs_of_others_alone(
     assert "status" not in other.get("mpijob", "demo")
 
 
-def test_an_operator_of_one_namespace_has_the_rights_that_it_uses_and_no_others(
+def test_a_namespaced_operator_has_exactly_the_permissions_that_it_uses(
     no_operator: None, user: Client
 ) -> None:
     begun = datetime.now(UTC)
     install_operator(user)
     whole_life_of_a_job(user)
-    asked, refused = audited(user.cluster, f"system:serviceaccount:{user.namespace}:own-operator", begun)
-    assert refused == set()
-    assert granted(user, "role,clusterrole", "own") - asked - SOMETIMES == UNUSED
+    requested, denied = audited(user.cluster, f"system:serviceaccount:{user.namespace}:own-operator", begun)
+    assert denied == set()
+    assert granted(user, "role,clusterrole", "own") - requested - SOMETIMES == UNUSED
 
 
 def install_operator(user: Client) -> None:
-    """An operator for the user's namespace alone, called own."""
+    """Installs an operator for the user's namespace as the release ``own``."""
     given = ["operator.scope=namespace", "crd.create=false", "namespace.create=false"]
     user.helm("install", "own", MPIJOB, *settings("mpijob", *given), "--wait", "--timeout=60s")
 
 
 def whole_life_of_a_job(user: Client) -> None:
-    """A job that is spoilt, suspended, resumed, loses a worker and ends well; then one that fails."""
+    """Runs a job that is damaged, suspended and resumed, loses a worker and succeeds; then one that fails."""
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d", "tensorboard.enabled=false")
     user.running("demo")
-    spoil(user)
+    damage(user)
     suspend(user, True)
     user.kubectl("wait", "pods", "--selector=training.kubeflow.org/job-name=demo", "--for=delete")
     suspend(user, False)
@@ -146,12 +147,12 @@ def whole_life_of_a_job(user: Client) -> None:
     user.wait("mpijob/failing", "condition=Failed")
 
 
-def spoil(user: Client) -> None:
-    """Changes the service and the ssh key of the job; the operator puts them right."""
+def damage(user: Client) -> None:
+    """Changes the service and the ssh key of the job, and waits until the operator has restored them."""
     user.kubectl("patch", "secret", "demo-ssh", '--patch={"stringData":{"more":"x"}}')
     user.kubectl("patch", "service", "demo", '--patch={"spec":{"selector":{"more":"x"}}}')
-    until(lambda: "more" not in user.get("secret", "demo-ssh")["data"], "the ssh key as it was")
-    until(lambda: "more" not in user.get("service", "demo")["spec"]["selector"], "the service as it was")
+    until(lambda: "more" not in user.get("secret", "demo-ssh")["data"], "the original ssh key")
+    until(lambda: "more" not in user.get("service", "demo")["spec"]["selector"], "the original service")
 
 
 def suspend(user: Client, value: bool) -> None:
@@ -160,27 +161,30 @@ def suspend(user: Client, value: bool) -> None:
     user.wait("mpijob/demo", f"jsonpath={{.status.conditions[?(@.type=='Suspended')].status}}={value}")
 
 
-def granted(user: Client, kinds: str, release: str) -> set[Right]:
-    """What the roles of a release allow: (resource, verb)."""
-    rights = set()
+def granted(user: Client, kinds: str, release: str) -> set[Permission]:
+    """Returns the permissions in the roles of a release."""
+    permissions = set()
     for role in user.objects(kinds, **{"app.kubernetes.io/instance": release}):
         for rule in role["rules"]:
-            rights |= {(resource, verb) for resource in rule["resources"] for verb in rule["verbs"]}
-    return rights
+            permissions |= {(resource, verb) for resource in rule["resources"] for verb in rule["verbs"]}
+    return permissions
 
 
-def audited(cluster: Cluster, account: str, begun: datetime) -> tuple[set[Right], set[Right]]:
-    """What an account asked for by the API server's audit log, and what it was refused since it began."""
-    asked, refused = set(), set()
+def audited(cluster: Cluster, account: str, begun: datetime) -> tuple[set[Permission], set[Permission]]:
+    """Returns the requests of an account in the audit log, and those denied after ``begun``."""
+    requested, denied = set(), set()
     for line in (cluster.logs / "audit.log").read_text().splitlines():
         entry = json.loads(line)
         if entry["user"]["username"] == account and "objectRef" in entry:
             target = entry["objectRef"]
-            right = ("/".join(filter(None, [target["resource"], target.get("subresource")])), entry["verb"])
-            asked.add(right)
-            # An informer lists where the API server cannot begin a watch with what there is.
-            asked |= {(right[0], "list")} if right[1] == "watch" else set()
+            permission = (
+                "/".join(filter(None, [target["resource"], target.get("subresource")])),
+                entry["verb"],
+            )
+            requested.add(permission)
+            # An informer falls back to list when the API server cannot stream the initial state in a watch.
+            requested |= {(permission[0], "list")} if permission[1] == "watch" else set()
             forbidden = entry.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid"
             if forbidden and datetime.fromisoformat(entry["requestReceivedTimestamp"]) >= begun:
-                refused.add(right)
-    return asked, refused
+                denied.add(permission)
+    return requested, denied

@@ -1,4 +1,4 @@
-"""Pods are admitted by the Pod Security standards that design and documentation promise."""
+"""Pods are admitted under the documented Pod Security standards."""
 
 import pytest
 from releases import install

@@ -124,6 +124,6 @@ def test_after_delete_the_same_install_with_more_steps_goes_on_from_the_newest_c
     assert {file: file.stat().st_mtime for file in trained.folder.glob("model-12.*")} == before
     trained.install({"lr_schedule": "[18]"})
     trained.await_success()
-    assert trained.went_on_from() == 12
+    assert trained.resumed_from() == 12
     assert trained.recorded_steps() == [6, 12, 18]
     assert trained.checkpoints() == [6, 12, 18]

@@ -40,10 +40,10 @@ def uid(pod: Object) -> str:
     return str(pod["metadata"]["uid"])
 
 
-def assert_nothing_lost(training: Training, checkpoint: int, went_on_from: int) -> None:
+def assert_nothing_lost(training: Training, checkpoint: int, resumed_from: int) -> None:
     """No step up to a checkpoint is trained or recorded again."""
-    assert went_on_from >= checkpoint
-    newest = training.await_checkpoint(beyond=went_on_from)
+    assert resumed_from >= checkpoint
+    newest = training.await_checkpoint(beyond=resumed_from)
     recorded = training.recorded_steps()
     assert recorded == sorted(set(recorded)), "every step once"
     assert set(range(6, checkpoint + 1, 6)) <= set(recorded) and recorded[-1] >= newest - 6
@@ -77,8 +77,8 @@ def test_a_training_goes_on_after_a_worker_pod_was_deleted(training: Training) -
     launcher = training.launchers()[-1]
     # In the midst of a step: with its grace period a worker goes on training for a minute.
     training.user.kubectl("delete", "pod", f"{training.name}-worker-1", "--grace-period=1", "--wait=false")
-    went_on_from = training.await_resumption(uid(launcher))
-    assert_nothing_lost(training, checkpoint, went_on_from)
+    resumed_from = training.await_resumption(uid(launcher))
+    assert_nothing_lost(training, checkpoint, resumed_from)
 
 
 def test_a_training_goes_on_after_its_launcher_pod_was_deleted(training: Training) -> None:
@@ -86,8 +86,8 @@ def test_a_training_goes_on_after_its_launcher_pod_was_deleted(training: Trainin
     launcher = training.launchers()[-1]
     workers = {uid(pod) for pod in training.user.pods(training.name, "worker")}
     training.user.kubectl("delete", "pod", launcher["metadata"]["name"], "--wait=false")
-    went_on_from = training.await_resumption(uid(launcher))
-    assert_nothing_lost(training, checkpoint, went_on_from)
+    resumed_from = training.await_resumption(uid(launcher))
+    assert_nothing_lost(training, checkpoint, resumed_from)
     assert {uid(pod) for pod in training.user.pods(training.name, "worker")} == workers
 
 
@@ -96,8 +96,8 @@ def test_a_training_goes_on_after_its_release_was_deleted_and_installed_again(tr
     launcher = training.launchers()[-1]
     training.delete()
     training.install(ENDLESS | {"backoff_limit": 20})
-    went_on_from = training.await_resumption(uid(launcher))
-    assert_nothing_lost(training, checkpoint, went_on_from)
+    resumed_from = training.await_resumption(uid(launcher))
+    assert_nothing_lost(training, checkpoint, resumed_from)
 
 
 def test_an_upgrade_of_a_server_leaves_a_training_that_runs_alone(training: Training) -> None:

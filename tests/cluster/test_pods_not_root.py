@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from testcluster.client import Client, CommandFailed, until
-from trainings import ENDLESS, OPTIMIZED, PATIENCE, Training
+from trainings import ENDLESS, OPTIMIZED, STEP_TIMEOUT, Training
 
 OWNER = {"run_as_user": 1000, "run_as_group": 1000}
 
@@ -33,7 +33,7 @@ def test_a_folder_of_root_fails_the_job_with_the_command_that_mends_it(user: Cli
     training = Training(user, "refused")
     training.folder.mkdir(parents=True)
     training.install(OWNER | {"backoff_limit": 0})
-    until(lambda: "Failed" in training.conditions(), "the end of the job", PATIENCE)
+    until(lambda: "Failed" in training.conditions(), "the end of the job", STEP_TIMEOUT)
     folder = f"/efs/{user.namespace}/refused"
     assert f"{folder} is not writable for user 1000, group 1000." in training.log()
     assert f"mkdir -p {folder} && chown 1000:1000 {folder}" in training.log()

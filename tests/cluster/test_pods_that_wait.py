@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from testcluster.client import Client, until
 from testcluster.node import NAME
-from trainings import PATIENCE, Training, events, waiting_reason
+from trainings import STEP_TIMEOUT, Training, events, waiting_reason
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_a_worker_without_its_image_waits_with_that_reason(brief: Training) -> N
     brief.install({"image": "localhost/no-such-image:1"})
     reasons = {"ErrImagePull", "ImagePullBackOff"}
     worker = "brief-worker-0"
-    until(lambda: waiting_reason(brief.user.get("pod", worker)) in reasons, "the reason", PATIENCE)
+    until(lambda: waiting_reason(brief.user.get("pod", worker)) in reasons, "the reason", STEP_TIMEOUT)
     assert "localhost/no-such-image:1" in events(brief.user, worker)
     assert brief.launchers() == [], "the launcher waits for the workers"
 
@@ -35,7 +35,7 @@ def test_a_worker_without_its_image_waits_with_that_reason(brief: Training) -> N
 def test_a_worker_without_its_claim_waits_with_that_reason(brief: Training) -> None:
     brief.install({"data_fs": "fsx", "data_pvc": "no-such-claim"})
     expected = 'persistentvolumeclaim "no-such-claim" not found'
-    until(lambda: expected in events(brief.user, "brief-worker-0"), "the scheduler's reason", PATIENCE)
+    until(lambda: expected in events(brief.user, "brief-worker-0"), "the scheduler's reason", STEP_TIMEOUT)
     assert brief.launchers() == [], "the launcher waits for the workers"
 
 
@@ -43,7 +43,7 @@ def test_an_empty_data_folder_fails_the_job_with_a_line_that_names_it(brief: Tra
     empty = brief.folder.parent / "empty"
     empty.mkdir(parents=True)
     brief.install({"data_dir": f"{brief.user.namespace}/empty", "backoff_limit": 0})
-    until(lambda: "Failed" in brief.conditions(), "the end of the job", PATIENCE)
+    until(lambda: "Failed" in brief.conditions(), "the end of the job", STEP_TIMEOUT)
     lines = [line for line in brief.log().splitlines() if "error:" in line]
     assert lines, brief.log()
     assert f"/efs/{brief.user.namespace}/empty" in lines[0]
@@ -53,9 +53,9 @@ def test_a_job_waits_for_a_cordoned_node_and_runs_when_it_is_back(brief: Trainin
     brief.user.kubectl("cordon", NAME)
     try:
         brief.install()
-        until(lambda: "unschedulable" in events(brief.user, "brief-worker-0"), "the reason", PATIENCE)
+        until(lambda: "unschedulable" in events(brief.user, "brief-worker-0"), "the reason", STEP_TIMEOUT)
         assert brief.user.get("pod", "brief-worker-0")["status"]["phase"] == "Pending"
     finally:
         brief.user.kubectl("uncordon", NAME)
-    until(lambda: "Running" in brief.conditions(), "the job", PATIENCE)
+    until(lambda: "Running" in brief.conditions(), "the job", STEP_TIMEOUT)
     brief.user.running(brief.name)

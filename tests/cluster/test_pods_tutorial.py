@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from testcluster.client import Client
 from testcluster.cluster import Cluster
-from trainings import PATIENCE
+from trainings import STEP_TIMEOUT
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
@@ -47,7 +47,7 @@ class Shell:
         exports = self.folder / "exports"
         script = f"set -euo pipefail\nsource {exports}\n{commands}\nexport -p > {exports}"
         done = self._bash(script)
-        output, _ = done.communicate(timeout=PATIENCE)
+        output, _ = done.communicate(timeout=STEP_TIMEOUT)
         assert done.returncode == 0, f"{commands}\n{output}"
         return output
 

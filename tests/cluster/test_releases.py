@@ -1,4 +1,4 @@
-"""The life of a release of every chart, with both helm programs."""
+"""Installing, upgrading, rolling back and deleting releases of every chart, with both Helm versions."""
 
 import pytest
 from releases import install, upgrade
@@ -20,11 +20,11 @@ def test_a_chart_is_installed_upgraded_rolled_back_and_deleted(user: Client, hel
     empty = user.names(KINDS)
 
     install(user, "demo", chart)
-    standard = service_port(user, chart)
+    default = service_port(user, chart)
     upgrade(user, "demo", chart, f"{PORT_OF.get(chart, 'port')}=8765")
     assert service_port(user, chart) == 8765
     user.helm("rollback", "demo", "1")
-    assert service_port(user, chart) == standard
+    assert service_port(user, chart) == default
     user.helm("delete", "demo", "--wait")
     for name in user.names("pod"):
         user.wait(name, "delete")
@@ -33,13 +33,13 @@ def test_a_chart_is_installed_upgraded_rolled_back_and_deleted(user: Client, hel
 
 
 @pytest.mark.parametrize("chart", ["maskrcnn", "maskrcnn-optimized", "jupyter", "tensorboard"])
-def test_helm_4_upgrades_what_helm_3_installed(user: Client, chart: str) -> None:
+def test_helm_4_upgrades_a_release_of_helm_3(user: Client, chart: str) -> None:
     install(user.with_program("helm3"), "demo", chart)
     upgrade(user.with_program("helm"), "demo", chart, f"{PORT_OF.get(chart, 'port')}=8765")
     assert service_port(user, chart) == 8765
 
 
-def test_a_release_tests_itself(user: Client, helm: str) -> None:
+def test_helm_test_of_a_release_succeeds(user: Client, helm: str) -> None:
     user = user.with_program(helm)
     install(user, "demo", "maskrcnn", "maskrcnn.node_group=p4d")
     user.running("demo")

@@ -1,4 +1,4 @@
-"""Jupyter and TensorBoard: what an upgrade keeps, and who may reach them."""
+"""Jupyter and TensorBoard: secrets across upgrades, certificates, access and placement."""
 
 import base64
 import subprocess
@@ -10,9 +10,9 @@ from testcluster.client import Client, CommandFailed
 
 
 def secrets(user: Client) -> dict[str, dict[str, str]]:
-    """What is in the secrets of Jupyter's release, by their type."""
-    found = user.objects("secrets", **{"app.kubernetes.io/name": "jupyter"})
-    return {secret["type"]: secret["data"] for secret in found}
+    """Returns the data of the secrets of a Jupyter release by their type."""
+    jupyter_secrets = user.objects("secrets", **{"app.kubernetes.io/name": "jupyter"})
+    return {secret["type"]: secret["data"] for secret in jupyter_secrets}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def secrets(user: Client) -> dict[str, dict[str, str]]:
     ],
     ids=["alone", "sub-chart"],
 )
-def test_jupyters_token_and_certificate_stay_the_same_in_an_upgrade(
+def test_upgrades_keep_jupyters_token_and_certificate(
     user: Client, helm: str, chart: str, given: list[str], change: str
 ) -> None:
     user = user.with_program(helm)
@@ -39,7 +39,7 @@ def test_jupyters_token_and_certificate_stay_the_same_in_an_upgrade(
     assert set(before) == {"Opaque", "kubernetes.io/tls"}
 
 
-def test_two_jupyters_have_different_tokens(user: Client) -> None:
+def test_two_jupyter_releases_have_different_tokens(user: Client) -> None:
     install(user, "one", "jupyter")
     install(user, "two", "jupyter")
     tokens = {
@@ -51,7 +51,7 @@ def test_two_jupyters_have_different_tokens(user: Client) -> None:
     assert min(len(base64.b64decode(token)) for token in tokens) >= 32
 
 
-def test_jupyters_certificate_is_for_the_name_of_its_service(user: Client, tmp_path: Path) -> None:
+def test_jupyters_certificate_is_issued_for_its_service(user: Client, tmp_path: Path) -> None:
     install(user, "demo", "jupyter")
     certificate = tmp_path / "tls.crt"
     certificate.write_bytes(base64.b64decode(secrets(user)["kubernetes.io/tls"]["tls.crt"]))
@@ -65,13 +65,13 @@ def test_jupyters_certificate_is_for_the_name_of_its_service(user: Client, tmp_p
     assert "does match" in checked.stdout
 
 
-def test_a_load_balancer_is_refused_without_a_range_of_addresses(user: Client) -> None:
+def test_a_load_balancer_without_a_source_range_is_rejected(user: Client) -> None:
     with pytest.raises(CommandFailed, match=r"global\.source_cidr"):
         install(user, "demo", "tensorboard", "service.type=LoadBalancer")
     assert user.names("service") == set()
 
 
-def test_a_load_balancer_is_open_to_the_given_range_only(user: Client) -> None:
+def test_a_load_balancer_admits_only_the_given_source_range(user: Client) -> None:
     install(user, "demo", "tensorboard", "service.type=LoadBalancer", "global.source_cidr=192.0.2.0/24")
     assert user.get("service", "demo-tensorboard")["spec"]["loadBalancerSourceRanges"] == ["192.0.2.0/24"]
 

@@ -1,4 +1,4 @@
-"""Small trainings in real pods: releases of the chart maskrcnn on drawn scenes, two ranks in two workers."""
+"""Small training runs in real pods: releases of the maskrcnn chart on drawn scenes, with two workers."""
 
 import json
 import re
@@ -14,10 +14,10 @@ from testcluster.images import TRAIN, VIZ
 
 EXAMPLES = CHARTS / "maskrcnn" / "examples"
 SCENES = "few-scenes"
-"""Folder of the data set, beside those of the namespaces."""
+"""Directory of the data set on the shared file system."""
 
-PATIENCE = 900
-"""Seconds: a rank loads TensorFlow and builds its graph in 20 of them on an idle machine."""
+STEP_TIMEOUT = 900
+"""Seconds. On an idle machine, a rank imports TensorFlow and builds its graph in 20."""
 
 FEW_STEPS: dict[str, Any] = {
     "image": TRAIN,
@@ -32,18 +32,18 @@ FEW_STEPS: dict[str, Any] = {
     "cpu": "100m",
     "launcher": {"resources": {"requests": {"cpu": "50m"}}},
 }
-"""What differs from the example: two epochs with a checkpoint each, and room for it on a small machine."""
+"""Differences from the example: two epochs, each with a checkpoint, and requests for a small machine."""
 
 ENDLESS: dict[str, Any] = {"lr_schedule": "[60000]"}
 OPTIMIZED: dict[str, Any] = {"lr_epoch_schedule": None, "images_per_epoch": None, "xla": False}
-"""Sets back what the chart maskrcnn-optimized has other defaults for."""
+"""Resets values for which the maskrcnn-optimized chart has other defaults."""
 
 Values = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Training:
-    """A release of the chart maskrcnn, or of another with its values, and the run; both have one name."""
+    """A release of the maskrcnn chart, or of one with the same values, and its run of the same name."""
 
     user: Client
     name: str = "demo"
@@ -51,15 +51,15 @@ class Training:
 
     @property
     def folder(self) -> Path:
-        """The run's, as the machine sees it."""
+        """The run's directory on the host."""
         return self.user.cluster.volumes / "efs" / self.user.namespace / self.name
 
     def install(self, settings: Values | None = None, **charts: Values) -> str:
-        """Installs the release: settings of the training, values of sub-charts; what Helm prints."""
+        """Installs the release with values of maskrcnn and of sub-charts; returns Helm's output."""
         return self._helm("install", settings, charts)
 
     def upgrade(self, settings: Values | None = None, **charts: Values) -> str:
-        """Upgrades it to these values, likewise. Raises CommandFailed."""
+        """Upgrades the release; parameters as for ``install``. Raises CommandFailed."""
         return self._helm("upgrade", settings, charts)
 
     def delete(self) -> None:
@@ -69,62 +69,64 @@ class Training:
         self.user.kubectl("wait", "pods", release, "--for=delete", "--timeout=120s")
 
     def pods(self) -> set[str]:
-        """What tells the run's pods from others that take their place."""
+        """Returns the UIDs of the run's pods."""
         roles = ("worker", "launcher")
         return {str(pod["metadata"]["uid"]) for role in roles for pod in self.user.pods(self.name, role)}
 
     def launchers(self) -> list[Object]:
-        """Pods of the launcher, the newest last; failed ones stay."""
+        """Returns the launcher pods, including failed ones, oldest first."""
         return sorted(
             self.user.pods(self.name, "launcher"), key=lambda pod: str(pod["metadata"]["creationTimestamp"])
         )
 
     def log(self) -> str:
-        """What the newest launcher has printed."""
+        """Returns the log of the newest launcher."""
         launchers = self.launchers()
         return self.user.kubectl("logs", launchers[-1]["metadata"]["name"]) if launchers else ""
 
     def step(self) -> int:
-        """The newest step that the run has told of, 0 before the first."""
+        """Returns the newest step in progress.json, 0 before the first."""
         try:
             return int(json.loads((self.folder / "progress.json").read_text())["step"])
         except FileNotFoundError:
             return 0
 
     def checkpoints(self) -> list[int]:
-        """Steps of the whole checkpoints."""
+        """Returns the steps of the complete checkpoints."""
         return sorted(int(file.stem.removeprefix("model-")) for file in self.folder.glob("model-*.index"))
 
     def recorded_steps(self) -> list[int]:
-        """The step of each entry of stats.json."""
+        """Returns the step of each entry of stats.json."""
         return [int(entry["global_step"]) for entry in json.loads((self.folder / "stats.json").read_text())]
 
     def conditions(self) -> set[str]:
-        """Conditions of the MPIJob that hold."""
+        """Returns the conditions of the MPIJob that are true."""
         status = self.user.get("mpijob", self.name).get("status", {})
-        return {each["type"] for each in status.get("conditions", []) if each["status"] == "True"}
+        return {
+            condition["type"] for condition in status.get("conditions", []) if condition["status"] == "True"
+        }
 
     def await_checkpoint(self, beyond: int = 0) -> int:
-        """Waits for a checkpoint of a later step than this; the newest one's."""
+        """Waits for a checkpoint of a later step; returns the newest checkpoint's step."""
         self._until(lambda: bool(self.checkpoints()) and self.checkpoints()[-1] > beyond, "a checkpoint")
         return self.checkpoints()[-1]
 
     def await_step(self, step: int) -> None:
-        """Waits until the run has told of this step or a later one."""
+        """Waits until progress.json has this step or a later one."""
         self._until(lambda: self.step() >= step, f"step {step}")
 
     def await_resumption(self, launcher: str) -> int:
-        """Waits until another launcher than this one goes on; from which step."""
+        """Waits until a launcher other than this one has resumed the run; returns the checkpoint's step."""
 
         def resumed() -> bool:
             newest = [pod["metadata"]["uid"] for pod in self.launchers()[-1:]]
-            return newest not in ([], [launcher]) and self.went_on_from() is not None
+            return newest not in ([], [launcher]) and self.resumed_from() is not None
 
-        self._until(resumed, "another launcher that goes on from a checkpoint")
-        return self.went_on_from() or 0
+        self._until(resumed, "another launcher that resumes from a checkpoint")
+        return self.resumed_from() or 0
 
-    def went_on_from(self) -> int | None:
-        """Step of the checkpoint that the newest launcher went on from; None: it began anew, or not yet."""
+    def resumed_from(self) -> int | None:
+        """Returns the step from which the newest launcher resumed; None before that, or for a new run."""
         said = re.search(r"resuming from \S*/model-(\d+)$", self.log(), re.MULTILINE)
         return int(said[1]) if said else None
 
@@ -133,13 +135,13 @@ class Training:
         self._until(lambda: "Succeeded" in self.conditions(), "the end of the training")
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
-        """Waits for it, and no longer than until the job has failed."""
+        """Waits for a condition; fails at once when the job has failed."""
 
         def done() -> bool:
             assert "Failed" not in self.conditions(), f"waiting for {what}, the job failed:\n{self.log()}"
             return condition()
 
-        until(done, what, PATIENCE, every=2)
+        until(done, what, STEP_TIMEOUT, every=2)
 
     def _helm(self, command: str, settings: Values | None, charts: dict[str, Values]) -> str:
         training = yaml.safe_load((EXAMPLES / "drawn-scenes.yaml").read_text())["maskrcnn"]
@@ -153,13 +155,13 @@ class Training:
 
 
 def server(**values: Any) -> Values:
-    """Values of a sub-chart that serves the run."""
+    """Returns the values of an enabled sub-chart."""
     image = {"image": VIZ, "image_pull_policy": "IfNotPresent"}
     return {"enabled": True, "resources": {"requests": {"cpu": "50m"}}} | image | values
 
 
 def draw_scenes(user: Client) -> None:
-    """Draws the data set as the chart's example does, but fewer scenes. Raises CommandFailed."""
+    """Draws the data set with the job of the chart's example, but fewer scenes. Raises CommandFailed."""
     manifest = yaml.safe_load((EXAMPLES / "data" / "scenes.yaml").read_text())
     manifest["metadata"]["namespace"] = user.namespace
     pod = manifest["spec"]["template"]["spec"]
@@ -169,12 +171,12 @@ def draw_scenes(user: Client) -> None:
 
 
 def events(user: Client, name: str) -> str:
-    """Messages of the events of an object."""
+    """Returns the reasons and messages of an object's events."""
     found = user.kubectl("get", "events", f"--field-selector=involvedObject.name={name}", "--output=json")
     return "\n".join(f"{event['reason']}: {event['message']}" for event in json.loads(found)["items"])
 
 
 def waiting_reason(pod: Object) -> str:
-    """Why a pod's first container waits, "" when it does not."""
+    """Returns why a pod's first container is waiting, "" when it is not."""
     statuses = pod["status"].get("containerStatuses") or [{}]
     return str(statuses[0].get("state", {}).get("waiting", {}).get("reason", ""))
