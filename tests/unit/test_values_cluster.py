@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mrc_values.cluster import releases
 from mrc_values.cluster.changes import diff
 from mrc_values.cluster.kept import kept_after_delete
 from mrc_values.cluster.preflight.operator import in_range
@@ -152,3 +153,19 @@ def test_explain_and_rules_know_them() -> None:
     assert explained.startswith("MRC123 (warning): enough GPUs are free now\n")
     listed = subprocess.run([PROGRAM, "rules"], capture_output=True, text=True, timeout=60).stdout
     assert "MRC101  error    the MPIJob CRD is installed\n" in listed
+
+
+# Helm
+
+
+def test_a_helm_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "helm"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(releases, "READ_TIMEOUT", 0.2)
+    monkeypatch.setattr(releases, "WRITE_TIMEOUT", 0.2)
+    helm = releases.Helm(str(program), (), "ml")
+    with pytest.raises(releases.HelmFailed, match=r"^helm status: no result after 0.2 s\. Check the network"):
+        helm.release("demo")
+    with pytest.raises(releases.HelmFailed, match=r"^helm uninstall demo: not done after 0.2 s"):
+        helm.uninstall("demo")

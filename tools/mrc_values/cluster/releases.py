@@ -4,22 +4,29 @@ import json
 import re
 import shutil
 import subprocess
-import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mrc_cli.errors import ServiceError, UserError
+from mrc_cli.terminal import say
 
 from mrc_values.cluster.client import Cluster
 
 Release = Mapping[str, Any]
 """The output of ``helm status --output json``: name, namespace, version, info, manifest, ..."""
 
+READ_TIMEOUT = 120.0
+"""Seconds for a helm command that reads; Helm has no timeout for an API server that is silent."""
+WRITE_TIMEOUT = 900.0
+"""Seconds for an install, upgrade or deletion, hooks included."""
+
 MIN_VERSION = (3, 18)
 """The oldest Helm that the charts are tested with."""
 
+_CHECK = "Check the network, and that the cluster's API server responds (kubectl get --raw /readyz)."
 _NOTICE = "found symbolic link in path"
 
 
@@ -77,9 +84,17 @@ class Helm:
         return [self.program, *arguments, *self.flags, f"--namespace={self.namespace}"]
 
     def _captured(self, *arguments: str) -> str:
-        done = subprocess.run(  # noqa: S603 (an argument list)
-            self._argv(arguments), capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 (an argument list)
+                self._argv(arguments),
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                check=False,
+                timeout=READ_TIMEOUT,
+            )
+        except subprocess.TimeoutExpired:
+            raise HelmFailed(f"helm {arguments[0]}: no result after {READ_TIMEOUT:g} s. {_CHECK}") from None
         message = "\n".join(_worth_showing(done.stderr.splitlines())).strip()
         if done.returncode:
             raise HelmFailed(f"helm {arguments[0]}: {' '.join(message.removeprefix('Error: ').split())}")
@@ -90,9 +105,25 @@ class Helm:
             self._argv(arguments), stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
         ) as process:
             assert process.stderr
-            for line in process.stderr:
-                if _worth_showing([line]):
-                    print(line, end="", file=sys.stderr, flush=True)
+            expired = threading.Event()
+
+            def give_up() -> None:
+                expired.set()
+                process.terminate()  # Helm then marks the release as failed
+
+            timer = threading.Timer(WRITE_TIMEOUT, give_up)
+            timer.start()
+            try:
+                for line in process.stderr:
+                    if _worth_showing([line]):
+                        say(line.rstrip("\n"))
+            finally:
+                timer.cancel()
+        if expired.is_set():
+            raise HelmFailed(
+                f"helm {arguments[0]} {arguments[1]}: not done after {WRITE_TIMEOUT:g} s, so it was stopped. "
+                f"{_CHECK}"
+            )
         if process.returncode:
             raise HelmFailed(f"helm {arguments[0]} {arguments[1]} failed; see its output above.")
 
