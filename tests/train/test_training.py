@@ -141,8 +141,9 @@ def test_weights_for_other_classes_are_fine_tuned_with_new_last_layers(
     done = tiny.train(logdir, data, f"BACKBONE.WEIGHTS={weights}", *steps)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (
-        f"{weights}: made anew for another shape (other classes?): fastrcnn/outputs/class 32x5 there, 32x2 "
-        "here; fastrcnn/outputs/box 32x20 there, 32x8 here; maskrcnn/conv 1x1x16x4 there, 1x1x16x1 here"
+        f"{weights}: re-initialized because of another shape (other classes?): "
+        "fastrcnn/outputs/class 32x5 there, 32x2 here; "
+        "fastrcnn/outputs/box 32x20 there, 32x8 here; maskrcnn/conv 1x1x16x4 there, 1x1x16x1 here"
     ) in done.stdout
     before, after = np.load(weights), variables(logdir / "model-1")
     anew = {name for name in before.files if after[name].shape != before[name].shape}

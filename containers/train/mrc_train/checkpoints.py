@@ -3,6 +3,7 @@
 import logging
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ _OF_TRAINING = re.compile(
     r"|/(Momentum|Adam|Adam_1)$|^EMA/"
 )
 
-_UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError)
+_UNREADABLE = (tf.errors.OpError, ValueError, RuntimeError, IndexError, TypeError, KeyError, EOFError)
 """What TensorFlow and NumPy raise for a truncated file or one of another format."""
 
 
@@ -97,9 +98,9 @@ def load_weights(path: str) -> dict[str, NDArray[Any]]:
                 names = {name: name.removesuffix(":0") for name in archive.files}
                 return {name: archive[key] for key, name in names.items() if is_weight(name)}
         return dict(_tensors(path, is_weight))
-    except (*_UNREADABLE, OSError, zipfile.BadZipFile):
+    except (*_UNREADABLE, OSError, zipfile.BadZipFile, zlib.error):
         raise RunDirectoryError(
-            f"{path}: neither an .npz file nor the prefix of a complete checkpoint"
+            f"{path}: neither an intact .npz file nor the prefix of a complete checkpoint"
         ) from None
 
 

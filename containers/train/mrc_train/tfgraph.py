@@ -6,7 +6,6 @@ that TensorFlow 2 keeps under ``tf.compat.v1`` only.
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 from mrc_cli.stderr import filtered_stderr
@@ -18,10 +17,6 @@ def _import_tensorflow() -> Any:
     """Import TensorFlow without its two banner lines, which no log level silences; other lines pass."""
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if not Path("/proc/driver/nvidia").exists():
-        # With several threads a sum's order, and so its last digits, would differ between runs. Costs nothing
-        # that can be measured on CPUs; on GPUs some operations have no deterministic version.
-        os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
     with filtered_stderr(lambda line: _BANNER.search(line) is not None):
         import tensorflow
     return tensorflow

@@ -1,6 +1,6 @@
 """``mrc-train``: train Mask R-CNN, as one process or as one of the ranks under mpirun.
 
-Started again on the same run folder, it goes on from the newest whole checkpoint.
+Started again with the same run directory, it resumes from the newest complete checkpoint.
 """
 
 import argparse
@@ -23,26 +23,30 @@ from mrc_train.data.coco import check_same_categories, load_split, training_reco
 from mrc_train.errors import RunDirectoryError, Stopped
 from mrc_train.evaluation.coco_metrics import check_can_be_scored
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
+from mrc_train.run_folder import newest_checkpoint
 from mrc_train.run_lock import hold_run_lock
 from mrc_train.side_files import check_same_classes
 
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")
+
 DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
-"""What the system says, wherever in TensorFlow or Python the error comes from."""
+"""The system's messages, wherever in TensorFlow or Python the error is raised."""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     out = argparse.ArgumentParser(
         prog="mrc-train",
-        description="Train Mask R-CNN. A run that was stopped goes on when it is started again.",
+        description="Train Mask R-CNN. A run that was stopped resumes when it is started again.",
         epilog="Example: mrc-train --logdir runs/first --config DATA.BASEDIR=data/coco "
         "BACKBONE.WEIGHTS=ImageNet-R50-AlignPadding.npz TRAIN.LR_SCHEDULE=1x",
     )
     out.add_argument(
-        "--logdir", type=Path, required=True, help="the run's folder: log, checkpoints, TensorBoard events"
+        "--logdir", type=Path, required=True, help="the run's directory: log, checkpoints, TensorBoard events"
     )
     out.add_argument(
-        "--load", help="weights to start from (.npz or checkpoint), in place of BACKBONE.WEIGHTS"
+        "--load",
+        help="initial weights (.npz file, checkpoint or run directory), in place of BACKBONE.WEIGHTS",
     )
     add_config_argument(out, "settings, see mrc_train/config.py")
     out.add_argument(
@@ -92,8 +96,7 @@ def _train(arguments: argparse.Namespace) -> None:
     # Rank 0 alone writes the run directory.
     lock = nullcontext() if ranks.rank else hold_run_lock(arguments.logdir)
     with lock, _full_disk_named(arguments.logdir):
-        weights = arguments.load or cfg.BACKBONE.WEIGHTS
-        check_weights(weights)
+        weights = weights_file(arguments.load or cfg.BACKBONE.WEIGHTS)
         data = training_records(cfg)
         validation = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
         for split in validation:
@@ -103,6 +106,10 @@ def _train(arguments: argparse.Namespace) -> None:
                 check_can_be_scored(split.annotation_file, cfg.MODE_MASK)
             check_same_classes(arguments.logdir, data.categories)
 
+        if not NVIDIA_DRIVER.exists():
+            # With several threads the order of a sum, and so its last digits, would differ between runs. It
+            # has no measurable cost on CPUs; on GPUs some operations have no deterministic version.
+            os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
         # TensorFlow takes seconds to import: mistakes above are reported before that.
         from mrc_train.training import train
 
@@ -123,13 +130,23 @@ def _full_disk_named(logdir: Path) -> Iterator[None]:
         raise RunDirectoryError(f"{logdir}: {full[0]}; free some space and start again to resume") from error
 
 
-def check_weights(weights: str) -> None:
-    """Raises RunDirectoryError when no file has this name (a checkpoint's prefix stands for its files)."""
-    path = Path(weights)
-    if weights and not any(path.parent.glob(f"{glob.escape(path.name)}*")):
+def weights_file(name: str) -> str:
+    """The .npz file or checkpoint prefix to start from; of a run directory its newest checkpoint.
+
+    Raises:
+        RunDirectoryError: when there is no such file, or no checkpoint in the directory.
+    """
+    path = Path(name)
+    if name and path.is_dir():
+        newest = newest_checkpoint(path)
+        if newest is None:
+            raise RunDirectoryError(f"{path}: has no complete checkpoint to start from")
+        return str(path / newest)
+    if name and not any(path.parent.glob(f"{glob.escape(path.name)}*")):
         raise RunDirectoryError(
-            f"{weights}: no such weights (--load or BACKBONE.WEIGHTS); leave it empty to start from scratch"
+            f"{name}: no such weights (--load or BACKBONE.WEIGHTS); leave it empty to train from scratch"
         )
+    return name
 
 
 if __name__ == "__main__":
