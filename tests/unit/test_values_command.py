@@ -68,7 +68,7 @@ def test_json_without_findings_is_an_empty_list() -> None:
             'mrc-values: --set gpus: key "gpus" has no value. Write --set name=value, ',
         ),
         (["validate", "--format", "xml"], "Error: Invalid value for '--format': "),
-        (["explain", "MRC41"], "mrc-values: MRC41: no such rule. Did you mean MRC"),
+        (["explain", "MRC41"], "mrc-values: MRC41: no such rule. mrc-values rules lists all of them."),
         (
             ["node-groups", "templates"],
             "mrc-values: templates: no node groups (files/common/node-groups.yaml is missing).",

@@ -108,6 +108,7 @@ _NOTICES = (
     "cannot overwrite table with non table",  # reported by check.py
     "Ignoring non-table value",  # reported by the schema
     "skipped value for",  # the same for a sub-chart
+    "skipping globals because destination",  # reported by check.py
 )
 
 

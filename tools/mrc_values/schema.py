@@ -97,10 +97,15 @@ def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> 
     path = (*prefix, *inner)
     if error.validator == "additionalProperties" and error.validator_value is False:
         known = error.schema.get("properties", {})
-        homes = {other[-1]: other[:-1] for other in reversed(list(leaf_paths(schema)))}
+        patterns = error.schema.get("patternProperties", {})
         for name in error.instance:
-            if name not in known:
-                yield _unknown(name, known, path, homes, values)
+            if name not in known and not any(re.search(pattern, name) for pattern in patterns):
+                if patterns:
+                    fix, message = _fix(subschema(schema, inner)), "the key does not have the right format."
+                    position = values.position((*path, name), key=True)
+                    yield Finding(position, Severity.ERROR, "MRC003", (*path, name), message, fix)
+                else:
+                    yield _unknown(name, known, path, _homes(name, inner, schema), values)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
@@ -109,21 +114,31 @@ def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> 
                 yield Finding(position, Severity.ERROR, "MRC005", (*path, name), "is missing.", fix)
     else:
         rule = "MRC009" if error.validator == "pattern" else "MRC004"
-        fix = _unquoted(error) or _fix(subschema(schema, inner))
+        fix = _quotes(error) or _fix(subschema(schema, inner))
         yield Finding(values.position(path), Severity.ERROR, rule, path, _message(error), fix)
 
 
-def _unknown(
-    name: str, known: Any, path: ValuePath, homes: dict[str | int, ValuePath], values: Values
-) -> Finding:
-    """``homes`` maps every name in the schema to its section."""
+def _homes(name: str, path: ValuePath, schema: Schema) -> list[str]:
+    """The sections that an unknown key at ``path`` belongs under, if that is certain.
+
+    At the top level the section was forgotten. Inside of a section, the key can only belong to the top level
+    or to global: a key of the same name in another section has another meaning.
+    """
+    homes = [other[:-1] for other in leaf_paths(schema) if other[-1] == name]
+    if path:
+        return [dotted(home) for home in homes if home in ((), ("global",))]
+    return [dotted(home) for home in homes if len(home) == 1]
+
+
+def _unknown(name: str, known: Any, path: ValuePath, homes: list[str], values: Values) -> Finding:
     close = None
     if name != name.strip() or "\xa0" in name:
         fix = "It starts with a no-break space. Indent with plain spaces."
     elif close := nearest(name, known):
         fix = f"Did you mean {close}?"
-    elif name in homes:
-        fix = f"It belongs under {dotted(homes[name])}."
+    elif 1 <= len(homes) <= 3:
+        section = " or ".join(homes)
+        fix = f"It belongs under {section}." if section else "It belongs at the top level of the file."
     elif known:
         fix = f"Known keys: {', '.join(known)}." if len(known) < 12 else f"{FILE} lists all of them."
     else:
@@ -170,17 +185,19 @@ def _message(error: Any) -> str:
             return f"{value}: {error.message}."
 
 
-def _unquoted(error: Any) -> str:
-    """The fix for a number or boolean in quotes."""
-    if error.validator != "type" or not isinstance(error.instance, str):
+def _quotes(error: Any) -> str:
+    """The fix for a number or boolean in quotes, and for a string without."""
+    if error.validator != "type":
         return ""
-    wanted, text = set(_listed(error.validator_value)), error.instance
-    if len(text) > 15:
+    wanted, value = set(_listed(error.validator_value)), error.instance
+    if isinstance(value, bool | int | float) and "string" in wanted:
+        return f'Put it in quotes: "{shown(value)}".'
+    if not isinstance(value, str) or len(value) > 15:
         return ""  # Helm converts a number that it cannot represent to a string
-    if {"integer", "number"} & wanted and re.fullmatch(r"-?\d+(\.\d+)?", text):
-        return f"Write it without quotes: {text}."
-    if "boolean" in wanted and text.lower() in ("true", "false"):
-        return f"Write it without quotes: {text.lower()}."
+    if {"integer", "number"} & wanted and re.fullmatch(r"-?\d+(\.\d+)?", value):
+        return f"Write it without quotes: {value}."
+    if "boolean" in wanted and value.lower() in ("true", "false"):
+        return f"Write it without quotes: {value.lower()}."
     return ""
 
 

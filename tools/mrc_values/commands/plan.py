@@ -87,15 +87,12 @@ def plan(
 
 
 def _node_group(directory: Path, name: str) -> "NodeGroup":
-    from mrc_cli.suggestions import nearest
-
     from mrc_values import catalogue
 
     groups = catalogue.load(directory).node_groups
     if name not in groups:
-        meant = nearest(name, groups)
-        hint = f"Did you mean {meant}?" if meant else f"Available: {', '.join(groups) or 'none'}."
-        raise UsageError(f"--node-group {name}: not in the catalogue of {directory}. {hint}")
+        available = ", ".join(groups) or "none"
+        raise UsageError(f"--node-group {name}: not in the catalogue of {directory}. Available: {available}.")
     return groups[name]
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from mrc_cli.findings import Severity
-from mrc_cli.suggestions import nearest
 
 from mrc_values.quantities import quantity
 from mrc_values.rules.registry import Context, Violation, rule
@@ -21,8 +20,8 @@ def node_group_is_known(context: Context) -> Iterator[Violation]:
     interfaces and /dev/shm. A name that is not in the catalogue has no effect."""
     name = context.values.text("maskrcnn.node_group")
     if name and context.node_groups and name not in context.node_groups:
-        meant = nearest(name, context.node_groups)
-        hint = f"Did you mean {meant}?" if meant else f"Set one of {', '.join(context.node_groups)}."
+        # No did-you-mean: p5 is not a misspelled g5, and p4de not a misspelled p4d.
+        hint = f"Set one of {', '.join(context.node_groups)}."
         yield Violation("maskrcnn.node_group", f"{name} is not in the chart's catalogue.", hint)
 
 
@@ -251,8 +250,7 @@ def instance_type_agrees(context: Context) -> Iterator[Violation]:
         if not text or not types:
             continue
         if text not in types:
-            meant = nearest(text, types)
-            hint = f"Did you mean {meant}?" if meant else f"Set one of {', '.join(types)}."
+            hint = f"Set one of {', '.join(types)}."
             yield Violation(f"{section}gpu_instance_type", f"{text} is not in the chart's catalogue.", hint)
         elif name in groups and types[text] != name:
             yield Violation(

@@ -43,7 +43,7 @@ def _images(values: Values, names: tuple[str, ...] = (*_REQUIRED, *_DEFAULTED)) 
         section_values = values.get(section) if section else values.merged
         if (
             isinstance(section_values, dict)
-            and "image" in section_values
+            and ("image" in section_values or values.sets(name))  # null removes the key
             and section_values.get("enabled", True) is True
         ):
             yield name

@@ -54,6 +54,13 @@ def paths_stay_inside(context: Context) -> Iterator[Violation]:
     of it, to a directory that does not exist in the pods."""
     for name in ("maskrcnn.data_dir", "maskrcnn.backbone_weights", "tensorboard.log_dir", "log_dir"):
         text = context.values.text(name)
+        if "://" in text:
+            yield Violation(
+                name,
+                f"{text} is a URL, but the trainer reads from a mounted file system.",
+                "Copy the data there and set the path relative to the root of the file system.",
+            )
+            continue
         path = PurePosixPath(text)
         if not text or not (path.is_absolute() or ".." in path.parts):
             continue

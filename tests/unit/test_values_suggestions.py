@@ -1,0 +1,124 @@
+"""Suggestions for unknown keys: each one is right or absent."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+from mrc_values.check import check
+from mrc_values.rules import RULES, Rule
+from values_files import CHART, checked, lines, rule_ids
+
+NAMES = Path(__file__).with_name("foreign_names.txt").read_text().split()
+"""Keys of the values files of charts by Bitnami, KubeRay, JupyterHub, the MPI Operator and others."""
+
+EXPECTED = {
+    "": {
+        "enabled": "It belongs under jupyter or tensorboard.",
+        "env": "It belongs under maskrcnn.",
+        "port": "It belongs under jupyter or tensorboard.",
+        "resources": "It belongs under jupyter or tensorboard.",
+        "service": "It belongs under jupyter or tensorboard.",
+        "tolerations": "It belongs under maskrcnn or jupyter or tensorboard.",
+    },
+    "maskrcnn": {
+        "backoffLimit": "Did you mean backoff_limit?",
+        "dataDir": "Did you mean data_dir?",
+        "dshm": "Did you mean shm?",
+        "extraConfig": "Did you mean extra_config?",
+        "global": "It belongs at the top level of the file.",
+        "imagePullPolicy": "Did you mean image_pull_policy?",
+        "nodeSelector": "Did you mean node_selector?",
+        "priorityClass": "Did you mean priority_class?",
+        "runAsGroup": "Did you mean run_as_group?",
+        "runAsUser": "Did you mean run_as_user?",
+        "workingDir": "Did you mean working_dir?",
+    },
+    "jupyter": {
+        "gpu": "Did you mean gpus?",
+        "imagePullPolicy": "Did you mean image_pull_policy?",
+        "nodeSelector": "Did you mean node_selector?",
+        "ports": "Did you mean port?",
+        "runAsGroup": "Did you mean run_as_group?",
+        "runAsUser": "Did you mean run_as_user?",
+        "targetPort": "Did you mean target_port?",
+    },
+    "tensorboard": {
+        "imagePullPolicy": "Did you mean image_pull_policy?",
+        "nodeSelector": "Did you mean node_selector?",
+        "ports": "Did you mean port?",
+        "runAsGroup": "Did you mean run_as_group?",
+        "runAsUser": "Did you mean run_as_user?",
+        "targetPort": "Did you mean target_port?",
+    },
+}
+"""Every suggestion for them, by section; each was reviewed. A new one has to be right to be added here."""
+
+
+@pytest.mark.parametrize("section", EXPECTED)
+def test_a_key_of_another_chart_gets_the_right_suggestion_or_none(section: str, tmp_path: Path) -> None:
+    names = random.Random(18).sample(sorted(set(NAMES) - {"" if section else "global"}), 300)
+    indent = "  " if section else ""
+    text = f"{section}:\n" if section else ""
+    file = tmp_path / "values.yaml"
+    file.write_text(text + "".join(f"{indent}{name}: 1\n" for name in names))
+    suggestions = {
+        str(finding.path[-1]): finding.fix
+        for finding in check(CHART, [file]).findings
+        if finding.rule == "MRC003" and re.search("did you mean|belongs", finding.fix, re.IGNORECASE)
+    }
+    assert suggestions == {name: fix for name, fix in EXPECTED[section].items() if name in names}
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("maskrcnn: {gpus_per_nod: 8}", "Did you mean gpus_per_node?"),
+        ("maskrcnn: {node-group: p4d}", "Did you mean node_group?"),
+        ("maskrcnn: {stesp_per_epoch: 8}", "Did you mean steps_per_epoch?"),
+        ("maskrcnn: {shared_fs: fsx}", "It belongs under global."),
+        ("gpus: 8", "It belongs under maskrcnn or jupyter."),
+        ("maskrcnn: {jupyter: {enabled: true}}", "It belongs at the top level of the file."),
+        ("maskrcnn: {suspend: true}", "values.schema.json lists all of them."),
+    ],
+)
+def test_a_typo_or_a_forgotten_section_is_named(text: str, fix: str, tmp_path: Path) -> None:
+    assert [f.fix for f in checked(tmp_path, text).findings if f.rule == "MRC003"] == [fix]
+
+
+@pytest.mark.parametrize("value", ["p5.48xlarge", "p4de", "p5", "g6e"])
+def test_a_node_group_that_exists_elsewhere_is_not_a_typo(value: str, tmp_path: Path) -> None:
+    (finding,) = checked(tmp_path, f"maskrcnn: {{node_group: {value}}}").findings
+    assert finding.fix.startswith("Set one of p3, p3dn, p4d,")
+
+
+def test_only_the_invalid_name_in_env_is_reported(tmp_path: Path) -> None:
+    (finding,) = checked(tmp_path, "maskrcnn: {env: {GOOD: '1', 1BAD: '2'}}").findings
+    assert finding.path == ("maskrcnn", "env", "1BAD")
+    assert finding.message == "the key does not have the right format."
+
+
+def test_a_null_image_is_reported_beside_a_schema_error(tmp_path: Path) -> None:
+    result = checked(tmp_path, "maskrcnn: {image: null, gpus: few}", base="maskrcnn: {node_group: p4d}\n")
+    assert rule_ids(result) == {"MRC020", "MRC004"}
+
+
+def test_a_url_is_not_a_path(tmp_path: Path) -> None:
+    assert lines(checked(tmp_path, "maskrcnn: {data_dir: 's3://bucket/coco'}")) == [
+        "values.yaml:1:22: error MRC031 maskrcnn.data_dir: s3://bucket/coco is a URL, but the trainer reads "
+        "from a mounted file system. Copy the data there and set the path relative to the root of the file "
+        "system."
+    ]
+
+
+def test_a_boolean_that_must_be_a_string_says_to_quote_it(tmp_path: Path) -> None:
+    (finding,) = checked(tmp_path, "maskrcnn: {node_selector: {dedicated: true}}").findings
+    assert (finding.message, finding.fix) == ("true is not a string.", 'Put it in quotes: "true".')
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.id) for rule in RULES.values()])
+def test_a_fix_names_only_values_that_the_chart_has(rule: Rule, tmp_path: Path) -> None:
+    schema = (CHART / "values.schema.json").read_text()
+    for finding in checked(tmp_path, rule.failing).findings:
+        for name in re.findall(r"\b(?:maskrcnn|global|jupyter|tensorboard)(?:\.[a-z_]+)+", finding.fix):
+            assert all(f'"{part}"' in schema for part in name.split(".")), finding.fix
