@@ -349,3 +349,19 @@ def test_the_notes_give_the_next_commands(values: dict[str, Any], namespace: str
     notes = render(CHART, values, "mpijob", namespace)["mpijob/templates/NOTES.txt"]
     for line in lines:
         assert line in notes
+
+
+@pytest.mark.parametrize("kind", ["Namespace", "CustomResourceDefinition"])
+def test_helm_argo_cd_and_flux_keep_namespace_and_crd(kind: str) -> None:
+    annotations = only(render_objects(CHARTS / "mpijob", {}), kind)["metadata"]["annotations"]
+    assert annotations == {
+        "helm.sh/resource-policy": "keep",
+        "argocd.argoproj.io/sync-options": "Prune=false,Delete=false",
+        "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    }
+
+
+def test_for_kubectl_delete_namespace_and_crd_can_be_left_out() -> None:
+    values = {"namespace": {"create": False}, "crd": {"create": False}}
+    kinds = {item["kind"] for item in render_objects(CHARTS / "mpijob", values)}
+    assert kinds & {"Namespace", "CustomResourceDefinition", "PersistentVolumeClaim"} == set()

@@ -83,9 +83,8 @@ def test_a_key_that_nobody_knows_is_refused_at_every_level(chart: Path) -> None:
     schema = schema_of(chart)
     levels = {path: part for path, part in properties(schema) if "properties" in part}
     closed = {path for path, part in levels.items() if part.get("additionalProperties") is False}
-    # Helm hands a sub-chart all that its parent has under global.
-    subchart = any((other / "charts" / chart.name).is_dir() for other in FOLDERS)
-    assert set(levels) - closed == ({"global"} if subchart else set())
+    # Helm passes all of a parent's global values to its dependencies.
+    assert set(levels) - closed == {"global"}
     assert schema["additionalProperties"] is False
 
 

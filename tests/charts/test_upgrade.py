@@ -75,3 +75,17 @@ def test_the_hash_is_of_the_settings_alone() -> None:
     assert digest() == digest()
     assert digest() == digest(queue="gpu")
     assert digest() != digest(base_lr=0.02)
+
+
+def test_rendered_without_a_cluster_a_changed_job_differs_in_the_hash_of_job_and_launcher() -> None:
+    # What a GitOps tool applies: the operator ignores the new spec, and only the hashes show that it does.
+    hashes = set()
+    for image in ("trainer:1", "trainer:2"):
+        job = run(image=image).job
+        launcher = job["spec"]["mpiReplicaSpecs"]["Launcher"]["template"]["metadata"]["annotations"]
+        assert (
+            launcher["mask-rcnn/settings-sha256"]
+            == job["metadata"]["annotations"]["mask-rcnn/settings-sha256"]
+        )
+        hashes.add(launcher["mask-rcnn/settings-sha256"])
+    assert len(hashes) == 2

@@ -17,6 +17,7 @@ PROGRAM = Path(sys.executable).with_name("mrc-values")
 COUNT, SEED = 200, 6
 
 HARMLESS = {
+    ("missing", "enabled"): "only a parent chart's condition reads it",
     ("swapped", "maskrcnn.name"): "name and run are words of the user's choice",
     ("swapped", "maskrcnn.gpus_per_node"): "8 workers of 2 GPUs are as many as 2 of 8",
     ("swapped", "maskrcnn.memory"): "a warning, MRC019: shared memory is bounded by the memory as well",

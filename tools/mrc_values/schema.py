@@ -79,6 +79,9 @@ def _schemas(chart: Path, prefix: ValuePath, part: Any) -> Iterator[tuple[ValueP
     """
     file = chart / FILE
     own: Schema = json.loads(file.read_text()) if file.is_file() else {}
+    if not prefix and "global" in own.get("properties", {}):
+        # The schema allows the global values of a parent chart; a chart alone has none, and rejects them.
+        own["properties"]["global"]["additionalProperties"] = False
     if own:
         yield prefix, own, part
     for subchart in sorted((chart / "charts").glob("*/Chart.yaml")):

@@ -14,17 +14,6 @@ for a sub-chart, that name belongs to its parent. At most 57 characters, so that
 {{- include "mrc.dnsName" (dict "text" $text "max" 57) -}}
 {{- end -}}
 
-{{/* The schema allows any value in global, since a parent chart may add its own. Without a parent, it is a typo. */}}
-{{- define "mrc.checkGlobal" -}}
-{{- $known := list "namespace" "shared_fs" "shared_pvc" "source_cidr" -}}
-{{- range keys (.Values.global | default dict) | sortAlpha -}}
-{{- if and $.Chart.IsRoot (not (has . $known)) -}}
-{{- fail (printf "global.%s: unknown value. Known values: %s." . (join ", " $known)) -}}
-{{- end -}}
-{{- end -}}
-{{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
-{{- end -}}
-
 {{/* Networks that may connect to a load balancer, a list. */}}
 {{- define "mrc.sourceRanges" -}}
 {{- $path := include "mrc.valuePath" . -}}

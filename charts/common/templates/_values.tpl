@@ -35,3 +35,13 @@ booleans, lists and null are Python literals. Argument: the value.
 {{- define "mrc.isTrue" -}}
 {{- if has (toString . | lower) (list "true" "1") -}}true{{- end -}}
 {{- end -}}
+
+{{/* The schema allows any value in global, since a parent chart may add its own. Without a parent, it is a typo. */}}
+{{- define "mrc.checkGlobal" -}}
+{{- $known := list "namespace" "shared_fs" "shared_pvc" "source_cidr" -}}
+{{- range keys (.Values.global | default dict) | sortAlpha -}}
+{{- if and $.Chart.IsRoot (not (has . $known)) -}}
+{{- fail (printf "global.%s: unknown value. Known values: %s." . (join ", " $known)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -56,6 +56,7 @@ be guessed from a hash. Argument: dict "root", "name".
 {{- define "jupyter.check" -}}
 {{- $path := include "mrc.valuePath" . -}}
 {{- include "mrc.checkGlobal" . -}}
+{{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values "path" $path "names" (list "port" "target_port" "image_pull_policy" "service" "gpus" "run_as_user" "run_as_group")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.service "path" (printf "%sservice." $path) "names" (list "type" "scheme")) -}}
 {{- $node := include "jupyter.node" . | fromYaml -}}

@@ -1,6 +1,7 @@
 {{/* Checks that a schema cannot express. Each message is one line with the value and the fix. Argument: the root context. */}}
 
 {{- define "maskrcnn.check" -}}
+{{- include "mrc.checkGlobal" . -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.maskrcnn "path" "maskrcnn." "names" (list "gpus" "gpus_per_node" "device" "image_pull_policy" "backoff_limit" "launcher")) -}}
 {{- $m := .Values.maskrcnn -}}

@@ -4,11 +4,12 @@ comment says otherwise; the result of templates that return YAML is parsed with 
 */}}
 
 {{/*
-Name of the MPIJob: <name> or <name>-<run>. At most 48 characters, so that <job>-worker-<n> and
+Name of the MPIJob: <name> or <name>-<run>. The default name is the release's; in a dependency of another chart,
+<release>-<alias>, so that two of one release differ. At most 48 characters, so that <job>-worker-<n> and
 <job>-launcher-xxxxx stay within the 63 of a host name.
 */}}
 {{- define "maskrcnn.jobName" -}}
-{{- $name := .Values.maskrcnn.name | default .Release.Name -}}
+{{- $name := .Values.maskrcnn.name | default (ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) .Chart.IsRoot) -}}
 {{- $run := .Values.maskrcnn.run -}}
 {{- if not (has $run (list nil "")) -}}{{- $name = printf "%s-%s" $name (include "mrc.literal" $run) -}}{{- end -}}
 {{- include "mrc.dnsName" (dict "text" $name "max" 48) -}}

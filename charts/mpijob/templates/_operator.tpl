@@ -4,11 +4,19 @@ says otherwise.
 */}}
 
 {{- define "mpijob.check" -}}
+{{- include "mrc.checkGlobal" . -}}
 {{- $needed := dict "global" list "namespace" (list "create") "crd" (list "create") "operator" (list "enabled" "image" "image_pull_policy" "replicas" "scope") -}}
 {{- include "mrc.checkNulls" (dict "values" .Values "path" "" "names" (keys $needed | sortAlpha)) -}}
 {{- range $section, $names := $needed -}}
 {{- include "mrc.checkNulls" (dict "values" (get $.Values $section) "path" (printf "%s." $section) "names" $names) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Annotations of objects that must outlive the release: for Helm, Argo CD and Flux. */}}
+{{- define "mpijob.keep" -}}
+helm.sh/resource-policy: keep
+argocd.argoproj.io/sync-options: Prune=false,Delete=false
+kustomize.toolkit.fluxcd.io/prune: disabled
 {{- end -}}
 
 {{/* The release that owns an object of the cluster, as namespace/name, or "/". Argument: the object. */}}

@@ -7,6 +7,7 @@ $(SHARED_FS)/{{ .Values.log_dir | default (include "mrc.namespace" .) | trimSuff
 
 {{- define "tensorboard.check" -}}
 {{- include "mrc.checkGlobal" . -}}
+{{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values "path" (include "mrc.valuePath" .) "names" (list "port" "target_port" "image_pull_policy" "service" "run_as_user" "run_as_group")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.service "path" (printf "%sservice." (include "mrc.valuePath" .)) "names" (list "type" "scheme")) -}}
 {{- end -}}
