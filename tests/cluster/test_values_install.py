@@ -12,7 +12,7 @@ from preflights import P4D, given, program
 from releases import end_launcher, install
 from testcluster.charts import CHARTS
 from testcluster.client import Client, until
-from values_tool import PROGRAM
+from values_tool import PROGRAM, submit
 
 CHART = CHARTS / "maskrcnn"
 P3DN = "maskrcnn.node_group=p3dn"
@@ -224,12 +224,15 @@ def test_list_shows_the_releases_of_all_namespaces_with_their_jobs(new_client: C
     one, two = new_client(), new_client()
     install(one, "demo", "maskrcnn", P4D)
     install(two, "board", "tensorboard")
+    submit(two, "applied", "maskrcnn.node_group=g5")
     one.running("demo")
+    two.running("applied")
     rows = json.loads(program(one, "list", "--format=json").stdout)
     shown = [(row["release"], row["namespace"], row["job"], row["state"]) for row in rows]
     assert ("demo", one.namespace, f"{one.namespace}/demo", "running") in shown
     assert ("board", two.namespace, "", "") in shown
     assert ("mpijob", "default", "", "") in shown
+    assert ("", two.namespace, f"{two.namespace}/applied", "running") in shown
     of_one = json.loads(program(one, "list", "--format=json", f"--namespace={one.namespace}").stdout)
     assert [row["release"] for row in of_one] == ["demo"]
 

@@ -29,8 +29,8 @@ def test_fsx_has_the_data_and_efs_the_logs_when_both_claims_can_be_used(user: Cl
     assert said.splitlines()[:3] == [
         f"FSx: the claim {user.namespace}/tensorpack-fsx is bound.",
         f"EFS: the claim {user.namespace}/tensorpack-efs-gp-bursting is bound.",
-        "The data is read from FSx, which is made for that. Whether the data set lies there cannot be seen "
-        "from outside of a pod.",
+        "The data is read from FSx, which is made for that. Whether it contains the data set can only "
+        "be checked from inside a pod.",
     ]
 
 
@@ -38,7 +38,7 @@ def test_efs_has_both_when_there_is_no_fsx(user: Client, tmp_path: Path) -> None
     user.kubectl("delete", "pvc", "tensorpack-fsx")
     chosen, said = plan(user, tmp_path)
     assert chosen == {"shared_fs": "efs", "data_fs": "efs"}
-    assert f"FSx: the claim {user.namespace}/tensorpack-fsx is not there." in said
+    assert f"FSx: the claim {user.namespace}/tensorpack-fsx does not exist." in said
     assert "The data is read from EFS, as FSx cannot be used." in said
 
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from mrc_train.run_lines import Checkpoint, Evaluation, EvaluationFailed, Progress
-from mrc_values.cluster import containers, nccl, rejections, scheduling
-from mrc_values.cluster.job import Snapshot
+from mrc_values.cluster import containers, nccl, reasons, rejections, scheduling
+from mrc_values.cluster.job import ROLE_LABEL, Snapshot
 from mrc_values.cluster.logs import ReadPosition
 from mrc_values.cluster.nccl import Transport
 from mrc_values.cluster.reasons import Reason
@@ -273,3 +273,22 @@ def test_status_warns_of_a_running_job_without_a_step_for_minutes() -> None:
         status = summary(Snapshot(RUNNING, time=now), log, (), now - timedelta(minutes=minutes))
         lines = [line for line in status.lines() if line.startswith(f"warning: no step for {minutes} min.")]
         assert bool(lines) == warned
+
+
+def ready_pod(role: str) -> dict[str, object]:
+    return {
+        "metadata": {"name": f"demo-{role}-0", "labels": {ROLE_LABEL: role}},
+        "spec": {"nodeName": "p4d-0"},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    }
+
+
+@pytest.mark.parametrize(
+    ("roles", "reason"), [(["worker"], "launcher-missing"), (["worker", "launcher"], "status-outdated")]
+)
+def test_a_job_that_waits_although_all_pods_are_ready_is_explained(roles: list[str], reason: str) -> None:
+    replicas = {"Worker": {"replicas": 1}}
+    job = {"metadata": {"name": "demo", "namespace": "ml"}, "spec": {"mpiReplicaSpecs": replicas}}
+    job["status"] = {"conditions": [{"type": "Created", "status": "True"}]}
+    pods = [ready_pod(role) for role in roles]
+    assert [found.reason for found in reasons.explain(Snapshot(job, pods=pods))] == [reason]

@@ -15,7 +15,10 @@ _CHARTS = ("maskrcnn", "maskrcnn-optimized")
 
 @dataclass(frozen=True)
 class Row:
-    """A release with its job (``namespace/name``) and the job's state; both are empty without a job."""
+    """A release with its job (``namespace/name``) and the job's state.
+
+    Job and state are empty for a release without a job, release and chart for a job without a release.
+    """
 
     release: str
     namespace: str
@@ -27,13 +30,14 @@ class Row:
     state: str
 
 
-def overview(cluster: Cluster, releases: Sequence[Mapping[str, str]]) -> list[Row]:
-    """The releases of these charts in Helm's list, found by the labels of their objects and by chart name.
+def overview(cluster: Cluster, releases: Sequence[Mapping[str, str]], namespace: str | None) -> list[Row]:
+    """The releases of these charts in Helm's list, then jobs in a namespace (None: all) without one.
 
-    Labels also find releases of charts that were made from these.
+    Releases are found by the labels of their objects and by chart name. Labels also find releases of charts
+    that were made from these. Jobs without a release were applied by other means, such as GitOps.
     """
     try:
-        jobs = _by_release(cluster.list(client.MPIJOBS, labels=OURS))
+        jobs = _by_release(cluster.list(client.MPIJOBS))
     except client.NotFound:
         jobs = {}
     servers = _by_release(cluster.list(client.DEPLOYMENTS, labels=OURS))
@@ -42,8 +46,17 @@ def overview(cluster: Cluster, releases: Sequence[Mapping[str, str]]) -> list[Ro
         key = (release["namespace"], release["name"])
         chart = release["chart"].rpartition("-")[0]
         if key in jobs or key in servers or chart in _CHARTS:
-            result += [_row(release, job) for job in jobs.get(key, [None])]
-    return result
+            result += [_row(release, job) for job in jobs.pop(key, [None])]
+    unreleased = [job for rest in jobs.values() for job in rest if job]
+    return result + [
+        _job_row(job) for job in unreleased if namespace in (None, text(job, "metadata", "namespace"))
+    ]
+
+
+def _job_row(job: Object) -> Row:
+    """The row of a job without a Helm release."""
+    namespace = text(job, "metadata", "namespace")
+    return Row("", namespace, "", "", "", "", f"{namespace}/{name(job)}", state(job).value)
 
 
 def _row(release: Mapping[str, str], job: Object | None) -> Row:

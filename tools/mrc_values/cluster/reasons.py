@@ -274,9 +274,32 @@ def _of_launch(snapshot: Snapshot, waits: bool) -> Iterator[Reason]:
             f"the launcher starts when all {snapshot.workers_wanted} workers are ready; {have} are",
         )
     launcher = snapshot.launchers[-1:] and snapshot.launchers[-1]
+    if waits and state(snapshot.job) is State.WAITING and workers and not unready:
+        yield from _of_ready_workers(snapshot, launcher or None)
     if launcher and waits and ready(launcher) and snapshot.log == [] and _old(snapshot.time, launcher):
         yield Reason(
             "ssh-wait", "the launcher waits until every worker answers ssh", f"See {_logs(snapshot)}."
+        )
+
+
+def _of_ready_workers(snapshot: Snapshot, launcher: Object | None) -> Iterator[Reason]:
+    """Why a job is still waiting although all its workers are ready."""
+    pods = [*snapshot.workers, *([launcher] if launcher else [])]
+    changes = [changed for pod in pods if (changed := text(condition(pod, "Ready"), "lastTransitionTime"))]
+    settled = all(snapshot.time - datetime.fromisoformat(changed) > MIN_AGE for changed in changes)
+    if len(snapshot.workers) < snapshot.workers_wanted or not settled:
+        return
+    if launcher is None:
+        yield Reason(
+            "launcher-missing",
+            f"all {snapshot.workers_wanted} workers are ready, but the launcher has not been created",
+            "Check the MPI Operator's log: it creates the launcher.",
+        )
+    elif ready(launcher):
+        yield Reason(
+            "status-outdated",
+            "the launcher and all workers are ready, but the MPI Operator has not updated the job's status",
+            "Check that the MPI Operator is running.",
         )
 
 

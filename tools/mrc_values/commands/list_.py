@@ -22,6 +22,8 @@ def list_(
 ) -> None:
     """List the releases of these charts in all namespaces, with the states of their jobs.
 
+    MPIJobs without a Helm release are listed as well.
+
     Example: mrc-values list
 
     Exit code: 0, also without releases; 3 when the cluster cannot be reached or denies the request.
@@ -31,7 +33,7 @@ def list_(
 
     cluster = client.connect(context, kubeconfig)
     helm = releases.helm(cluster, namespace or cluster.namespace, kubeconfig)
-    rows = overview(cluster, helm.releases(everywhere=namespace is None))
+    rows = overview(cluster, helm.releases(everywhere=namespace is None), namespace)
     if format is Format.JSON:
         result(json.dumps([asdict(row) for row in rows], indent=2))
         return
