@@ -98,3 +98,28 @@ def requests_stay_within_limits(context: Context) -> Iterator[Violation]:
                     f"{request} is more than the limit of {limits[name]}.",
                     f"Lower it, or raise {value}.limits.{name}.",
                 )
+
+
+@rule(
+    "MRC043",
+    Severity.WARNING,
+    "the number of restarts is limited",
+    failing="maskrcnn: {backoff_limit: 2000}",
+    passing="maskrcnn: {backoff_limit: 2}",
+)
+def restarts_are_limited(context: Context) -> Iterator[Violation]:
+    """Kubernetes starts a failed launcher again up to backoff_limit times, with a pause of at most six
+    minutes. A training that fails because of its data or settings fails every time, while its workers keep
+    their nodes."""
+    limit = context.values.integer("maskrcnn.backoff_limit")
+    if limit is not None and limit > MAX_RESTARTS and not context.rejected("maskrcnn.backoff_limit"):
+        yield Violation(
+            "maskrcnn.backoff_limit",
+            f"a launcher that always fails would be started {limit + 1:,} times, for up to "
+            f"{limit / 10:,.0f} hours of GPU nodes.",
+            f"Set it to {MAX_RESTARTS} or less.",
+        )
+
+
+MAX_RESTARTS = 20
+"""More restarts than evicted pods and lost nodes usually cause in one training."""
