@@ -167,6 +167,12 @@ ECR = "123456789012.dkr.ecr"
         ("maskrcnn: {horovod_fusion_threshold: '0.5'}", "error MRC076"),
         ("maskrcnn: {gpus: 8, efa: 0}", ""),
         ("maskrcnn: {fi_provider: tcp}", "warning MRC092"),
+        ("maskrcnn: {gpus_per_node: 1}", "warning MRC092"),
+        ("maskrcnn: {gpus_per_node: 2}", ""),
+        ("maskrcnn: {gpus_per_node: 1, efa: 1}", ""),
+        ("maskrcnn: {node_group: p3dn, gpus_per_node: 4}", "warning MRC092"),
+        ("maskrcnn: {backoff_limit: 2000}", "warning MRC043"),
+        ("maskrcnn: {backoff_limit: -1}", "error MRC004"),
         ("jupyter: {gpu_instance_type: p9.large}", "error MRC090"),
         ("tensorboard: {log_dir: ../other}", "error MRC031"),
     ],
@@ -191,6 +197,16 @@ def test_values_of_a_subchart_are_checked_even_when_it_is_switched_off(tmp_path:
     file.write_text("board:\n  port: eighty\n")
     assert lines(check(chart, [file])) == [
         'values.yaml:2:9: error MRC004 board.port: "eighty" is not an integer.'
+    ]
+
+
+def test_workers_that_lose_their_efa_interface_are_named_with_what_to_set(tmp_path: Path) -> None:
+    assert lines(checked(tmp_path, "maskrcnn:\n  gpus_per_node: 1\n")) == [
+        "values.yaml:2:18: warning MRC092 maskrcnn.gpus_per_node: 8 workers share a p4d node with "
+        "4 EFA interfaces, "
+        "so they get none and communicate over TCP. Set gpus_per_node to 8, or to at least 2 for "
+        "one interface per "
+        "worker."
     ]
 
 

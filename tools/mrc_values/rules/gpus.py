@@ -296,8 +296,20 @@ def efa_is_used(context: Context) -> Iterator[Violation]:
     gpus, per_node = values.integer("maskrcnn.gpus"), values.integer("maskrcnn.gpus_per_node")
     if not group or not group.row.get("efa") or not _on_gpus(context) or not gpus or gpus == per_node:
         return
-    provider = values.text("maskrcnn.fi_provider")
-    if values.integer("maskrcnn.efa") == 0:
+    provider, efa = values.text("maskrcnn.fi_provider"), int(group.row["efa"])
+    if values.get("maskrcnn.efa") is None and per_node and efa * per_node // group.gpus == 0:
+        workers = group.gpus // per_node
+        smallest = -(-group.gpus // efa)
+        yield Violation(
+            "maskrcnn.gpus_per_node",
+            f"{workers} workers share {_a(group.short_name)} node with {efa} EFA "
+            f"{'interface' if efa == 1 else 'interfaces'}, so they get none and communicate over TCP.",
+            f"Set gpus_per_node to {group.gpus}"
+            + (
+                f", or to at least {smallest} for one interface per worker." if smallest < group.gpus else "."
+            ),
+        )
+    elif values.integer("maskrcnn.efa") == 0:
         yield Violation(
             "maskrcnn.efa",
             "is 0, so the workers communicate over TCP.",
