@@ -1,6 +1,6 @@
-"""What holds for all tests."""
+"""Setup for all tests."""
 
 import signal
 
-# A shell's background job ignores Ctrl-C, and hands that down to the programs that tests interrupt.
+# Background jobs of a shell ignore SIGINT, and the programs that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
