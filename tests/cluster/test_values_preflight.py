@@ -1,5 +1,6 @@
 """What mrc-values finds in the cluster before an install: each provoked on the real API server."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -206,6 +207,40 @@ def test_a_queue_needs_kueue_and_has_to_be_there(user: Client) -> None:
 # The operator
 
 
+def test_a_crd_of_version_1_is_a_finding_with_a_way_out(bare: Client) -> None:
+    bare.apply(definition("kubeflow.org", "v1", "MPIJob", "mpijobs"))
+    bare.wait("crd/mpijobs.kubeflow.org", "condition=Established")
+    (text,) = said(look(bare, P4D), "MRC101", ERROR)
+    assert text.startswith("the MPIJob CRD has only version v1, which belongs to another operator")
+    for command in re.findall("`kubectl (.*?)`", text):
+        bare.kubectl(*command.split())
+    until(lambda: "MPIJob CRD is not" in said(look(bare, P4D), "MRC101", ERROR)[0], "no CRD")
+
+
+def test_two_operators_of_one_namespace_are_a_warning(user: Client) -> None:
+    container = {
+        "name": "operator",
+        "image": "registry.example/mpioperator-mpi-operator:0.6.0",
+        "args": [f"--namespace={user.namespace}"],
+    }
+    labels = {"app": "second"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    user.apply(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "second"},
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        }
+    )
+    user.wait("deployment/second", "condition=Available")
+    (text,) = said(look(user, P4D), "MRC102", WARNING)
+    assert text.startswith(
+        f"2 MPI Operators watch the namespace {user.namespace}: kubeflow/mpijob-operator, "
+        f"{user.namespace}/second."
+    )
+
+
 def test_gang_scheduling_needs_the_operators_flag(user: Client) -> None:
     assert said(look(user, P4D, "maskrcnn.gang=true"), "MRC103", WARNING) == [
         "maskrcnn.gang: the MPI Operator kubeflow/mpijob-operator runs without --gang-scheduling, so "
@@ -248,7 +283,8 @@ def test_a_cluster_without_mpijobs_and_then_without_an_operator_is_told_how_to_h
     bare: Client,
 ) -> None:
     assert said(look(bare, P4D), "MRC101", ERROR) == [
-        "the cluster knows no MPIJobs. Install both: helm install mpijob charts/mpijob."
+        "the MPIJob CRD is not installed. "
+        "Install the CRD and the operator: helm install mpijob charts/mpijob."
     ]
     chart = str(CHARTS / "mpijob")
     installed = program(

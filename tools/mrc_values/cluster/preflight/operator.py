@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 
+from mrc_cli.findings import Severity
+
 from mrc_values.cluster.client import Resource
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, Problem, images
 
-MPI = "/apis/kubeflow.org/v2beta1"
+_GROUP, _VERSION = "kubeflow.org", "v2beta1"
 _INSTALL = "helm install mpijob charts/mpijob"
 _QUEUE = "kueue.x-k8s.io/queue-name"
 
@@ -53,13 +55,31 @@ def _numbers(version: str) -> tuple[int, ...] | None:
 def jobs_are_known(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
     """The API has MPIJobs of v2beta1, and a running operator watches the namespace."""
     for job in planned.of_kind("MPIJob"):
-        result = reader.cluster.served(MPI)
-        if result is None or "mpijobs" not in {text(item, "name") for item in result}:
-            group = reader.cluster.group("kubeflow.org")
-            other = f" of v2beta1; it has {', '.join(group)} of kubeflow.org" if group else ""
-            yield Problem("MRC101", "", f"the cluster knows no MPIJobs{other}.", f"Install both: {_INSTALL}.")
+        if not _serves_jobs(reader, _VERSION):
+            yield _missing_kind(reader)
             return
         yield from _operator(job, reader)
+
+
+def _serves_jobs(reader: ClusterReader, version: str) -> bool:
+    kinds = reader.cluster.served(f"/apis/{_GROUP}/{version}") or ()
+    return "mpijobs" in {text(kind, "name") for kind in kinds}
+
+
+def _missing_kind(reader: ClusterReader) -> Problem:
+    """The cluster has no MPIJobs at all, or only those of another version."""
+    versions = [version for version in reader.cluster.group(_GROUP) if _serves_jobs(reader, version)]
+    if not versions:
+        fix = f"Install the CRD and the operator: {_INSTALL}."
+        return Problem("MRC101", "", "the MPIJob CRD is not installed.", fix)
+    return Problem(
+        "MRC101",
+        "",
+        f"the MPIJob CRD has only version {' and '.join(versions)}, which belongs to another operator; "
+        f"the charts need {_VERSION}.",
+        "A cluster can have only one of them. To replace it, disable MPIJobs in that operator, run "
+        f"`kubectl delete crd mpijobs.{_GROUP}`, which deletes its MPIJobs, and then `{_INSTALL}`.",
+    )
 
 
 def _operator(job: Object, reader: ClusterReader) -> Iterator[Problem]:
@@ -86,6 +106,15 @@ def _operator(job: Object, reader: ClusterReader) -> Iterator[Problem]:
             "or operator.scope of the chart mpijob to cluster.",
         )
         return
+    if len(watching) > 1:
+        yield Problem(
+            "MRC102",
+            "",
+            f"{len(watching)} MPI Operators watch the namespace {namespace}: "
+            f"{', '.join(sorted(map(_title, watching)))}. Each of them would act on the job.",
+            "Delete all but one, or restrict each to its own namespace (operator.scope of the chart mpijob).",
+            Severity.WARNING,
+        )
     wanted = value(job, "spec", "runPolicy", "schedulingPolicy", "minAvailable") or 1
     if wanted > 1 and not any(_flag(item, "gang-scheduling") for item in watching):
         yield Problem(
@@ -103,7 +132,7 @@ def _is_operator(deployment: Object) -> bool:
     ours = labels.get("app.kubernetes.io/name") == "mpijob" and (
         labels.get("app.kubernetes.io/component") == "operator"
     )
-    return ours or any(re.search(r"(^|/)mpi-operator([:@]|$)", image) for image in images(deployment))
+    return ours or any(re.search(r"(^|[/-])mpi-operator([:@]|$)", image) for image in images(deployment))
 
 
 def _flag(deployment: Object, flag: str) -> str:
