@@ -140,13 +140,13 @@ def _preflight(
     return [(job["namespace"], job["name"]) for job in metadata]
 
 
-def _report(found: "list[Finding]") -> None:
+def _report(findings: "list[Finding]") -> None:
     """Print errors and warnings. Raises UserError if there is an error."""
     from mrc_cli import reports
     from mrc_cli.findings import Severity, failing
 
-    relevant = [finding for finding in found if finding.severity is not Severity.INFO]
-    if failing(found):
+    relevant = [finding for finding in findings if finding.severity is not Severity.INFO]
+    if failing(findings):
         result(reports.text(relevant))
         raise UserError(f"{reports.summary(relevant)}. Nothing was changed.")
     for finding in relevant:

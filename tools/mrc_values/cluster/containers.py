@@ -226,13 +226,13 @@ def _container(status: Object) -> Cause | None:
     return None
 
 
-def _pull(image: str, said: str) -> Cause:
+def _pull(image: str, message: str) -> Cause:
     # Since Kubernetes 1.30, a back-off message repeats the error.
     for pattern, name, sentence, fix in _PULLS:
-        if re.search(pattern, said, re.IGNORECASE):
+        if re.search(pattern, message, re.IGNORECASE):
             return Cause(name, sentence.format(image=image), fix)
     return Cause(
-        "image-pull", f"the image {image} cannot be pulled: {said}", "See its name and the registry."
+        "image-pull", f"the image {image} cannot be pulled: {message}", "See its name and the registry."
     )
 
 
@@ -267,6 +267,6 @@ def _not_ready(pod: Object, events: list[Object]) -> Cause | None:
     return Cause("not-ready", "it is running but not ready yet", "")
 
 
-def _short(said: str) -> str:
-    flat = " ".join(said.split()).rstrip(".")
+def _short(message: str) -> str:
+    flat = " ".join(message.split()).rstrip(".")
     return flat if len(flat) <= 240 else f"{flat[:237]}..."

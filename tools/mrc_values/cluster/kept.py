@@ -20,8 +20,8 @@ def kept_after_delete(manifest: str) -> list[str]:
                 if (claim := text(volume, "persistentVolumeClaim", "claimName"))
             }
         if item.get("kind") == "MPIJob":
-            folder, claim = _run_dir(item)
-            lines.append(f"the run of {name(item)}: logs and checkpoints in {folder}, claim {claim}")
+            directory, claim = _run_dir(item)
+            lines.append(f"the run of {name(item)}: logs and checkpoints in {directory}, claim {claim}")
         kept = text(item, "metadata", "annotations", "helm.sh/resource-policy") == "keep"
         if kept:
             whole = ", and all MPIJobs" if item.get("kind") == "CustomResourceDefinition" else ""
@@ -40,8 +40,8 @@ def _run_dir(job: Object) -> tuple[str, str]:
         text(volume, "name"): text(volume, "persistentVolumeClaim", "claimName")
         for volume in items(spec, "volumes")
     }
-    folder = environment.get("RUN_DIR", "").replace("$(SHARED_FS)", file_system)
-    return folder, claims.get(file_system.strip("/"), "")
+    directory = environment.get("RUN_DIR", "").replace("$(SHARED_FS)", file_system)
+    return directory, claims.get(file_system.strip("/"), "")
 
 
 def _pod_specs(item: Object) -> list[Object]:

@@ -52,20 +52,20 @@ class ReadPosition:
 
     def new(self, line: str) -> str | None:
         """The text of a line that starts with a timestamp, or None when it has been read before."""
-        found = _STAMP.match(line)
-        if not found:
+        match = _STAMP.match(line)
+        if not match:
             return line
-        moment = f"{found[1]}.{(found[2] or '').ljust(9, '0')}"
+        moment = f"{match[1]}.{(match[2] or '').ljust(9, '0')}"
         if moment < self._time:
             return None
         if moment > self._time:
             self._time, self._at_time, self._again = moment, 1, 1
-            return found[3]
+            return match[3]
         self._again += 1
         if self._again <= self._at_time:
             return None
         self._at_time = self._again
-        return found[3]
+        return match[3]
 
 
 def printed(cluster: Cluster, pods: Collection[Object]) -> Iterator[Line]:

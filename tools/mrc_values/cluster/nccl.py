@@ -74,9 +74,9 @@ def transport(lines: Iterable[str]) -> Transport:
     return Transport()
 
 
-def advice(found: Transport, efa: int, workers: int) -> str:
+def advice(used: Transport, efa: int, workers: int) -> str:
     """A warning about TCP between nodes, or empty; ``efa`` is the number of interfaces per worker."""
-    if found.network != "tcp" or workers < 2:
+    if used.network != "tcp" or workers < 2:
         return ""
     if not efa:
         return (
@@ -89,16 +89,16 @@ def advice(found: Transport, efa: int, workers: int) -> str:
     )
 
 
-def sentence(found: Transport) -> str:
+def sentence(used: Transport) -> str:
     """``EFA, 4 interfaces per rank, GPUDirect RDMA``, or empty when the network is unknown."""
     words = {"efa": "EFA", "tcp": "TCP", "infiniband": "InfiniBand", "libfabric": "libfabric"}
-    if not found.network:
+    if not used.network:
         return ""
-    parts = [words[found.network]]
-    if found.nics is not None:
-        parts.append(f"{found.nics} interface{'' if found.nics == 1 else 's'} per rank")
-    if found.gpu_direct is not None and found.network != "tcp":
-        parts.append("GPUDirect RDMA" if found.gpu_direct else "through the host's memory")
+    parts = [words[used.network]]
+    if used.nics is not None:
+        parts.append(f"{used.nics} interface{'' if used.nics == 1 else 's'} per rank")
+    if used.gpu_direct is not None and used.network != "tcp":
+        parts.append("GPUDirect RDMA" if used.gpu_direct else "through the host's memory")
     return ", ".join(parts)
 
 

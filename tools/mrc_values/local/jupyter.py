@@ -32,7 +32,7 @@ class JupyterServer:
     token: str
 
 
-def notebooks_folder(release: Release) -> Path:
+def notebooks_directory(release: Release) -> Path:
     """The directory of a release's notebooks: beside its runs, as in the cluster."""
     return Path(release.run_dir).parent / f"{release.name}-jupyter"
 
@@ -47,7 +47,7 @@ def running(release: Release, programs: Path, port: int, log: Path) -> Iterator[
     program = shutil.which("jupyter-lab", path=str(programs))
     if program is None:
         raise UserError(f"jupyter-lab is not in {programs}. Install the extra viz into this environment.")
-    notebooks = notebooks_folder(release)
+    notebooks = notebooks_directory(release)
     notebooks.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(24)
     environment = {"JUPYTER_TOKEN": token, "MRC_RUNS": str(Path(release.run_dir).parent)}

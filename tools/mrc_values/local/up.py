@@ -74,7 +74,7 @@ def launcher_command(launcher: launch.Launcher, mounts: Mapping[str, Path], host
 
     Raises UserError when a program, script or directory that it names does not exist on this machine.
     """
-    programs = programs_folder()
+    programs = programs_directory()
     variables = launch.environment(launcher, mounts)
     variables |= {
         "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
@@ -105,7 +105,7 @@ def launcher_command(launcher: launch.Launcher, mounts: Mapping[str, Path], host
     return Command(argv, {**os.environ, **variables}, directory)
 
 
-def programs_folder() -> Path:
+def programs_directory() -> Path:
     """The directory of this Python environment's programs."""
     return Path(sysconfig.get_path("scripts"))
 
@@ -151,7 +151,7 @@ def prepare(
     text = "".join(f"---\n# Source: {path}\n{text}" for path, text in rendered.items() if ".yaml" in path)
     write_atomically(manifest, text, mode=0o600)  # it may contain keys and tokens
     if with_tensorboard:
-        if tensorboard.start(release, programs_folder(), store.file(name, ".tensorboard.log")):
+        if tensorboard.start(release, programs_directory(), store.file(name, ".tensorboard.log")):
             say(f"TensorBoard: {release.tensorboard_address}")
         else:
             say("no TensorBoard: it is not installed in this environment (extra viz)")

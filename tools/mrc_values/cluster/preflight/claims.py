@@ -55,14 +55,19 @@ def setting_of(values: Values, claim: str, file_system: str) -> str:
 
 
 def _claim(
-    found: Object, claim: str, file_system: str, setting: str, reader: ClusterReader, catalogue: Catalogue
+    claim_object: Object,
+    claim: str,
+    file_system: str,
+    setting: str,
+    reader: ClusterReader,
+    catalogue: Catalogue,
 ) -> Iterator[Problem]:
-    phase = text(found, "status", "phase")
-    if text(found, "metadata", "deletionTimestamp"):
+    phase = text(claim_object, "status", "phase")
+    if text(claim_object, "metadata", "deletionTimestamp"):
         fix = "Wait until it is gone and create it again (docs/claims.md)."
         yield Problem("MRC111", setting, f"the claim {claim} is being deleted.", fix)
         return
-    modes = items(found, "status", "accessModes") or items(found, "spec", "accessModes")
+    modes = items(claim_object, "status", "accessModes") or items(claim_object, "spec", "accessModes")
     if "ReadWriteMany" not in modes:
         yield Problem(
             "MRC112",
@@ -72,14 +77,14 @@ def _claim(
             "Create a claim with ReadWriteMany (docs/claims.md) and set it here.",
         )
     if phase == "Bound":
-        volume = reader.cluster.get(client.VOLUMES, text(found, "spec", "volumeName"))
+        volume = reader.cluster.get(client.VOLUMES, text(claim_object, "spec", "volumeName"))
         yield from _driver(at(volume, "spec"), claim, file_system, setting, catalogue)
         return
-    yield from _unbound(found, claim, file_system, setting, phase, reader, catalogue)
+    yield from _unbound(claim_object, claim, file_system, setting, phase, reader, catalogue)
 
 
 def _unbound(
-    found: Object,
+    claim_object: Object,
     claim: str,
     file_system: str,
     setting: str,
@@ -87,7 +92,7 @@ def _unbound(
     reader: ClusterReader,
     catalogue: Catalogue,
 ) -> Iterator[Problem]:
-    storage_class = text(found, "spec", "storageClassName")
+    storage_class = text(claim_object, "spec", "storageClassName")
     made = reader.cluster.find(client.STORAGE_CLASSES, storage_class) if storage_class else None
     if phase == "Pending" and made and made.get("volumeBindingMode") == "WaitForFirstConsumer":
         yield from _driver(
@@ -101,7 +106,7 @@ def _unbound(
     why = ""
     if storage_class and made is None:
         why = f", and the storage class {storage_class} does not exist"
-    elif volume := text(found, "spec", "volumeName"):
+    elif volume := text(claim_object, "spec", "volumeName"):
         there = reader.cluster.find(client.VOLUMES, volume)
         why = (
             f", although the volume {volume} exists" if there else f", and the volume {volume} does not exist"

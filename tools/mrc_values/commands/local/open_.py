@@ -27,14 +27,14 @@ def open_(
     Example: mrc-values local open trial jupyter
     """
     from mrc_values.local import jupyter, tensorboard
-    from mrc_values.local.up import programs_folder
+    from mrc_values.local.up import programs_directory
 
     if server not in ("jupyter", "tensorboard"):
         raise UsageError(f"{server}: unknown server. Use jupyter or tensorboard.")
     store = open_store(directory, name)
     release = store.get(name)
     if server == "tensorboard":
-        if not tensorboard.start(release, programs_folder(), store.file(name, ".tensorboard.log")):
+        if not tensorboard.start(release, programs_directory(), store.file(name, ".tensorboard.log")):
             raise UserError("tensorboard is not installed in this environment. Install the extra viz.")
         store.save(release)
         result(release.tensorboard_address)
@@ -42,10 +42,10 @@ def open_(
     log = store.file(name, ".jupyter.log")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end it in the same way
     try:
-        with jupyter.running(release, programs_folder(), port or tensorboard.free_port(8888), log) as lab:
+        with jupyter.running(release, programs_directory(), port or tensorboard.free_port(8888), log) as lab:
             secret = f"?token={lab.token}" if sys.stdout.isatty() else ""
             result(f"{lab.address}{secret}")
-            say(f"notebooks: {jupyter.notebooks_folder(release)}. Press Ctrl-C to stop Jupyter.")
+            say(f"notebooks: {jupyter.notebooks_directory(release)}. Press Ctrl-C to stop Jupyter.")
             lab.process.wait()
             raise UserError(f"Jupyter has ended. Its output: {log}")
     except KeyboardInterrupt:
