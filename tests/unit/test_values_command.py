@@ -28,6 +28,14 @@ def test_findings_go_to_stdout_and_the_count_to_stderr() -> None:
     assert result.stderr == ".: 1 error, 1 info\n"
 
 
+def test_a_values_file_in_place_of_the_chart_is_checked_against_the_default_chart(tmp_path: Path) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("maskrcnn:\n  gpus: 20\n")
+    result = call("validate", file, *GOOD)
+    assert result.stdout.startswith(f"{file}:2:9: error MRC014 maskrcnn.gpus: ")
+    assert result.stderr == ".: 1 error\n"
+
+
 def test_warnings_do_not_fail() -> None:
     result = call("validate", *GOOD, "--set", "global.source_cidr=0.0.0.0/0")
     assert (result.returncode, result.stderr) == (0, ".: 1 warning\n")

@@ -38,6 +38,8 @@ def validate(
 
     Example: mrc-values validate charts/maskrcnn -f values.yaml --set maskrcnn.gpus=20
 
+    `mrc-values validate values.yaml` checks a values file of the default chart.
+
     values.yaml:7:9: error MRC014 maskrcnn.gpus: 20 is not a multiple of 8, ... Set gpus to 16 or 24.
 
     Exit code: 0 no errors, 1 errors (with --strict: or warnings), 2 wrong usage.
@@ -48,6 +50,8 @@ def validate(
     from mrc_values.check import check
     from mrc_values.rules import TOOL
 
+    if chart and chart.suffix in (".yaml", ".yml"):  # a values file without -f
+        chart, values = None, [*(values or ()), chart]
     directory = chart_directory(chart)
     checked = check(directory, values or (), sets or ())
     if text := reports.FORMATS[format](checked.findings, TOOL):
