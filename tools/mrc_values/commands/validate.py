@@ -51,7 +51,8 @@ def validate(
     from mrc_values.rules import TOOL
 
     if chart and chart.suffix in (".yaml", ".yml"):  # a values file without -f
-        chart, values = None, [*(values or ()), chart]
+        values = [*(values or ()), chart]
+        chart = None
     directory = chart_directory(chart)
     checked = check(directory, values or (), sets or ())
     if text := reports.FORMATS[format](checked.findings, TOOL):
