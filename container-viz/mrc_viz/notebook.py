@@ -13,8 +13,9 @@ import ipywidgets as widgets
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import HTML, DisplayHandle, display
 from mrc_cli.errors import UserError
+from mrc_train.data.annotations import DataError
 from mrc_train.data.categories import Categories
-from mrc_train.data.coco import DataError, ImageRecord, Split
+from mrc_train.data.coco import ImageRecord, Split
 from mrc_train.data.decoding import decode
 from mrc_train.data.images import read_image
 from mrc_train.drawing import Image

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mrc_train.data.annotations import DataError
 from mrc_train.data.categories import Categories
-from mrc_train.data.coco import DataError, ImageRecord, Split
+from mrc_train.data.coco import ImageRecord, Split
 from mrc_train.evaluation.coco_metrics import PrecisionCurves, precision_curves
 from mrc_train.evaluation.detections import Detections
 

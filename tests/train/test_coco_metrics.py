@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from coco_files import image, thing, write_split
-from mrc_train.data.coco import DataError
+from mrc_train.data.annotations import DataError
 from mrc_train.data.masks import encode_rle, polygons_to_mask
-from mrc_train.evaluation.coco_metrics import METRICS, ap50_per_class, evaluate
+from mrc_train.evaluation.coco_metrics import METRICS, evaluate, precision_curves
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -149,7 +149,9 @@ def test_each_class_has_its_own_ap50(tmp_path: Path) -> None:
     file = write_split(tmp_path, [image(1, 200, 200)], things, categories=categories)
     results = [found(1, SMALL, 0.9, 3), found(1, SMALL, 0.9, 1)]
     for kind in ("bbox", "segm"):
-        assert ap50_per_class(file, results, kind) == {"pan": 0, "never seen": -1, "cup": pytest.approx(1)}
+        curves = precision_curves(file, results, kind)
+        ap50 = dict(zip(curves.names, curves.ap50.tolist(), strict=True))
+        assert ap50 == {"pan": 0, "never seen": -1, "cup": pytest.approx(1)}
 
 
 @pytest.mark.parametrize("kind", ["bbox", "segm"])

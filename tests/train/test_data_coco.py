@@ -9,15 +9,9 @@ import numpy as np
 import pytest
 from coco_files import CATEGORIES, image, thing, write_split
 from mrc_train.config import Config, parse
+from mrc_train.data.annotations import EMPTY_BOX, NO_MASK, DataError
 from mrc_train.data.categories import Categories
-from mrc_train.data.coco import (
-    EMPTY_BOX,
-    NO_MASK,
-    NO_OBJECTS,
-    DataError,
-    load_split,
-    training_records,
-)
+from mrc_train.data.coco import NO_OBJECTS, load_split, training_records
 from mrc_train.data.masks import segmentation_to_mask
 
 
@@ -98,14 +92,20 @@ def setting(where: str, index: int, **values: Any) -> Callable[[Content], None]:
         (lambda c: c.update(images=[], annotations=[]), "'images' is empty"),
         (setting("images", 0, id=2), "image id 2 is given to more than one image"),
         (setting("categories", 0, id=2), "category id 2 is given to more than one category"),
-        (setting("images", 0, file_name="gone.png"), "1 of 2 pictures in "),
+        (setting("images", 0, file_name="gone.png"), "1 of 2 images in "),
         (setting("images", 0, file_name="gone.png"), "such as gone.png"),
         (setting("images", 1, height=0), "image 2 is 60 x 0 pixels"),
-        (setting("images", 1, width="60"), "image number 2 has width='60' where an integer belongs"),
-        (setting("categories", 1, name=None), "category number 2 has name=None where a text belongs"),
+        (setting("images", 1, width="60"), "image number 2 has width='60', expected an integer"),
+        (setting("categories", 1, name=None), "category number 2 has name=None, expected a string"),
         (setting("annotations", 1, image_id=99), "number 2 (id 2) is of image 99, which is not in 'images'"),
-        (setting("annotations", 0, category_id=99), "number 1 (id 1) is of category 99, not in 'categories'"),
-        (setting("annotations", 1, image_id=[1]), "annotation number 2 has image_id=[1] where an integer"),
+        (
+            setting("annotations", 0, category_id=99),
+            "(id 1) is of category 99, which is not in 'categories'",
+        ),
+        (
+            setting("annotations", 1, image_id=[1]),
+            "number 2 (id 2) has image_id=[1], expected an integer",
+        ),
         (setting("annotations", 0, bbox=[1, 2, 3]), "number 1 (id 1) has no 'bbox' of four numbers"),
         (lambda c: c["annotations"][0].pop("bbox"), "number 1 (id 1) has no 'bbox' of four numbers"),
     ],
@@ -144,7 +144,7 @@ def test_a_missing_annotation_file_names_what_belongs_there(tmp_path: Path) -> N
 def test_a_missing_picture_folder_is_named(tmp_path: Path) -> None:
     write_split(tmp_path, [image(1)], [])
     (tmp_path / "train2017").rename(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match="train2017: no such folder"):
+    with pytest.raises(DataError, match="train2017: directory not found"):
         load_split(tmp_path, "train2017")
 
 
@@ -246,7 +246,7 @@ def test_a_class_without_objects_is_named_in_the_summary(tmp_path: Path) -> None
 def test_the_summary_has_the_objects_of_each_class(tmp_path: Path) -> None:
     write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9], 2)] * 3 + [thing(1, [0, 0, 9, 9], 1)])
     first, table = load_split(tmp_path, "train2017").summary().splitlines()
-    assert first == "train2017: 1 pictures, 4 objects of 2 classes"
+    assert first == "train2017: 1 images, 4 objects of 2 classes"
     assert table.split() == ["disc", "1", "plate", "3"]
 
 
@@ -274,7 +274,7 @@ def test_training_splits_with_other_categories_are_refused(tmp_path: Path) -> No
 
 def test_nothing_left_to_train_on_is_an_error(tmp_path: Path) -> None:
     write_split(tmp_path, [image(1)], [thing(1, [0, 0, 0, 0])])
-    with pytest.raises(DataError, match="train2017: no picture with an object is left"):
+    with pytest.raises(DataError, match="train2017: no image with an object is left"):
         training_records(config(tmp_path))
 
 
@@ -296,5 +296,5 @@ def test_a_file_name_that_leaves_the_splits_folder_is_refused(name: str, tmp_pat
     picture = {"id": 3, "file_name": name, "height": 40, "width": 60}
     content = {"images": [picture], "annotations": [], "categories": [{"id": 1, "name": "disc"}]}
     (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=f"image 3: {re.escape(name)} leaves the split's folder"):
+    with pytest.raises(DataError, match=f"image 3: {re.escape(name)} leaves the split's directory"):
         load_split(tmp_path, "train2017")

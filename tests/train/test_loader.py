@@ -11,7 +11,8 @@ import pytest
 from coco_files import image, thing, write_split
 from mrc_train.config import Config, parse
 from mrc_train.data import loader
-from mrc_train.data.coco import DataError, ImageRecord, load_split, training_records
+from mrc_train.data.annotations import DataError
+from mrc_train.data.coco import ImageRecord, load_split, training_records
 from mrc_train.scenes import Arguments, make_scenes
 from pycocotools.coco import COCO
 
@@ -187,11 +188,11 @@ def spoilt(tmp_path: Path, *broken: int, total: int = 6) -> Config:
     numbers = range(1, total + 1)
     write_split(tmp_path, [image(n) for n in numbers], [thing(n, [0, 0, 9, 9]) for n in numbers])
     for number in broken:
-        (tmp_path / "train2017" / f"{number}.png").write_bytes(b"not a picture")
+        (tmp_path / "train2017" / f"{number}.png").write_bytes(b"not an image")
     return config(tmp_path)
 
 
-def test_an_unreadable_picture_is_replaced_by_the_next_and_named_once(
+def test_an_unreadable_image_is_replaced_by_the_next_and_named_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     cfg = spoilt(tmp_path, 3, 6)
@@ -200,7 +201,7 @@ def test_an_unreadable_picture_is_replaced_by_the_next_and_named_once(
     sound = [int(batch[-1][0]) for batch in batches(spoilt(tmp_path), 12)]
     assert ids == [{3: 4, 6: 1}.get(number, number) for number in sound]
     assert len(flow.unreadable) == len(caplog.records) == 2
-    assert "3.png: not a picture" in caplog.text and "(2 so far)" in caplog.text
+    assert "3.png: not an image" in caplog.text and "(2 so far)" in caplog.text
 
 
 def test_a_picture_of_another_size_than_annotated_is_replaced(tmp_path: Path) -> None:
@@ -218,7 +219,7 @@ def test_when_nothing_is_readable_the_stream_ends_with_the_reason(tmp_path: Path
     cfg = config(tmp_path, f"DATA.NUM_WORKERS={workers}")
     flow = loader.training_flow(cfg, training_records(cfg).records, 0, 1)
     with pytest.raises(
-        DataError, match=r"6 pictures in a row cannot be read; the last: .*png: not a picture"
+        DataError, match=r"6 images in a row cannot be read; the last one: .*png: not an image"
     ):
         next(iter(flow))
     assert isinstance(flow.error, DataError)

@@ -297,15 +297,15 @@ def test_a_run_lives_with_troublesome_data_and_counts_what_it_leaves_out(
     done = tiny.train(tmp_path / "run", troublesome, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
     for line in (
-        "train2017: 6 pictures, 6 objects and 1 crowds of 3 classes",
-        "train2017: left out 1 objects whose box has no area inside the picture",
-        "train2017: left out 1 training pictures without objects",
+        "train2017: 6 images, 6 objects and 1 crowds of 3 classes",
+        "train2017: left out 1 objects whose box has no area inside the image",
+        "train2017: left out 1 training images without objects",
         "train2017: no object of never seen: nothing can be learned about it",
-        "3.png: not an image that OpenCV can decode; another picture takes its place (1 so far)",
+        "3.png: not an image that OpenCV can decode; another image takes its place (1 so far)",
         "3.png: not an image that OpenCV can decode; its objects count as not found",
     ):
         assert line in done.stdout, f"{line!r} is not in\n{done.stdout}"
-    assert "not a picture" in (tmp_path / "run" / "log.log").read_text()
+    assert "not an image" in (tmp_path / "run" / "log.log").read_text()
     results = json.loads((tmp_path / "run" / "result" / "val2017-8.json").read_text())
     assert {result["category_id"] for result in results} <= {0, 7, 90}
 
@@ -317,7 +317,7 @@ def test_an_image_of_the_json_that_is_not_there_is_one_error_before_the_first_st
     done = tiny.train(tmp_path / "run", troublesome)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "1 of 7 pictures" in done.stderr and "such as 5.png" in done.stderr
+    assert "1 of 7 images" in done.stderr and "such as 5.png" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["weights.npz", "model-6.index"])

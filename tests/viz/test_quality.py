@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from matplotlib import cbook
 from mrc_train.config import Config
+from mrc_train.data.annotations import DataError
 from mrc_train.data.categories import Categories
-from mrc_train.data.coco import DataError, ImageRecord, Split, load_split
+from mrc_train.data.coco import ImageRecord, Split, load_split
 from mrc_train.data.masks import encode_rle, segmentation_to_mask
 from mrc_viz.curves import literal
 from mrc_viz.plots import plot_confusion, plot_precision_recall

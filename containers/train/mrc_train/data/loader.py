@@ -1,4 +1,4 @@
-"""The training stream: batches that depend on nothing but the seed, the step, the rank and the data."""
+"""The training stream: batches that depend only on the seed, the step, the rank and the data."""
 
 import logging
 import threading
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrc_train.config import Config
+from mrc_train.data.annotations import DataError
 from mrc_train.data.augment import draw_transform
-from mrc_train.data.coco import DataError, ImageRecord
+from mrc_train.data.coco import ImageRecord
 from mrc_train.data.decoding import UnreadableImage
 from mrc_train.data.padding import Size, batch_shape, groups_of, padding_shapes
 from mrc_train.data.sharding import DataOrder, batch_positions
@@ -24,20 +25,20 @@ from tensorpack.dataflow import DataFlow  # isort: skip
 
 log = logging.getLogger("mrc_train")
 
-AUGMENT_STREAM = 2
-"""Second word of the seed of the augmentation, so that no other random stream repeats it."""
+AUGMENTATION_STREAM = 2
+"""Second word of the augmentation's seed, so that no other random stream repeats it."""
 
 BATCH_STREAM = 3
-"""The same for what all pictures of a batch share."""
+"""The same for what all images of a batch share."""
 
-MOST_UNREADABLE_IN_A_ROW = 64
-"""From here on the data are taken for lost (a file system that went away), not for a few bad files."""
+MAX_UNREADABLE_IN_A_ROW = 64
+"""More than a few bad files: the file system is no longer available."""
 
 PREFETCHED_PER_WORKER = 2
 
 
 class Sample(NamedTuple):
-    """One augmented picture with its n objects: see ``training_flow`` for the shapes without batch."""
+    """One augmented image with its n objects; ``training_flow`` describes the shapes."""
 
     image: NDArray[np.uint8]
     boxes: NDArray[np.float32]
@@ -47,17 +48,19 @@ class Sample(NamedTuple):
 
 
 class TrainingFlow(DataFlow):
-    """Endless; one list a step, as ``training_flow`` describes.
+    """An endless stream of batches, one for each step, as ``training_flow`` describes.
 
-    ``unreadable`` names the pictures that were replaced so far, with the reason. ``error`` is what ended the
-    stream, if anything did: tensorpack's input thread only logs it and lets the training stop as if finished.
+    Attributes:
+        unreadable: the images that were replaced so far, by path, with the reason.
+        error: what ended the stream, if anything did. tensorpack's input thread only logs it and lets the
+            training end as if it were finished.
     """
 
     def __init__(
         self, cfg: Config, records: Sequence[ImageRecord], rank: int, size: int, start_step: int
     ) -> None:
         if not records:
-            raise DataError("there are no pictures to train on")
+            raise DataError("there are no images to train on")
         self._cfg, self._records = cfg, records
         self._rank, self._size, self._start_step = rank, size, start_step
         batch = cfg.TRAIN.BATCH_SIZE_PER_GPU
@@ -92,16 +95,16 @@ class TrainingFlow(DataFlow):
 
     def _batch(self, step: int) -> list[NDArray[Any]]:
         positions = batch_positions(step, self._rank, self._size, self._cfg.TRAIN.BATCH_SIZE_PER_GPU)
-        # One for all of them: a picture that lies and one that was turned upright would pad each other.
+        # One for the whole batch: a landscape image and a transposed one would pad each other.
         rng = np.random.default_rng([self._cfg.TRAIN.SEED, BATCH_STREAM, positions.start])
         transpose = bool(rng.integers(2))
         return collate([self._sample(position, transpose) for position in positions], self._shapes)
 
     def _sample(self, position: int, transpose: bool) -> Sample:
-        """The sample at a position of the stream; or the next readable one of the data set."""
+        """The sample at a position of the stream, or the next readable one of the data set."""
         seed, total = self._cfg.TRAIN.SEED, len(self._records)
         first = self._order[position]
-        tries = min(total, MOST_UNREADABLE_IN_A_ROW)
+        tries = min(total, MAX_UNREADABLE_IN_A_ROW)
         for offset in range(tries):
             record = self._records[(first + offset) % total]
             try:
@@ -109,10 +112,10 @@ class TrainingFlow(DataFlow):
             except UnreadableImage as error:
                 self._note(record, str(error))
                 continue
-            rng = np.random.default_rng([seed, AUGMENT_STREAM, position])
+            rng = np.random.default_rng([seed, AUGMENTATION_STREAM, position])
             return augmented(image, record, rng, self._cfg, transpose)
         raise DataError(
-            f"{tries} pictures in a row cannot be read; the last: {self.unreadable[str(record.path)]}"
+            f"{tries} images in a row cannot be read; the last one: {self.unreadable[str(record.path)]}"
         )
 
     def _note(self, record: ImageRecord, reason: str) -> None:
@@ -121,7 +124,7 @@ class TrainingFlow(DataFlow):
                 return
             self.unreadable[str(record.path)] = reason
             number = len(self.unreadable)
-        log.warning("%s; another picture takes its place (%d so far)", reason, number)
+        log.warning("%s; another image takes its place (%d so far)", reason, number)
 
 
 def training_flow(
@@ -129,8 +132,8 @@ def training_flow(
 ) -> TrainingFlow:
     """Batches for one rank of ``size``, from the 0-based ``start_step`` on.
 
-    A batch of B pictures of like shape, at most G objects in one of them (G >= 1), padded to H x W (see
-    data.padding), is the list
+    A batch of B images of similar aspect ratio with at most G objects each (G >= 1), padded to H x W as in
+    data.padding, is the list
 
     - image uint8 (B, H, W, 3), BGR, zero padded at the bottom and the right
     - image_size float32 (B, 2), height and width without padding
@@ -146,7 +149,7 @@ def training_flow(
 def augmented(
     image: NDArray[np.uint8], record: ImageRecord, rng: np.random.Generator, cfg: Config, transpose: bool
 ) -> Sample:
-    """A picture and its objects under a random transform."""
+    """An image and its objects under a random transform."""
     transform = draw_transform(rng, record.height, record.width, cfg.PREPROC, transpose)
     masks = None
     if cfg.MODE_MASK:

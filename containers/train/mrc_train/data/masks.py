@@ -65,6 +65,8 @@ def _usable_rle(raw: dict[str, Any], height: int, width: int) -> Rle | None:
     counts = raw.get("counts")
     if raw.get("size") != [height, width] or not isinstance(counts, (str, list)):
         return None
+    if isinstance(counts, str) and not counts.isascii():
+        return None
     try:
         runs = list(_run_lengths(counts)) if isinstance(counts, str) else [int(run) for run in counts]
     except (TypeError, ValueError, OverflowError, IndexError):
@@ -89,6 +91,8 @@ def _run_lengths(counts: str) -> Iterator[int]:
             more = bool(bits & 0x20)
             position += 1
             shift += 5
+            if shift > 60:
+                raise ValueError("a run of more than 60 bits")
             if not more and bits & 0x10:
                 value |= -1 << shift
         if len(runs) > 2:
@@ -113,6 +117,25 @@ def segmentation_to_mask(segmentation: Segmentation, height: int, width: int) ->
     if isinstance(segmentation, list):
         return polygons_to_mask(segmentation, height, width)
     return decode_rle(segmentation)
+
+
+def has_pixels(segmentation: Segmentation, height: int, width: int) -> bool:
+    """Whether the bitmap of a segmentation from ``clean_segmentation`` has a pixel that is set."""
+    if isinstance(segmentation, list):
+        if any(_is_thick_inside(polygon.reshape(-1, 2), height, width) for polygon in segmentation):
+            return True
+        return bool(polygons_to_mask(segmentation, height, width).any())
+    return bool(pycocotools.mask.area(segmentation))
+
+
+def _is_thick_inside(points: NDArray[np.float64], height: int, width: int) -> bool:
+    """Whether a polygon is inside the image and on average 2 pixels thick: then it need not be rasterised."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    if low.min() < 0 or high[0] > width or high[1] > height:
+        return False
+    x, y = points.T
+    area = abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2
+    return area >= 2 * float((high - low).max())
 
 
 def encode_rle(bitmap: NDArray[np.generic]) -> Rle:
@@ -154,16 +177,6 @@ def _linear_weights(positions: NDArray[np.float64], size: int) -> NDArray[np.flo
     """(n, size): how much each of ``size`` cells counts at each position, in cell units."""
     nearness: NDArray[np.float64] = 1 - np.abs(positions[:, None] - np.arange(size))
     return nearness.clip(0).astype(np.float32)
-
-
-def paste_masks(
-    masks: NDArray[np.float32], boxes: NDArray[np.float32], height: int, width: int, threshold: float = 0.5
-) -> NDArray[np.uint8]:
-    """``paste_mask`` for n objects: masks (n, m, m), boxes (n, 4) -> bitmaps (n, height, width)."""
-    bitmaps = np.zeros((len(masks), height, width), np.uint8)
-    for bitmap, mask, box in zip(bitmaps, masks, boxes, strict=True):
-        bitmap[:] = paste_mask(mask, box, height, width, threshold)
-    return bitmaps
 
 
 def resize_bitmap(bitmap: Bitmap, height: int, width: int) -> Bitmap:

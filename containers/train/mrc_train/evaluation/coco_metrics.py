@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,8 @@ import pycocotools.mask
 from hotcoco import COCO, COCOeval
 from numpy.typing import NDArray
 
-from mrc_train.data.coco import DataError, read_annotation_file
-from mrc_train.data.masks import clean_segmentation
+from mrc_train.data.annotations import Annotations, DataError, read_annotations
+from mrc_train.data.masks import Segmentation
 
 Kind = Literal["bbox", "segm"]
 
@@ -35,16 +35,17 @@ METRICS = (
 
 
 def evaluate(annotation_file: Path, results: Sequence[dict[str, Any]], masks: bool) -> dict[str, float]:
-    """Metrics of a results list over all pictures of an annotation file: ``bbox/AP``, ``segm/AP50``, ...
+    """Metrics of a results list over all images of an annotation file: ``bbox/AP``, ``segm/AP50``, ...
 
-    A metric without any object to count it on (no large ones, say) is -1, as in pycocotools. Objects that
-    training leaves out (data.coco) do not count. Raises DataError for a bad file and for results of other
-    pictures.
+    A metric without ground truth (no large objects, for example) is -1, as in pycocotools. Objects that
+    training leaves out (data.annotations) do not count. Raises DataError for a bad file and for results of
+    other images or categories.
     """
+    truth = read_annotations(annotation_file, masks)
     kinds: tuple[Kind, ...] = ("bbox", "segm") if masks else ("bbox",)
     metrics: dict[str, float] = {}
     for kind in kinds:
-        scorer = _scorer(annotation_file, results, kind)
+        scorer = _scorer(truth, results, kind)
         metrics |= {f"{kind}/{name}": float(value) for name, value in zip(METRICS, scorer.stats, strict=True)}
     return metrics
 
@@ -102,73 +103,89 @@ def precision_curves(
 ) -> PrecisionCurves:
     """Curves of all classes of an annotation file, in the order of their ids.
 
-    ``images``: ids of the pictures that count; by default all of the file.
+    ``images``: ids of the images that count; by default all of the file.
     """
-    scorer = _scorer(annotation_file, results, kind, images)
+    truth = read_annotations(annotation_file, masks=kind == "segm")
+    scorer = _scorer(truth, results, kind, images)
     # precision: (IoU thresholds, recalls, classes, areas from "all", detection limits up to 100)
     assert scorer.eval is not None, "accumulate() fills it"
     precision = np.asarray(scorer.eval["precision"])[:, :, :, 0, -1]
-    names = [scorer.cocoGt.cats[category]["name"] for category in scorer.params.catIds]
-    return PrecisionCurves(names, np.asarray(scorer.params.recThrs), precision)
-
-
-def ap50_per_class(
-    annotation_file: Path, results: Sequence[dict[str, Any]], kind: Kind = "bbox"
-) -> dict[str, float]:
-    """AP at IoU 0.5 of each class by its name; -1 for a class without objects in the file."""
-    curves = precision_curves(annotation_file, results, kind)
-    return dict(zip(curves.names, curves.ap50.tolist(), strict=True))
+    return PrecisionCurves(truth.categories.names, np.asarray(scorer.params.recThrs), precision)
 
 
 def _scorer(
-    annotation_file: Path,
-    results: Sequence[dict[str, Any]],
-    kind: Kind,
-    images: Sequence[int] | None = None,
+    truth: Annotations, results: Sequence[dict[str, Any]], kind: Kind, images: Sequence[int] | None = None
 ) -> COCOeval:
-    content = read_annotation_file(annotation_file)
-    frame = {key: content[key] for key in ("images", "categories")}
-    known = {image["id"] for image in content["images"]}
+    """A scorer that has accumulated; images and categories are numbered from 1 in the order of the file.
+
+    hotcoco gets nothing else of the file: it rejects negative and huge ids, dates that are integers and more.
+    """
+    numbers = {image_id: number for number, image_id in enumerate(truth.images, start=1)}
+    labels = {coco_id: label for label, coco_id in enumerate(truth.categories.coco_ids, start=1)}
     for result in results:
-        if result["image_id"] not in known:
+        if result["image_id"] not in numbers:
+            raise DataError(f"{truth.file}: has no image {result['image_id']}, which the results are for")
+        if result["category_id"] not in labels:
             raise DataError(
-                f"{annotation_file}: has no image {result['image_id']}, which the results are for"
+                f"{truth.file}: has no category {result['category_id']}, which the results are for"
             )
+    frame = {
+        "images": [
+            {"id": numbers[image.id], "height": image.height, "width": image.width, "file_name": ""}
+            for image in truth.images.values()
+        ],
+        "categories": [{"id": label, "name": str(label)} for label in labels.values()],
+    }
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its summary
-        truth = COCO({**frame, "annotations": _truth(content, kind)})
-        found = COCO({**frame, "annotations": _found(results, kind)})
-        scorer = COCOeval(truth, found, kind)
+        expected = COCO({**frame, "annotations": _ground_truth(truth, kind, numbers, labels)})
+        detected = COCO({**frame, "annotations": _detections(results, kind, numbers, labels)})
+        scorer = COCOeval(expected, detected, kind)
         if images is not None:
-            scorer.params.imgIds = list(images)
+            scorer.params.imgIds = [numbers[image_id] for image_id in images]
         scorer.evaluate()
         scorer.accumulate()
         scorer.summarize()
     return scorer
 
 
-def _truth(content: dict[str, list[dict[str, Any]]], kind: Kind) -> list[dict[str, Any]]:
-    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
-    objects: list[dict[str, Any]] = []
-    for annotation in content["annotations"]:
-        _, _, width, height = annotation["bbox"]
-        if not (width > 0 and height > 0):
-            continue
-        # COCOeval takes the id 0 for "no match": number the objects anew, from 1.
-        entry = {"iscrowd": 0, "area": width * height, **annotation, "id": len(objects) + 1}
-        if kind == "segm":
-            segmentation = clean_segmentation(annotation.get("segmentation"), *sizes[annotation["image_id"]])
-            if segmentation is None:
-                continue
-            entry["segmentation"] = segmentation
-        objects.append(entry)
-    return objects
+def _ground_truth(
+    truth: Annotations, kind: Kind, numbers: Mapping[int, int], labels: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    objects = [thing for things in truth.objects.values() for thing in things]
+    return [
+        {
+            "id": number,  # from 1: COCOeval takes the id 0 for "no match"
+            "image_id": numbers[thing.image_id],
+            "category_id": labels[thing.category_id],
+            "bbox": list(thing.bbox),
+            "area": thing.area,
+            "iscrowd": int(thing.crowd),
+            **({"segmentation": _plain(thing.segmentation)} if kind == "segm" else {}),
+        }
+        for number, thing in enumerate(objects, start=1)
+    ]
 
 
-def _found(results: Sequence[dict[str, Any]], kind: Kind) -> list[dict[str, Any]]:
-    """What COCO.loadRes makes of results, but for an empty list too, and for masks with the masks' areas."""
+def _plain(segmentation: Segmentation | None) -> Any:
+    if isinstance(segmentation, list):
+        return [polygon.tolist() for polygon in segmentation]
+    return segmentation
+
+
+def _detections(
+    results: Sequence[dict[str, Any]], kind: Kind, numbers: Mapping[int, int], labels: Mapping[int, int]
+) -> list[dict[str, Any]]:
+    """Results as COCO.loadRes reads them, but with the masks' own areas for masks, as in detectron2.
+
+    COCO.loadRes takes the boxes' areas where results have both; and it rejects an empty list.
+    """
     objects = []
     for number, result in enumerate(results, start=1):
-        entry = {key: result[key] for key in ("image_id", "category_id", "score")}
+        entry: dict[str, Any] = {
+            "image_id": numbers[result["image_id"]],
+            "category_id": labels[result["category_id"]],
+            "score": result["score"],
+        }
         if kind == "segm":
             area = pycocotools.mask.area(result["segmentation"])
             entry |= {"segmentation": result["segmentation"], "area": int(area)}
