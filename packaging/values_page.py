@@ -49,6 +49,34 @@ starts with
 with the path relative to your file. [`mrc-values validate`](mrc-values.md) also checks what a schema cannot.
 """
 
+OTHER_CHARTS = """\
+## Names in other charts
+
+Values of `maskrcnn` and what they are called in the charts ray-cluster (kuberay), jupyterhub (z2jh) and those of
+Bitnami; `-` where a chart has no such value.
+
+| under `maskrcnn` | kuberay | z2jh, under `singleuser` | Bitnami |
+| --- | --- | --- | --- |
+| `image_pull_secrets` | `imagePullSecrets` | `imagePullSecrets` (top level) | `image.pullSecrets` |
+| `service_account.*` | `worker.serviceAccountName` | `serviceAccountName` | `serviceAccount.*` |
+| `pod_labels` | `worker.labels` | `extraLabels` | `podLabels` |
+| `pod_annotations` | `worker.annotations` | `extraAnnotations` | `podAnnotations` |
+| `extra_volumes` | `worker.volumes` | `storage.extraVolumes` | `extraVolumes` |
+| `extra_volume_mounts` | `worker.volumeMounts` | `storage.extraVolumeMounts` | `extraVolumeMounts` |
+| `init_containers` | `worker.initContainers` | `initContainers` | `initContainers` |
+| `affinity` | `worker.affinity` | `extraPodAffinity` | `affinity` |
+| `topology_spread` | `worker.topologySpreadConstraints` | - | `topologySpreadConstraints` |
+| `scheduler_name` | - | - | `schedulerName` |
+| `env`, also with `valueFrom` | `worker.containerEnv` | `extraEnv` | `extraEnvVars` |
+| `node_selector`, `tolerations` | `worker.nodeSelector`, `worker.tolerations` | `nodeSelector`, `extraTolerations` | `nodeSelector`, `tolerations` |
+| `active_deadline_seconds` | RayJob: `activeDeadlineSeconds` | - | - |
+| `ttl_seconds_after_finished` | RayJob: `ttlSecondsAfterFinished` | - | - |
+| `suspend` | RayJob: `suspend` | - | - |
+
+There is no `env_from`: mpirun exports variables to the ranks by name, and the names in a ConfigMap or Secret are not
+known when the chart is rendered. Use `env` with `valueFrom`.
+"""  # noqa: E501 (a table's rows)
+
 TYPES = {
     "string": "string",
     "integer": "integer",
@@ -85,7 +113,7 @@ def page(charts: Path) -> str:
         inner = [_link(heading) for heading in re.findall("^### (.*)", text, re.MULTILINE)]
         links.append(": ".join([f"- {_link(title)}", ", ".join(inner)][: 1 + bool(inner)]))
         parts.append(text)
-    return "\n".join([INTRO, "\n".join(links) + "\n", *parts])
+    return "\n".join([INTRO, "\n".join(links) + "\n", *parts, OTHER_CHARTS])
 
 
 def _rank(folder: Path) -> tuple[int, str]:

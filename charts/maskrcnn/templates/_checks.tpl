@@ -31,6 +31,19 @@
 {{- end -}}
 {{- end -}}
 
+{{- range $m.extra_volumes -}}
+{{- if has .name (list "efs" "fsx" "shm") -}}
+{{- fail (printf "maskrcnn.extra_volumes: the chart uses the name %s itself. Rename the volume." .name) -}}
+{{- end -}}
+{{- end -}}
+{{- $volumes := list "efs" "fsx" "shm" -}}
+{{- range $m.extra_volumes -}}{{- $volumes = append $volumes .name -}}{{- end -}}
+{{- range $m.extra_volume_mounts -}}
+{{- if not (has .name $volumes) -}}
+{{- fail (printf "maskrcnn.extra_volume_mounts: there is no volume %s. Add it to maskrcnn.extra_volumes." .name) -}}
+{{- end -}}
+{{- end -}}
+
 {{- if and $m.hugepages (not $m.memory) (not (and $node (eq $m.device "gpu"))) -}}
 {{- fail "maskrcnn.hugepages: Kubernetes requires a memory limit for pods with huge pages. Set maskrcnn.memory, or maskrcnn.node_group." -}}
 {{- end -}}

@@ -104,6 +104,9 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
     medium: Memory
     sizeLimit: {{ . | quote }}
 {{- end }}
+{{- with .root.Values.maskrcnn.extra_volumes }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{/* Mounts of these volumes, a list. The argument is the same. */}}
@@ -117,6 +120,16 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 - name: shm
   mountPath: /dev/shm
 {{- end }}
+{{- with .root.Values.maskrcnn.extra_volume_mounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Name of the pods' service account; empty for the namespace's default. */}}
+{{- define "maskrcnn.serviceAccount" -}}
+{{- with .Values.maskrcnn.service_account -}}
+{{- .name | default (ternary (include "maskrcnn.jobName" $) "" (eq .create true)) -}}
+{{- end -}}
 {{- end -}}
 
 {{/* "true" when the pods do not run as root. */}}

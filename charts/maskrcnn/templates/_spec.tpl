@@ -11,6 +11,15 @@ runPolicy:
   # Workers are removed when the launcher ends; failed pods are kept with their logs.
   cleanPodPolicy: Running
   backoffLimit: {{ int $m.backoff_limit }}
+  {{- if not (kindIs "invalid" $m.active_deadline_seconds) }}
+  activeDeadlineSeconds: {{ int64 $m.active_deadline_seconds }}
+  {{- end }}
+  {{- if not (kindIs "invalid" $m.ttl_seconds_after_finished) }}
+  ttlSecondsAfterFinished: {{ int64 $m.ttl_seconds_after_finished }}
+  {{- end }}
+  {{- if $m.suspend }}
+  suspend: true
+  {{- end }}
   # An operator with a gang scheduler creates a pod group for every job, by default including the launcher. The
   # launcher is created when the workers are ready, so the group counts only the workers, or a single pod.
   schedulingPolicy:
@@ -60,6 +69,14 @@ mpiReplicaSpecs:
       {{- include "maskrcnn.podMetadata" (dict "root" . "component" "worker") | nindent 6 }}
       spec:
         {{- include "maskrcnn.podSpec" . | nindent 8 }}
+        {{- with $m.affinity }}
+        affinity:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
+        {{- with $m.topology_spread }}
+        topologySpreadConstraints:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
         {{- with include "maskrcnn.nodeSelector" . | fromYaml }}
         nodeSelector:
           {{- toYaml . | nindent 10 }}
@@ -103,6 +120,9 @@ metadata:
     {{- include "mrc.selectorLabels" . | nindent 4 }}
     # A service mesh's proxy would keep the launcher pod running after its end.
     sidecar.istio.io/inject: "false"
+    {{- with omit (.root.Values.maskrcnn.pod_labels | default dict) "sidecar.istio.io/inject" "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   annotations:
     {{- if eq .component "launcher" }}
     mask-rcnn/settings-sha256: SETTINGS-SHA256
@@ -110,11 +130,30 @@ metadata:
     # The loss of a pod costs the job all progress since the last checkpoint.
     karpenter.sh/do-not-disrupt: "true"
     cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
+    {{- with omit (.root.Values.maskrcnn.pod_annotations | default dict) "mask-rcnn/settings-sha256" "karpenter.sh/do-not-disrupt" "cluster-autoscaler.kubernetes.io/safe-to-evict" }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- end -}}
 
 {{/* Common part of both pod specs. */}}
 {{- define "maskrcnn.podSpec" -}}
 automountServiceAccountToken: false
+{{- with include "maskrcnn.serviceAccount" . }}
+serviceAccountName: {{ . | quote }}
+{{- end }}
+{{- with .Values.maskrcnn.image_pull_secrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- with .Values.maskrcnn.scheduler_name }}
+schedulerName: {{ . | quote }}
+{{- end }}
+{{- with .Values.maskrcnn.init_containers }}
+initContainers:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 # Time for the last step and its checkpoint.
 terminationGracePeriodSeconds: 60
 {{- with .Values.maskrcnn.priority_class }}

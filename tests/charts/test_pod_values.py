@@ -1,0 +1,139 @@
+"""Values of pods and jobs that users of other charts know: each reaches the job in a valid form."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from maskrcnn_chart import CHART, Run, check_job, run
+from mrc_values.helm import RenderError
+from rendering import check_object, only, render_objects
+
+BOTH = ("Launcher", "Worker")
+SPREAD = {
+    "maxSkew": 1,
+    "topologyKey": "topology.kubernetes.io/zone",
+    "whenUnsatisfiable": "DoNotSchedule",
+    "labelSelector": {"matchLabels": {"team": "vision"}},
+}
+INIT = {"name": "warm-up", "image": "busybox:1.37", "command": ["true"]}
+SCRATCH = {"name": "scratch", "emptyDir": {}}
+MOUNT = {"name": "scratch", "mountPath": "/scratch"}
+
+
+def metadata(rendered: Run, replica: str) -> Any:
+    return rendered.spec["mpiReplicaSpecs"][replica]["template"]["metadata"]
+
+
+FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
+    "image_pull_secrets": (
+        {"image_pull_secrets": ["registry"]},
+        lambda r: [r.pod(role)["imagePullSecrets"] for role in BOTH],
+        [[{"name": "registry"}]] * 2,
+    ),
+    "an existing service account": (
+        {"service_account": {"name": "training"}},
+        lambda r: [r.pod(role)["serviceAccountName"] for role in BOTH],
+        ["training"] * 2,
+    ),
+    "a created service account is named after the job": (
+        {"service_account": {"create": True}},
+        lambda r: [r.pod(role)["serviceAccountName"] for role in BOTH],
+        ["demo"] * 2,
+    ),
+    "pod_labels": (
+        {"pod_labels": {"team": "vision", "app.kubernetes.io/component": "mine"}},
+        lambda r: [
+            (metadata(r, role)["labels"]["team"], metadata(r, role)["labels"]["app.kubernetes.io/component"])
+            for role in BOTH
+        ],
+        [("vision", "launcher"), ("vision", "worker")],
+    ),
+    "pod_annotations": (
+        {"pod_annotations": {"owner": "vision", "karpenter.sh/do-not-disrupt": "false"}},
+        lambda r: [
+            (
+                metadata(r, role)["annotations"]["owner"],
+                metadata(r, role)["annotations"]["karpenter.sh/do-not-disrupt"],
+            )
+            for role in BOTH
+        ],
+        [("vision", "true")] * 2,
+    ),
+    "extra_volumes and extra_volume_mounts": (
+        {"extra_volumes": [SCRATCH], "extra_volume_mounts": [MOUNT]},
+        lambda r: [
+            (SCRATCH in r.pod(role)["volumes"], MOUNT in r.pod(role)["containers"][0]["volumeMounts"])
+            for role in BOTH
+        ],
+        [(True, True)] * 2,
+    ),
+    "init_containers": (
+        {"init_containers": [INIT]},
+        lambda r: [r.pod(role)["initContainers"] for role in BOTH],
+        [[INIT]] * 2,
+    ),
+    "affinity of the workers": (
+        {"affinity": {"podAntiAffinity": {}}},
+        lambda r: (r.pod("Worker")["affinity"], "affinity" in r.pod("Launcher")),
+        ({"podAntiAffinity": {}}, False),
+    ),
+    "topology_spread of the workers": (
+        {"topology_spread": [SPREAD]},
+        lambda r: (
+            r.pod("Worker")["topologySpreadConstraints"],
+            "topologySpreadConstraints" in r.pod("Launcher"),
+        ),
+        ([SPREAD], False),
+    ),
+    "scheduler_name": (
+        {"scheduler_name": "volcano"},
+        lambda r: [r.pod(role)["schedulerName"] for role in BOTH],
+        ["volcano"] * 2,
+    ),
+    "active_deadline_seconds": (
+        {"active_deadline_seconds": 604800},
+        lambda r: r.spec["runPolicy"]["activeDeadlineSeconds"],
+        604800,
+    ),
+    "ttl_seconds_after_finished, also zero": (
+        {"ttl_seconds_after_finished": 0},
+        lambda r: r.spec["runPolicy"]["ttlSecondsAfterFinished"],
+        0,
+    ),
+    "suspend": ({"suspend": True}, lambda r: r.spec["runPolicy"]["suspend"], True),
+}
+
+
+@pytest.mark.parametrize(("values", "seen", "expected"), FEATURES.values(), ids=FEATURES)
+def test_a_value_reaches_the_job(values: dict[str, Any], seen: Callable[[Run], Any], expected: Any) -> None:
+    rendered = run(**values)
+    check_job(rendered.job)
+    assert seen(rendered) == expected
+
+
+def test_a_created_service_account_carries_the_role_of_irsa() -> None:
+    annotations = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/training"}
+    values = {"image": "trainer:1", "service_account": {"create": True, "annotations": annotations}}
+    account = only(render_objects(CHART, {"maskrcnn": values}), "ServiceAccount")
+    check_object(account)
+    assert account["metadata"]["name"] == "demo"
+    assert account["metadata"]["annotations"] == annotations
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"extra_volumes": [{"name": "efs", "emptyDir": {}}]},
+            "maskrcnn.extra_volumes: the chart uses the name efs itself. Rename the volume",
+        ),
+        (
+            {"extra_volume_mounts": [MOUNT]},
+            "maskrcnn.extra_volume_mounts: there is no volume scratch. Add it to maskrcnn.extra_volumes",
+        ),
+    ],
+)
+def test_a_volume_that_conflicts_or_is_missing_is_an_error(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RenderError) as rejected:
+        run(**values)
+    assert rejected.value.message == message
