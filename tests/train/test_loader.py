@@ -225,8 +225,8 @@ def test_when_nothing_is_readable_the_stream_ends_with_the_reason(tmp_path: Path
     assert isinstance(flow.error, DataError)
 
 
-def test_a_stream_without_pictures_is_refused() -> None:
-    with pytest.raises(DataError, match="no pictures to train on"):
+def test_a_stream_without_images_is_rejected() -> None:
+    with pytest.raises(DataError, match="no images to train on"):
         loader.training_flow(parse([]), [], 0, 1)
 
 
