@@ -54,6 +54,13 @@ def test_down_of_a_finished_run_reports_it_and_keeps_the_run_directory(finished:
     assert run.state()["state"] == "finished"
 
 
+def test_escape_sequences_in_a_log_do_not_reach_the_terminal(finished: Finished) -> None:
+    run, _ = finished
+    with (run.run_dir / "launcher.log").open("a") as log:
+        print("\x1b[32mgreen\x1b[0m \x1b]0;title\x07 \x1b[2J", file=log)
+    assert run.call("logs").stdout.endswith("green \\x1b]0;title\\x07 \\x1b[2J\n")
+
+
 def test_only_the_user_can_read_the_state(finished: Finished) -> None:
     run, _ = finished
     releases = run.directory / "releases"

@@ -130,3 +130,8 @@ KILLED = "mpirun noticed that process rank 1 with PID 0 on node a exited on sign
 )
 def test_the_last_error_of_a_log_is_the_line_that_explains_the_failure(log: str, message: str) -> None:
     assert last_error(log.splitlines()) == message
+
+
+def test_the_last_error_of_a_log_is_short_and_without_colors() -> None:
+    assert last_error(["[1,0]<stderr>:\x1b[31mKeyError: 'x'\x1b[0m"]) == "KeyError: 'x'"
+    assert len(last_error(["ValueError: " + "x" * 100_000])) == 300
