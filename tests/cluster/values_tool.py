@@ -68,7 +68,7 @@ def reason_named(user: Client, job: str, name: str, *, later: bool = False, seco
 
 def rendered_job(user: Client, name: str, *values: str) -> Object:
     """The MPIJob that the chart makes."""
-    given = helm.parse_set(",".join([*GIVEN["maskrcnn"], "global.namespace=", *values]))
+    given = helm.parse_flag("--set", ",".join([*GIVEN["maskrcnn"], "global.namespace=", *values]))
     rendered = helm.render(CHARTS / "maskrcnn", given, name, user.namespace)
     job: Object = next(each for each in objects(rendered) if each["kind"] == "MPIJob")
     return job

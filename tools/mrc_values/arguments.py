@@ -2,9 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from mrc_values.values import Flag
 
 Chart = Annotated[
     Path | None,
@@ -15,7 +18,11 @@ Chart = Annotated[
 ValuesFiles = Annotated[
     list[Path] | None,
     typer.Option(
-        "-f", "--values", metavar="FILE", help="Values file; of several, later ones take precedence."
+        "-f",
+        "--values",
+        metavar="FILE",
+        help="Values file, or - for stdin; of several, later ones take precedence.",
+        callback=lambda files: _separated(files),
     ),
 ]
 Sets = Annotated[
@@ -24,6 +31,13 @@ Sets = Annotated[
         "--set", metavar="NAME=VALUE", help="A single value, as Helm's --set; takes precedence over files."
     ),
 ]
+SetStrings = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A single value that is always a string.")
+]
+SetFiles = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=FILE", help="A single value, the content of a file.")
+]
+SetJsons = Annotated[list[str] | None, typer.Option(metavar="NAME=JSON", help="A single value in JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")]
 Namespace = Annotated[
     str | None, typer.Option("-n", "--namespace", metavar="NS", help="Namespace. [default: the context's]")
@@ -52,3 +66,26 @@ def chart_directory(chart: Path | None) -> Path:
         return chart
     here = Path()
     return here if (here / "Chart.yaml").is_file() else Path("charts") / "maskrcnn"
+
+
+def flags(
+    sets: list[str] | None,
+    set_strings: list[str] | None,
+    set_files: list[str] | None,
+    set_jsons: list[str] | None,
+) -> list["Flag"]:
+    """The flags that set values, in the order in which Helm applies them."""
+    from mrc_values.values import Flag
+
+    options = {
+        "--set-json": set_jsons,
+        "--set": sets,
+        "--set-string": set_strings,
+        "--set-file": set_files,
+    }
+    return [Flag(option, expression) for option, given in options.items() for expression in given or []]
+
+
+def _separated(files: list[Path] | None) -> list[Path] | None:
+    """Values files as Helm reads them: ``-f a.yaml,b.yaml`` is two files."""
+    return files and [Path(name) for file in files for name in str(file).split(",")]

@@ -11,7 +11,7 @@ from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotte
 from mrc_values import helm, kubeschema, schema, values
 from mrc_values.rules import RULES, Context
 from mrc_values.rules.images import PLACEHOLDER, missing_images
-from mrc_values.values import Values
+from mrc_values.values import Flag, Values
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Result:
 def check(
     chart: Path,
     files: Sequence[Path] = (),
-    sets: Sequence[str] = (),
+    sets: Sequence[str | Flag] = (),
     release: str | None = None,
     namespace: str = "default",
 ) -> Result:

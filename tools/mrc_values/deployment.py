@@ -10,6 +10,8 @@ from mrc_cli.errors import UsageError, UserError
 from mrc_cli.terminal import result, say
 
 from mrc_values import printed
+from mrc_values.documents import STDIN
+from mrc_values.values import Flag
 
 if TYPE_CHECKING:
     from mrc_cli.findings import Finding
@@ -26,7 +28,7 @@ class Deployment:
     Attributes:
         verb: ``install`` or ``upgrade``.
         files: values files; later ones take precedence.
-        sets: ``--set`` expressions; they take precedence over files.
+        sets: flags such as ``--set``; they take precedence over files.
         namespace: None for the namespace of the context.
         runs_to_end: names of live runs that an upgrade may delete.
     """
@@ -35,7 +37,7 @@ class Deployment:
     name: str
     chart: Path
     files: list[Path]
-    sets: list[str]
+    sets: list[Flag]
     namespace: str | None
     context: str | None
     kubeconfig: Path | None
@@ -56,6 +58,8 @@ def deploy(deployment: Deployment, *, wait: bool, dry_run: bool) -> None:
         rendering.check_release_name(name)
     except rendering.ValuesError as error:
         raise UsageError(f"{name}: {error}.") from None
+    if STDIN in deployment.files:
+        raise UsageError("-f -: Helm would have to read stdin a second time. Write the values to a file.")
     cluster = client.connect(deployment.context, deployment.kubeconfig)
     namespace = deployment.namespace or cluster.namespace
     checked = _check(deployment, namespace)
@@ -63,7 +67,7 @@ def deploy(deployment: Deployment, *, wait: bool, dry_run: bool) -> None:
     live_manifest = _live_manifest(verb, name, cluster, helm)
     jobs = _preflight(deployment, namespace, checked, cluster)
     arguments = [f"--values={file}" for file in deployment.files]
-    arguments += [f"--set={expression}" for expression in deployment.sets]
+    arguments += [f"{flag.option}={flag.expression}" for flag in deployment.sets]
     # Without --reset-values an upgrade would reuse values of the release, which have not been checked.
     arguments += ["--reset-values"] if verb == "upgrade" else []
     if dry_run or verb == "upgrade":

@@ -6,6 +6,7 @@ much time or memory are rejected before either parser expands them.
 
 import codecs
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from mrc_cli.errors import UsageError
 from mrc_cli.findings import Finding, Position, Severity, ValuePath
 
 from mrc_values import helm
+
+STDIN = Path("-")
+"""Stands for stdin in place of a file, as for Helm."""
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
@@ -70,8 +74,11 @@ def read_file(path: Path) -> Document:
     Raises UsageError when the file does not exist or cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        if path == STDIN:
+            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from None
     if len(data) > MAX_BYTES:

@@ -33,14 +33,21 @@ def parse_values(text: str) -> Values:
         raise ValuesError(_without_prefixes(error.detail)) from None
 
 
-def parse_set(expression: str) -> Values:
-    """The values of a ``--set`` expression such as ``a.b=1,c=x``. Raises ValuesError."""
+def parse_flag(option: str, expression: str) -> Values:
+    """The values of a flag such as ``--set a.b=1,c=x`` or ``--set-json``. Raises ValuesError."""
     import helm_python
 
+    parsers = {
+        "--set": helm_python.parse_set_string,
+        "--set-string": helm_python.parse_set_string_values,
+        "--set-file": helm_python.parse_set_file,
+        "--set-json": helm_python.parse_set_json,
+    }
     try:
-        return helm_python.parse_set_string(expression)
+        values: Values = parsers[option](expression)
     except helm_python.HelmError as error:
         raise ValuesError(_without_prefixes(error.detail)) from None
+    return values
 
 
 def check_release_name(name: str) -> None:

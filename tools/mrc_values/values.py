@@ -16,6 +16,17 @@ from mrc_values.documents import Document, read_file
 MISSING = object()
 
 
+@dataclass(frozen=True)
+class Flag:
+    """A flag of Helm that sets values, such as ``--set-string maskrcnn.run=7``."""
+
+    option: str
+    expression: str
+
+    def __str__(self) -> str:
+        return f"{self.option} {self.expression}"
+
+
 @dataclass
 class Values:
     """Merged values of a chart.
@@ -84,13 +95,15 @@ class Values:
         return self.defaults[-1].nearest(path)
 
 
-def load(chart: Path, files: Sequence[Path] = (), sets: Sequence[str] = ()) -> tuple[Values, list[Finding]]:
+def load(
+    chart: Path, files: Sequence[Path] = (), sets: Sequence[str | Flag] = ()
+) -> tuple[Values, list[Finding]]:
     """The values of ``chart`` merged with files and ``--set`` expressions, and the errors in their YAML.
 
     Raises UsageError if the chart or a file does not exist and for a malformed ``--set``.
     """
     defaults = _defaults(chart)
-    given = [read_file(path) for path in files] + [_from_flag(expression) for expression in sets]
+    given = [read_file(path) for path in files] + [_from_flag(flag) for flag in sets]
     user: dict[str, Any] = {}
     for document in given:
         user = merge(user, document.values, items=not document.is_file)
@@ -160,21 +173,35 @@ def _nested(document: Document, name: str) -> Document:
     )
 
 
-def _from_flag(expression: str) -> Document:
-    source = f"--set {expression}"
+_EXAMPLES = {
+    "--set": "maskrcnn.gpus=16",
+    "--set-string": "maskrcnn.run=7",
+    "--set-file": "maskrcnn.extra_config=settings.txt",
+    "--set-json": 'maskrcnn.env=\'{"NCCL_DEBUG": "INFO"}\'',
+}
+
+
+def _from_flag(flag: str | Flag) -> Document:
+    """The values of a flag; a plain string is the expression of ``--set``."""
+    flag = Flag("--set", flag) if isinstance(flag, str) else flag
+    source = str(flag)
     try:
-        values = helm.parse_set(expression)
+        values = helm.parse_flag(flag.option, flag.expression)
     except helm.ValuesError as error:
-        raise UsageError(
-            f"{source}: {error}. Write --set name=value, such as --set maskrcnn.gpus=16."
-        ) from None
+        example = f"{flag.option} {_EXAMPLES[flag.option]}"
+        raise UsageError(f"{source}: {error}. Write {flag.option} name=value, such as {example}.") from None
     document = Document(source, values, is_file=False)
     for path in paths(values):
         document.positions[path] = document.keys[path] = Position(source)
     if not values:
         document.findings.append(
             Finding(
-                Position(source), Severity.ERROR, "MRC001", (), "sets nothing.", "Write --set name=value."
+                Position(source),
+                Severity.ERROR,
+                "MRC001",
+                (),
+                "sets nothing.",
+                f"Write {flag.option} name=value.",
             )
         )
     return document

@@ -7,10 +7,14 @@ from mrc_values.arguments import (
     Kubeconfig,
     Name,
     Namespace,
+    SetFiles,
+    SetJsons,
     Sets,
+    SetStrings,
     ValuesFiles,
     Wait,
     chart_directory,
+    flags,
 )
 
 
@@ -19,6 +23,9 @@ def install(
     chart: Chart = None,
     values: ValuesFiles = None,
     sets: Sets = None,
+    set_string: SetStrings = None,
+    set_file: SetFiles = None,
+    set_json: SetJsons = None,
     namespace: Namespace = None,
     wait: Wait = False,
     dry_run: DryRun = False,
@@ -39,8 +46,9 @@ def install(
     from mrc_values.deployment import Deployment, deploy
 
     directory = chart_directory(chart)
+    settings = flags(sets, set_string, set_file, set_json)
     deploy(
-        Deployment("install", name, directory, values or [], sets or [], namespace, context, kubeconfig),
+        Deployment("install", name, directory, values or [], settings, namespace, context, kubeconfig),
         wait=wait,
         dry_run=dry_run,
     )

@@ -11,10 +11,14 @@ from mrc_values.arguments import (
     Kubeconfig,
     Name,
     Namespace,
+    SetFiles,
+    SetJsons,
     Sets,
+    SetStrings,
     ValuesFiles,
     Wait,
     chart_directory,
+    flags,
 )
 
 
@@ -23,6 +27,9 @@ def upgrade(
     chart: Chart = None,
     values: ValuesFiles = None,
     sets: Sets = None,
+    set_string: SetStrings = None,
+    set_file: SetFiles = None,
+    set_json: SetJsons = None,
     end_runs: Annotated[
         list[str] | None,
         typer.Option("--end-run", metavar="JOB", help="Allow the upgrade to delete this live run."),
@@ -48,13 +55,14 @@ def upgrade(
     from mrc_values.deployment import Deployment, deploy
 
     directory = chart_directory(chart)
+    settings = flags(sets, set_string, set_file, set_json)
     deploy(
         Deployment(
             "upgrade",
             name,
             directory,
             values or [],
-            sets or [],
+            settings,
             namespace,
             context,
             kubeconfig,

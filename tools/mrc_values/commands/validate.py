@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 from mrc_cli.terminal import result, say
 
-from mrc_values.arguments import Chart, Sets, ValuesFiles, chart_directory
+from mrc_values.arguments import (
+    Chart,
+    SetFiles,
+    SetJsons,
+    Sets,
+    SetStrings,
+    ValuesFiles,
+    chart_directory,
+    flags,
+)
 
 
 class FindingFormat(StrEnum):
@@ -22,6 +31,9 @@ def validate(
     chart: Chart = None,
     values: ValuesFiles = None,
     sets: Sets = None,
+    set_string: SetStrings = None,
+    set_file: SetFiles = None,
+    set_json: SetJsons = None,
     format: Annotated[
         FindingFormat,
         typer.Option(
@@ -54,7 +66,7 @@ def validate(
         values = [*(values or ()), chart]
         chart = None
     directory = chart_directory(chart)
-    checked = check(directory, values or (), sets or ())
+    checked = check(directory, values or (), flags(sets, set_string, set_file, set_json))
     if text := reports.FORMATS[format](checked.findings, TOOL):
         result(text)
     say(f"{directory}: {reports.summary(checked.findings)}")
