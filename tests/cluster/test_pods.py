@@ -1,4 +1,4 @@
-"""A training in real pods, from helm install to the servers that show it, and on after helm delete."""
+"""A run in real pods, from helm install to the servers that show it, and resumed after helm delete."""
 
 import json
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def test_two_ranks_train_in_two_worker_pods(trained: Training) -> None:
     assert any(name.endswith(f"{trained.name}-worker-0") for name in events), "the rank's host is the pod"
 
 
-def test_checkpoints_statistics_and_events_lie_on_the_volume(trained: Training) -> None:
+def test_checkpoints_statistics_and_events_are_on_the_volume(trained: Training) -> None:
     assert trained.checkpoints() == [6, 12]
     assert trained.recorded_steps() == [6, 12]
 
@@ -74,7 +74,9 @@ def test_status_shows_the_newest_checkpoint_and_the_last_evaluation(trained: Tra
     assert {name: status["evaluation"][name] for name in metrics} == pytest.approx(metrics, abs=1e-4)
 
 
-def test_workers_go_when_the_job_has_succeeded_and_the_launchers_log_stays(trained: Training) -> None:
+def test_workers_are_deleted_when_the_job_has_succeeded_and_the_launchers_log_is_kept(
+    trained: Training,
+) -> None:
     for number in (0, 1):
         trained.user.wait(f"pod/{trained.name}-worker-{number}", "delete", 120)
     (launcher,) = trained.launchers()
@@ -103,7 +105,7 @@ def test_tensorboard_is_not_root_and_cannot_write_to_the_volume(trained: Trainin
     assert "Read-only file system" in tried
 
 
-def test_jupyter_answers_https_and_only_to_its_token(servers: Servers) -> None:
+def test_jupyter_serves_https_only_with_its_token(servers: Servers) -> None:
     training = servers.training
     token = training.user.kubectl(
         "get", "secret", f"{training.name}-jupyter-token", "--output=go-template={{.data.token|base64decode}}"
@@ -115,7 +117,7 @@ def test_jupyter_answers_https_and_only_to_its_token(servers: Servers) -> None:
     assert "model-12.index" in {entry["name"] for entry in json.loads(body)["content"]}
 
 
-def test_after_delete_the_same_install_with_more_steps_goes_on_from_the_newest_checkpoint(
+def test_after_delete_an_install_with_more_steps_resumes_from_the_newest_checkpoint(
     trained: Training,
 ) -> None:
     """The last test of the release: it deletes it."""

@@ -49,7 +49,7 @@ def assert_nothing_lost(training: Training, checkpoint: int, resumed_from: int) 
     assert set(range(6, checkpoint + 1, 6)) <= set(recorded) and recorded[-1] >= newest - 6
 
 
-def test_an_operator_that_starts_again_leaves_the_training_alone(training: Training) -> None:
+def test_a_restart_of_the_operator_does_not_affect_the_run(training: Training) -> None:
     operator = Client(training.user.cluster, "kubeflow")
     pods = training.pods()
     (old,) = operator.objects("pods", **{"app.kubernetes.io/component": "operator"})
@@ -60,7 +60,7 @@ def test_an_operator_that_starts_again_leaves_the_training_alone(training: Train
     assert training.pods() == pods
 
 
-def test_an_upgrade_of_the_chart_mpijob_leaves_the_training_alone(training: Training) -> None:
+def test_an_upgrade_of_the_chart_mpijob_does_not_affect_the_run(training: Training) -> None:
     cluster = training.user.cluster
     pods = training.pods()
     other = ["--reset-values", "--set=operator.resources.requests.memory=48Mi", "--wait", "--timeout=120s"]
@@ -72,7 +72,7 @@ def test_an_upgrade_of_the_chart_mpijob_leaves_the_training_alone(training: Trai
         install_mpijob(cluster)
 
 
-def test_a_training_goes_on_after_a_worker_pod_was_deleted(training: Training) -> None:
+def test_a_run_resumes_after_a_worker_pod_was_deleted(training: Training) -> None:
     checkpoint = training.checkpoints()[-1]
     launcher = training.launchers()[-1]
     # In the midst of a step: with its grace period a worker goes on training for a minute.
@@ -81,7 +81,7 @@ def test_a_training_goes_on_after_a_worker_pod_was_deleted(training: Training) -
     assert_nothing_lost(training, checkpoint, resumed_from)
 
 
-def test_a_training_goes_on_after_its_launcher_pod_was_deleted(training: Training) -> None:
+def test_a_run_resumes_after_its_launcher_pod_was_deleted(training: Training) -> None:
     checkpoint = training.checkpoints()[-1]
     launcher = training.launchers()[-1]
     workers = {uid(pod) for pod in training.user.pods(training.name, "worker")}
@@ -91,7 +91,7 @@ def test_a_training_goes_on_after_its_launcher_pod_was_deleted(training: Trainin
     assert {uid(pod) for pod in training.user.pods(training.name, "worker")} == workers
 
 
-def test_a_training_goes_on_after_its_release_was_deleted_and_installed_again(training: Training) -> None:
+def test_a_run_resumes_after_its_release_was_deleted_and_installed_again(training: Training) -> None:
     checkpoint = training.checkpoints()[-1]
     launcher = training.launchers()[-1]
     training.delete()
@@ -100,7 +100,7 @@ def test_a_training_goes_on_after_its_release_was_deleted_and_installed_again(tr
     assert_nothing_lost(training, checkpoint, resumed_from)
 
 
-def test_an_upgrade_of_a_server_leaves_a_training_that_runs_alone(training: Training) -> None:
+def test_an_upgrade_of_a_server_does_not_affect_a_live_run(training: Training) -> None:
     pods, step = training.pods(), training.step()
     training.upgrade(ENDLESS | {"backoff_limit": 20}, jupyter={"enabled": False, "port": 8443})
     training.await_step(step + 1)
@@ -108,7 +108,7 @@ def test_an_upgrade_of_a_server_leaves_a_training_that_runs_alone(training: Trai
 
 
 @pytest.mark.parametrize("chart", ["jupyter", "tensorboard"])
-def test_an_upgrade_of_a_server_of_its_own_leaves_a_training_that_runs_alone(
+def test_an_upgrade_of_a_separate_server_release_does_not_affect_a_live_run(
     training: Training, chart: str
 ) -> None:
     user, pods, step = training.user, training.pods(), training.step()
@@ -121,7 +121,7 @@ def test_an_upgrade_of_a_server_of_its_own_leaves_a_training_that_runs_alone(
     user.helm("uninstall", f"own-{chart}", "--wait")
 
 
-def test_changed_settings_of_a_training_that_runs_are_refused(training: Training) -> None:
+def test_changed_settings_of_a_live_run_are_rejected(training: Training) -> None:
     step = training.step()
     with pytest.raises(CommandFailed, match=r"set maskrcnn\.run for a new run"):
         training.upgrade(ENDLESS | {"backoff_limit": 20, "base_lr": 0.001})

@@ -1,4 +1,4 @@
-"""Trainings whose pods do not run as root, in a namespace that enforces Pod Security's baseline."""
+"""Runs whose pods are not root, in a namespace that enforces Pod Security's baseline."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ def optimized(user: Client) -> Iterator[Training]:
     training.delete()
 
 
-def test_a_folder_of_root_fails_the_job_with_the_command_that_mends_it(user: Client) -> None:
+def test_a_directory_owned_by_root_fails_the_job_with_the_command_that_fixes_it(user: Client) -> None:
     training = Training(user, "refused")
     training.folder.mkdir(parents=True)
     training.install(OWNER | {"backoff_limit": 0})
@@ -40,12 +40,12 @@ def test_a_folder_of_root_fails_the_job_with_the_command_that_mends_it(user: Cli
     training.delete()
 
 
-def test_a_training_that_is_not_root_writes_into_its_own_folder(optimized: Training) -> None:
+def test_a_run_that_is_not_root_writes_into_its_own_directory(optimized: Training) -> None:
     owners = {(file.stat().st_uid, file.stat().st_gid) for file in optimized.folder.rglob("*")}
     assert owners == {(1000, 1000)}
 
 
-def test_an_upgrade_of_maskrcnn_optimized_leaves_a_training_alone_or_is_refused(optimized: Training) -> None:
+def test_an_upgrade_of_maskrcnn_optimized_does_not_affect_a_run_or_is_rejected(optimized: Training) -> None:
     pods, step = optimized.pods(), optimized.step()
     settings = OWNER | OPTIMIZED | ENDLESS
     with pytest.raises(CommandFailed, match=r"set maskrcnn\.run for a new run"):

@@ -24,7 +24,7 @@ STAYS = {
 }
 
 
-def test_down_ends_the_pods_and_leaves_nothing_but_logs(tmp_path: Path) -> None:
+def test_down_ends_the_pods_and_leaves_only_logs(tmp_path: Path) -> None:
     folder = tmp_path / "cluster"
     before = Host.now()
     cluster = Cluster(folder)

@@ -1,4 +1,4 @@
-"""What keeps a job in real pods from training: it waits or fails, and says why."""
+"""Jobs in real pods that cannot train: they wait or fail, and the reason is shown."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ def brief(user: Client) -> Iterator[Training]:
     shutil.rmtree(training.folder, ignore_errors=True)
 
 
-def test_a_worker_without_its_image_waits_with_that_reason(brief: Training) -> None:
+def test_a_worker_with_a_missing_image_waits_with_that_reason(brief: Training) -> None:
     brief.install({"image": "localhost/no-such-image:1"})
     reasons = {"ErrImagePull", "ImagePullBackOff"}
     worker = "brief-worker-0"
@@ -32,14 +32,14 @@ def test_a_worker_without_its_image_waits_with_that_reason(brief: Training) -> N
     assert brief.launchers() == [], "the launcher waits for the workers"
 
 
-def test_a_worker_without_its_claim_waits_with_that_reason(brief: Training) -> None:
+def test_a_worker_with_a_missing_claim_waits_with_that_reason(brief: Training) -> None:
     brief.install({"data_fs": "fsx", "data_pvc": "no-such-claim"})
     expected = 'persistentvolumeclaim "no-such-claim" not found'
     until(lambda: expected in events(brief.user, "brief-worker-0"), "the scheduler's reason", STEP_TIMEOUT)
     assert brief.launchers() == [], "the launcher waits for the workers"
 
 
-def test_an_empty_data_folder_fails_the_job_with_a_line_that_names_it(brief: Training) -> None:
+def test_an_empty_data_directory_fails_the_job_with_a_line_that_names_it(brief: Training) -> None:
     empty = brief.folder.parent / "empty"
     empty.mkdir(parents=True)
     brief.install({"data_dir": f"{brief.user.namespace}/empty", "backoff_limit": 0})
@@ -49,7 +49,7 @@ def test_an_empty_data_folder_fails_the_job_with_a_line_that_names_it(brief: Tra
     assert f"/efs/{brief.user.namespace}/empty" in lines[0]
 
 
-def test_a_job_waits_for_a_cordoned_node_and_runs_when_it_is_back(brief: Training) -> None:
+def test_a_job_waits_for_a_cordoned_node_and_runs_when_it_is_uncordoned(brief: Training) -> None:
     brief.user.kubectl("cordon", NAME)
     try:
         brief.install()

@@ -110,7 +110,7 @@ def shell(node_cluster: Cluster, tmp_path: Path) -> Iterator[Shell]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_the_commands_of_the_tutorial_end_in_detections_of_a_model_trained_in_pods(shell: Shell) -> None:
+def test_the_commands_of_the_tutorial_end_with_detections_of_a_model_trained_in_pods(shell: Shell) -> None:
     printed = ""
     for block in BLOCKS:
         for words, others in INSTEAD.items():
@@ -130,6 +130,6 @@ def test_the_commands_of_the_tutorial_end_in_detections_of_a_model_trained_in_po
     assert run.exists(), "the checkpoints stay when the release is gone"
 
 
-def test_the_page_says_all_that_is_done_otherwise_here() -> None:
+def test_the_page_names_everything_that_is_done_differently_here() -> None:
     assert SHORTER.strip() in PAGE
     assert all(any(words in block for block in BLOCKS) for words in INSTEAD)

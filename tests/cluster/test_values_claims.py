@@ -1,4 +1,4 @@
-"""Why a job waits for its claims: provoked from the real volume controller and scheduler."""
+"""Why a job waits for its claims, with the real volume controller and scheduler."""
 
 import preflights
 from testcluster.client import Client, Object
@@ -40,7 +40,7 @@ def test_a_missing_storage_class_is_named(user: Client) -> None:
     assert "the storage class fast" in reason_named(user, "demo", "storage-class-missing").text
 
 
-def test_a_driver_that_makes_no_volume_is_named(user: Client) -> None:
+def test_a_driver_that_creates_no_volume_is_named(user: Client) -> None:
     name = f"efs-{user.namespace}"
     kind = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}}
     user.apply(kind | {"provisioner": "efs.csi.aws.com"}, claim(user, storageClassName=name))
@@ -48,7 +48,7 @@ def test_a_driver_that_makes_no_volume_is_named(user: Client) -> None:
     assert "the storage driver efs.csi.aws.com" in reason_named(user, "demo", "claim-provisioner").text
 
 
-def test_another_access_mode_of_the_volume_is_named(user: Client) -> None:
+def test_a_different_access_mode_of_the_volume_is_named(user: Client) -> None:
     # Kubernetes compares them only where the volume names no claim.
     other_mode = volume(user, accessModes=["ReadWriteOnce"], claimRef=None)
     user.apply(other_mode, claim(user, volumeName=f"own-{user.namespace}"))

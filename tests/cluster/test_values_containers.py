@@ -1,4 +1,4 @@
-"""Why a pod that has a node does not run: what a kubelet writes, patched through the real API server."""
+"""Why a pod on a node is not running: status as a kubelet writes it, patched through the real API server."""
 
 from collections.abc import Iterator
 
@@ -130,7 +130,7 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("reason", "event", "message", "words"), EVENTS)
-def test_what_a_kubelet_reports_of_a_pod_is_named(
+def test_an_event_of_a_pod_is_named(
     placed: Client, reason: str, event: str, message: str, words: str
 ) -> None:
     creating = waiting("ContainerCreating", "")
@@ -140,7 +140,7 @@ def test_what_a_kubelet_reports_of_a_pod_is_named(
     assert words in reason_named(placed, "demo", reason).text
 
 
-def test_a_worker_that_is_up_and_not_ready_is_named_with_its_probe(placed: Client) -> None:
+def test_a_running_worker_that_is_not_ready_is_named_with_its_probe(placed: Client) -> None:
     running = {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
     conditions = [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]
     pod = {"phase": "Running", "containerStatuses": [WORKER | running], "conditions": conditions}
@@ -151,12 +151,12 @@ def test_a_worker_that_is_up_and_not_ready_is_named_with_its_probe(placed: Clien
     assert "Readiness probe failed: dial tcp 10.0.0.7:2222" in found.text
 
 
-def test_a_node_that_stops_answering_is_named(placed: Client) -> None:
+def test_a_node_that_stops_responding_is_named(placed: Client) -> None:
     add_event(placed, placed.get("pod", "demo-worker-0"), "NodeNotReady", "Node is not ready")
     assert reason_named(placed, "demo", "node-lost").text == "the node kubeletless does not respond"
 
 
-def test_a_node_that_refuses_a_pod_is_named(placed: Client) -> None:
+def test_a_node_that_rejects_a_pod_is_named(placed: Client) -> None:
     said = "Allocate failed due to requested number of devices unavailable for nvidia.com/gpu"
     status = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": said}
     patch_status(placed, "pod", "demo-worker-0", status)

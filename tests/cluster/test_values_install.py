@@ -36,7 +36,7 @@ def steps(user: Client, job: str) -> list[str]:
 
 
 @pytest.mark.parametrize("group", ["p4d", "g5"])
-def test_an_install_is_an_ordinary_release_whose_job_runs(
+def test_an_install_makes_an_ordinary_release_whose_job_runs(
     user: Client, helm: str, group: str, tmp_path: Path
 ) -> None:
     (tmp_path / "helm").symlink_to(user.cluster.bin / helm)
@@ -49,7 +49,7 @@ def test_an_install_is_an_ordinary_release_whose_job_runs(
     user.running("demo")
 
 
-def test_a_dry_run_says_what_would_come_and_changes_nothing(user: Client) -> None:
+def test_a_dry_run_shows_the_changes_and_makes_none(user: Client) -> None:
     before = user.names("all,secret,configmap,mpijob")
     done = program(user, "install", "demo", CHART, "--dry-run", *given(user, P4D))
     assert done.stdout.splitlines() == [
@@ -61,7 +61,7 @@ def test_a_dry_run_says_what_would_come_and_changes_nothing(user: Client) -> Non
     assert user.names("all,secret,configmap,mpijob") == before
 
 
-def test_an_error_in_the_values_stops_before_anything_is_asked_of_the_cluster(user: Client) -> None:
+def test_an_error_in_the_values_stops_before_the_preflight(user: Client) -> None:
     done = program(user, "install", "demo", CHART, *given(user, P4D, "maskrcnn.gpus=20"))
     assert done.returncode == 1
     assert done.stdout.startswith(
@@ -79,7 +79,7 @@ def test_an_error_of_the_preflight_stops_before_helm(user: Client) -> None:
     assert release_names(user) == []
 
 
-def test_a_warning_is_shown_and_does_not_stop(user: Client) -> None:
+def test_a_warning_is_printed_and_does_not_stop_the_install(user: Client) -> None:
     install(user, "other", "maskrcnn", P4D, "maskrcnn.gpus=32", "tensorboard.enabled=false")
     user.running("other")
     done = program(user, "install", "demo", CHART, *given(user, P4D))
@@ -128,7 +128,7 @@ def test_ctrl_c_ends_a_wait_with_130_and_leaves_the_release(user: Client) -> Non
     assert release_names(user) == ["demo", "other"]
 
 
-def test_a_name_that_is_taken_is_told_with_what_to_do(live: Client) -> None:
+def test_an_install_of_an_existing_release_says_what_to_do(live: Client) -> None:
     done = program(live, "install", "demo", CHART, *given(live, P3DN))
     assert (done.returncode, done.stderr) == (
         1,
@@ -148,7 +148,7 @@ def test_an_upgrade_needs_a_release(live: Client) -> None:
     )
 
 
-def test_changed_settings_of_a_live_run_are_refused_and_change_nothing(live: Client) -> None:
+def test_changed_settings_of_a_live_run_are_rejected_and_change_nothing(live: Client) -> None:
     done = program(live, "upgrade", "demo", CHART, *given(live, P3DN, "maskrcnn.steps_per_epoch=100"))
     assert done.returncode == 1
     assert "error MRC106 maskrcnn.run: the run" in done.stdout
@@ -156,7 +156,7 @@ def test_changed_settings_of_a_live_run_are_refused_and_change_nothing(live: Cli
     assert json.loads(live.helm("list", "--output=json"))[0]["revision"] == "1"
 
 
-def test_a_new_run_goes_through_after_a_diff_of_the_two_runs(user: Client) -> None:
+def test_a_new_run_is_installed_after_a_diff_of_the_two_runs(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D)
     values = (P4D, "maskrcnn.steps_per_epoch=100", "maskrcnn.run=b")
     done = program(user, "upgrade", "demo", CHART, "--end-run=demo", *given(user, *values))
@@ -168,19 +168,19 @@ def test_a_new_run_goes_through_after_a_diff_of_the_two_runs(user: Client) -> No
     assert steps(user, "demo-b") == ["TRAIN.STEPS_PER_EPOCH=100"]
 
 
-def test_an_upgrade_to_the_same_values_says_that_nothing_changes(live: Client) -> None:
+def test_an_upgrade_to_the_same_values_reports_no_changes(live: Client) -> None:
     done = program(live, "upgrade", "demo", CHART, "--dry-run", *given(live, P3DN))
     assert (done.returncode, done.stdout) == (0, "no changes.\n")
 
 
-def test_an_upgrade_takes_the_values_given_and_none_of_those_before(user: Client) -> None:
+def test_an_upgrade_uses_only_the_given_values(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D, "tensorboard.port=8080")
     done = program(user, "upgrade", "demo", CHART, *given(user, P4D))
     assert done.returncode == 0, done.stderr
     assert user.get("service", "demo-tensorboard")["spec"]["ports"][0]["port"] == 80
 
 
-def test_what_a_secret_holds_is_never_shown(user: Client) -> None:
+def test_the_content_of_a_secret_is_never_shown(user: Client) -> None:
     server = ("jupyter.enabled=true", "jupyter.image=notebook:1")
     install(user, "demo", "maskrcnn", P4D, *server)
     secrets = [
@@ -194,7 +194,7 @@ def test_what_a_secret_holds_is_never_shown(user: Client) -> None:
             assert content not in done.stdout + done.stderr
 
 
-def test_delete_says_what_stays_and_the_same_install_takes_the_folder_again(user: Client) -> None:
+def test_delete_lists_what_is_kept_and_installing_again_uses_it(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D)
     claims = user.names("pvc")
     done = program(user, "delete", "demo", f"--namespace={user.namespace}")
@@ -212,7 +212,7 @@ def test_delete_says_what_stays_and_the_same_install_takes_the_folder_again(user
     assert again.returncode == 0, again.stderr
 
 
-def test_a_release_that_is_not_there_cannot_be_deleted(user: Client) -> None:
+def test_a_release_that_does_not_exist_cannot_be_deleted(user: Client) -> None:
     done = program(user, "delete", "demo", f"--namespace={user.namespace}")
     assert (done.returncode, done.stderr) == (
         1,
@@ -240,7 +240,7 @@ def test_list_shows_the_releases_of_all_namespaces_with_their_jobs(new_client: C
 # What can be wrong with the way to the cluster
 
 
-def test_a_cluster_that_is_not_there_is_one_line_and_exit_code_3(user: Client, tmp_path: Path) -> None:
+def test_an_unreachable_cluster_is_a_one_line_error_with_exit_code_3(user: Client, tmp_path: Path) -> None:
     config = json.loads(user.kubectl("config", "view", "--raw", "--output=json"))
     config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     file = tmp_path / "kubeconfig"

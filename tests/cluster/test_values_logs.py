@@ -1,4 +1,4 @@
-"""mrc-values logs and open on a running job; kwok answers for its pods' logs and ports."""
+"""mrc-values logs and open for a running job; kwok serves the logs and ports of its pods."""
 
 import http.server
 import json
@@ -17,7 +17,9 @@ from values_tool import eventually, mrc_values, submit
 from watched_job import TRAINING, PodLog, dashboard, fetched, launcher_log, running_launchers, started
 
 
-def test_logs_are_followed_over_a_cut_and_a_second_launcher(running: Client, tmp_path: Path) -> None:
+def test_logs_are_followed_across_an_interrupted_connection_and_a_second_launcher(
+    running: Client, tmp_path: Path
+) -> None:
     log = launcher_log(running, tmp_path)
     log.write("one")
     with proxied(running.cluster.kubeconfig, tmp_path) as (proxy, path):
@@ -46,7 +48,7 @@ def cut_for(proxy: Proxy, seconds: float) -> None:
     proxy.restore()
 
 
-def test_logs_of_workers_carry_their_pods(running: Client, tmp_path: Path) -> None:
+def test_log_lines_of_workers_start_with_their_pods(running: Client, tmp_path: Path) -> None:
     for number in (0, 1):
         PodLog(running, f"demo-worker-{number}", "worker", tmp_path / str(number)).write(f"sshd {number}")
     said = mrc_values(running, "logs", "demo", "--workers").stdout
@@ -60,7 +62,7 @@ def test_logs_of_one_rank_are_its_lines_without_the_tag(running: Client, tmp_pat
     assert "network: EFA" in said.stderr
 
 
-def test_logs_before_there_are_any_say_why(user: Client) -> None:
+def test_logs_before_the_launcher_starts_explain_why_it_has_not(user: Client) -> None:
     submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi")
     done = mrc_values(user, "logs", "demo")
     assert done.returncode == 1
@@ -97,7 +99,7 @@ def page(user: Client, text: str, pod: str) -> Iterator[None]:
     server.server_close()
 
 
-def test_open_leads_to_the_pod_and_to_the_one_that_replaces_it(user: Client) -> None:
+def test_open_forwards_to_the_pod_and_to_its_replacement(user: Client) -> None:
     install(user, "demo", "tensorboard")
     first = dashboard(user)
     with page(user, "first", first):
@@ -114,7 +116,7 @@ def test_open_leads_to_the_pod_and_to_the_one_that_replaces_it(user: Client) -> 
     assert opened.wait(20) == 0
 
 
-def test_open_prints_no_token_where_nobody_looks(user: Client) -> None:
+def test_open_prints_no_token_unless_on_a_terminal(user: Client) -> None:
     install(user, "demo", "jupyter")
     user.kubectl("rollout", "status", "deployment/demo-jupyter", "--timeout=60s")
     opened = started(user, "open", "demo", "jupyter")
@@ -125,14 +127,14 @@ def test_open_prints_no_token_where_nobody_looks(user: Client) -> None:
     assert "kubectl get secret" in (opened.stderr.read() if opened.stderr else "")
 
 
-def test_open_of_what_a_release_does_not_have_says_what_to_set(running: Client) -> None:
+def test_open_of_a_server_that_a_release_lacks_says_what_to_set(running: Client) -> None:
     done = mrc_values(running, "open", "demo", "jupyter")
     assert done.returncode == 1
     assert "it has no jupyter" in done.stderr
     assert "Set jupyter.enabled and jupyter.image, and upgrade" in done.stderr
 
 
-def test_open_of_a_server_that_is_not_ready_says_why(user: Client) -> None:
+def test_open_of_a_server_that_is_not_ready_explains_why(user: Client) -> None:
     install(user, "demo", "tensorboard", "resources.requests.cpu=100")
     until(lambda: "Insufficient cpu" in user.kubectl("get", "pods", "--output=json"), "a waiting pod")
     done = mrc_values(user, "open", "demo", "tensorboard")

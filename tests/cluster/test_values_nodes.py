@@ -1,4 +1,4 @@
-"""Whether there are nodes for a job, as mrc-values says it before an install."""
+"""The preflight of mrc-values: are there nodes for a job?"""
 
 from collections.abc import Iterator
 
@@ -56,7 +56,7 @@ def test_nodes_that_can_never_hold_the_job_stop_the_install(
     assert words in text
 
 
-def test_gpus_that_others_have_now_are_a_warning(user: Client) -> None:
+def test_gpus_that_other_jobs_use_are_a_warning(user: Client) -> None:
     submit(user, "other", P4D, "maskrcnn.gpus=24")
     user.running("other")
     assert look(user, P4D, "maskrcnn.gpus=8") == []
@@ -146,7 +146,7 @@ def test_a_node_pool_of_other_instance_types_does_not(user: Client) -> None:
     assert [each.rule for each in found if each.severity is ERROR] == ["MRC122"]
 
 
-def test_a_cluster_autoscaler_may_add_what_nobody_can_see(user: Client) -> None:
+def test_a_cluster_autoscaler_turns_the_error_into_a_warning(user: Client) -> None:
     user.kubectl(
         "create", "deployment", "scaler", "--image=registry.k8s.io/autoscaling/cluster-autoscaler:v1.34.0"
     )

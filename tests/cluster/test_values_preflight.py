@@ -1,4 +1,4 @@
-"""What mrc-values finds in the cluster before an install: each provoked on the real API server."""
+"""The findings of the preflight of mrc-values, each provoked on the real API server."""
 
 import re
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from testcluster.cluster import Cluster
 
 
 @pytest.mark.parametrize("group", ["p4d", "g5"])
-def test_a_cluster_that_has_all_that_a_job_needs_has_no_findings(user: Client, group: str) -> None:
+def test_a_cluster_with_everything_that_a_job_needs_has_no_findings(user: Client, group: str) -> None:
     assert look(user, f"maskrcnn.node_group={group}", "maskrcnn.gpus=32") == []
 
 
-def test_the_namespace_has_to_be_there(user: Client) -> None:
+def test_the_namespace_must_exist(user: Client) -> None:
     found = look(user, P4D, "global.namespace=nowhere", namespace="default")
     assert said(found, "MRC104", ERROR) == [
         "global.namespace: the namespace nowhere does not exist. Create it: kubectl create "
@@ -29,14 +29,14 @@ def test_the_namespace_has_to_be_there(user: Client) -> None:
 # Claims
 
 
-def test_a_claim_that_is_not_there_is_named_with_those_that_are(user: Client) -> None:
+def test_a_claim_that_does_not_exist_is_named_with_those_that_do(user: Client) -> None:
     assert said(look(user, P4D, "global.shared_pvc=mine"), "MRC110", ERROR) == [
         f"global.shared_pvc: the claim mine does not exist in the namespace {user.namespace}. Create it "
         "(docs/claims.md), or use another one. Existing ones: tensorpack-efs-gp-bursting, tensorpack-fsx."
     ]
 
 
-def test_a_claim_of_the_data_alone_is_found_at_the_datas_value(user: Client) -> None:
+def test_a_claim_for_the_data_alone_is_reported_at_the_value_for_the_data(user: Client) -> None:
     found = look(user, P4D, "maskrcnn.data_fs=fsx", "maskrcnn.data_pvc=mine")
     assert [text.split(":")[0] for text in said(found, "MRC110", ERROR)] == ["maskrcnn.data_pvc"]
 
@@ -58,7 +58,7 @@ def test_a_claim_without_a_volume_stops_the_install(user: Client, pending: Objec
     assert text.startswith(f"global.shared_pvc: the claim mine {why}")
 
 
-def test_a_claim_that_waits_for_its_first_pod_does_not(user: Client) -> None:
+def test_a_claim_that_waits_for_its_first_pod_is_a_warning(user: Client) -> None:
     storage_class = {
         "apiVersion": "storage.k8s.io/v1",
         "kind": "StorageClass",
@@ -88,7 +88,7 @@ def test_a_claim_that_waits_for_its_first_pod_does_not(user: Client) -> None:
         ("ReadWriteMany", "nfs.csi.k8s.io", "MRC113", WARNING, "nfs.csi.k8s.io, but it is mounted as /efs"),
     ],
 )
-def test_a_claim_that_is_no_efs_for_many_nodes_is_told(
+def test_a_claim_that_is_not_on_efs_or_not_for_many_nodes_is_reported(
     user: Client, mode: str, driver: str, rule: str, severity: str, words: str
 ) -> None:
     name = f"{user.namespace}-mine"
@@ -109,7 +109,7 @@ def quota(user: Client, **hard: str) -> None:
     until(lambda: "hard" in user.get("quota", "team").get("status", {}), "the quota's status")
 
 
-def test_a_quota_below_what_the_job_asks_for_stops_the_install(user: Client) -> None:
+def test_a_quota_below_the_requests_of_the_job_stops_the_install(user: Client) -> None:
     user.apply(
         {
             "apiVersion": "v1",
@@ -125,7 +125,7 @@ def test_a_quota_below_what_the_job_asks_for_stops_the_install(user: Client) -> 
     ]
 
 
-def test_a_quota_that_others_use_up_is_a_warning(user: Client) -> None:
+def test_a_quota_that_other_pods_use_up_is_a_warning(user: Client) -> None:
     quota(user, pods="5")
     user.kubectl("create", "deployment", "other", "--image=pause", "--replicas=3")
     until(lambda: user.get("quota", "team")["status"].get("used", {}).get("pods") == "3", "three pods")
@@ -133,7 +133,7 @@ def test_a_quota_that_others_use_up_is_a_warning(user: Client) -> None:
     assert "the quota team allows 5 pods, of which 3 pods are in use, and the release requests 4 pods" in text
 
 
-def test_a_quota_of_something_that_pods_do_not_set_refuses_them(user: Client) -> None:
+def test_a_quota_for_a_resource_that_pods_do_not_set_rejects_them(user: Client) -> None:
     quota(user, limits_cpu="1000")
     (text,) = said(look(user, P4D), "MRC131", ERROR)
     assert text.startswith(
@@ -153,7 +153,7 @@ def limit_range(limit: Object) -> Object:
     }
 
 
-def test_a_limit_below_what_a_worker_asks_for_stops_the_install(user: Client) -> None:
+def test_a_limit_below_the_requests_of_a_worker_stops_the_install(user: Client) -> None:
     user.apply(limit_range({"type": "Container", "max": {"memory": "64Gi"}}))
     assert said(look(user, P4D), "MRC132", ERROR) == [
         "maskrcnn.memory: the LimitRange team allows a container 64 GiB memory, and the worker requests "
@@ -164,7 +164,7 @@ def test_a_limit_below_what_a_worker_asks_for_stops_the_install(user: Client) ->
 # Names
 
 
-def test_a_priority_class_has_to_be_there(user: Client) -> None:
+def test_a_priority_class_must_exist(user: Client) -> None:
     values = (P4D, f"maskrcnn.priority_class={user.namespace}")
     (text,) = said(look(user, *values), "MRC140", ERROR)
     assert text.startswith(f"maskrcnn.priority_class: the PriorityClass {user.namespace} does not exist, ")
@@ -175,7 +175,7 @@ def test_a_priority_class_has_to_be_there(user: Client) -> None:
         user.kubectl("delete", "priorityclass", user.namespace)
 
 
-def test_a_secret_of_the_environment_has_to_be_there(user: Client) -> None:
+def test_a_secret_for_the_environment_must_exist(user: Client) -> None:
     reference = "maskrcnn.env.KEY.valueFrom.secretKeyRef"
     values = (P4D, f"{reference}.name=wandb", f"{reference}.key=key")
     assert said(look(user, *values), "MRC141", ERROR) == [
@@ -186,7 +186,7 @@ def test_a_secret_of_the_environment_has_to_be_there(user: Client) -> None:
     assert look(user, *values) == []
 
 
-def test_a_queue_needs_kueue_and_has_to_be_there(user: Client) -> None:
+def test_a_queue_needs_kueue_and_must_exist(user: Client) -> None:
     values = (P4D, "maskrcnn.queue=team")
     assert (
         "Kueue is not installed, so the queue team would be ignored"
@@ -279,7 +279,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         cluster.down()
 
 
-def test_a_cluster_without_mpijobs_and_then_without_an_operator_is_told_how_to_have_them(
+def test_without_the_crd_or_the_operator_the_finding_says_how_to_install_them(
     bare: Client,
 ) -> None:
     assert said(look(bare, P4D), "MRC101", ERROR) == [
@@ -310,7 +310,7 @@ def test_a_cluster_without_mpijobs_and_then_without_an_operator_is_told_how_to_h
 # The run
 
 
-def test_a_live_run_takes_no_other_settings(user: Client) -> None:
+def test_the_settings_of_a_live_run_cannot_change(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D)
     changed = (P4D, "maskrcnn.steps_per_epoch=100")
     assert said(look(user, *changed, upgrade=True), "MRC106", ERROR) == [
@@ -345,7 +345,7 @@ def test_a_run_of_another_release_keeps_its_name(user: Client) -> None:
 # Rights
 
 
-def test_what_the_user_may_not_read_is_a_warning_and_what_may_not_be_created_an_error(
+def test_missing_permissions_to_read_are_warnings_and_to_create_are_errors(
     user: Client, tmp_path: Path
 ) -> None:
     reader = account(
@@ -367,7 +367,7 @@ def test_what_the_user_may_not_read_is_a_warning_and_what_may_not_be_created_an_
     assert len(errors) == 5, "Helm's secrets, the job, its launcher, TensorBoard's deployment and service"
 
 
-def test_a_user_with_the_rights_of_one_namespace_can_install(user: Client, tmp_path: Path) -> None:
+def test_a_user_with_permissions_for_one_namespace_can_install(user: Client, tmp_path: Path) -> None:
     member = account(user, tmp_path, "member", "*:*", "*:*.apps", "*:*.kubeflow.org", "get:jobs.batch")
     found = look(user, P4D, kubeconfig=member)
     assert {(each.rule, each.severity) for each in found} == {("MRC199", WARNING)}

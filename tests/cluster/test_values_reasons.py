@@ -1,4 +1,4 @@
-"""Why a job waits: provoked from the real scheduler, controllers, operator and admission."""
+"""Why a job waits, with the real scheduler, controllers, operator and admission."""
 
 import shlex
 from collections.abc import Iterator
@@ -64,13 +64,15 @@ ONE_GPU_EACH = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn
         ),
     ],
 )
-def test_what_no_node_can_give_is_named(user: Client, reason: str, values: list[str], words: str) -> None:
+def test_a_request_that_no_node_can_satisfy_is_named(
+    user: Client, reason: str, values: list[str], words: str
+) -> None:
     submit(user, "demo", *values)
     found = reason_named(user, "demo", reason)
     assert words in found.text
 
 
-def test_pods_that_wait_for_one_thing_share_a_line(user: Client) -> None:
+def test_pods_with_the_same_reason_share_a_line(user: Client) -> None:
     submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi", "maskrcnn.gpus=48")
     until(lambda: len(reason_named(user, "demo", "node-too-small").pods) == 6, "six waiting workers")
     found = reason_named(user, "demo", "node-too-small")
@@ -109,7 +111,7 @@ def set_quota(user: Client, name: str, amount: str) -> None:
     user.wait("quota/team", f"jsonpath={{.status.hard.{name.replace('.', chr(92) + '.')}}}={amount}")
 
 
-def test_a_quota_is_named_with_what_it_allows(user: Client) -> None:
+def test_a_quota_is_named_with_its_limit(user: Client) -> None:
     set_quota(user, "requests.nvidia.com/gpu", "8")
     submit(user, "demo", "maskrcnn.node_group=p4d")
     found = reason_named(user, "demo", "quota")
@@ -117,7 +119,7 @@ def test_a_quota_is_named_with_what_it_allows(user: Client) -> None:
     assert "requests.nvidia.com/gpu=8 is in use" in found.text
 
 
-def test_a_quota_that_wants_limits_is_named(user: Client) -> None:
+def test_a_quota_that_requires_limits_is_named(user: Client) -> None:
     set_quota(user, "limits.cpu", "100")
     submit(user, "demo", "maskrcnn.node_group=p4d")
     found = reason_named(user, "demo", "quota-needs-limits")
@@ -207,7 +209,7 @@ def test_a_namespace_that_is_being_deleted_is_named(user: Client) -> None:
     user.kubectl("patch", "configmap", "keep", '--patch={"metadata":{"finalizers":null}}')
 
 
-def test_an_object_in_the_way_is_named(user: Client) -> None:
+def test_an_existing_object_with_the_jobs_name_is_named(user: Client) -> None:
     user.kubectl("create", "service", "clusterip", "demo", "--tcp=80")
     submit(user, "demo", "maskrcnn.node_group=p4d")
     assert "an object demo exists" in reason_named(user, "demo", "name-taken").text
@@ -242,7 +244,7 @@ def test_a_missing_scheduler_is_named(user: Client) -> None:
     assert found.text == "no scheduler named volcano has processed it"
 
 
-def test_a_gang_that_waits_for_room_is_named(user: Client) -> None:
+def test_a_waiting_gang_is_named(user: Client) -> None:
     job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
     job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["schedulerName"] = "volcano"
     user.apply(job)
@@ -330,7 +332,7 @@ def test_a_queue_is_named_whether_it_is_missing_or_full(user: Client) -> None:
         ("Nominated", "Pod should schedule on: nodeclaim/gpu-x7k2p", "Karpenter is creating a node"),
     ],
 )
-def test_what_an_autoscaler_does_about_it_is_told(user: Client, event: str, message: str, words: str) -> None:
+def test_the_action_of_an_autoscaler_is_shown(user: Client, event: str, message: str, words: str) -> None:
     submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.gpus=40")
     until(lambda: len(reason_named(user, "demo", "no-gpus").pods) == 1, "one waiting worker")
     (waiting,) = reason_named(user, "demo", "no-gpus").pods

@@ -1,4 +1,4 @@
-"""What mrc-values says when the cluster refuses, and the rights that watching a job takes."""
+"""Messages of mrc-values when the cluster denies a request, and the permissions that watching a job needs."""
 
 from collections.abc import Callable
 from functools import cache
@@ -75,7 +75,7 @@ def test_a_user_with_the_documented_rights_can_watch(
         ("pods", ["open", "demo", "tensorboard"], "you are not allowed to list pods"),
     ],
 )
-def test_a_right_that_lacks_is_named_with_exit_code_3(
+def test_a_missing_permission_is_named_with_exit_code_3(
     running: Client, lacking: Callable[[str], Path], resource: str, arguments: list[str], words: str
 ) -> None:
     done = mrc_values(running, *arguments, f"--kubeconfig={lacking(resource)}")
@@ -86,7 +86,7 @@ def test_a_right_that_lacks_is_named_with_exit_code_3(
 
 
 @pytest.mark.parametrize("verb", ["install", "upgrade", "delete", "list"])
-def test_who_may_not_read_helms_secrets_is_told_with_exit_code_3(
+def test_a_missing_permission_to_read_helms_secrets_is_exit_code_3(
     running: Client, lacking: Callable[[str], Path], verb: str
 ) -> None:
     chart = [str(CHARTS / "maskrcnn"), *given(running, P4D)] if verb in ("install", "upgrade") else []
@@ -97,14 +97,18 @@ def test_who_may_not_read_helms_secrets_is_told_with_exit_code_3(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_plan_names_the_right_to_read_claims(running: Client, lacking: Callable[[str], Path]) -> None:
+def test_plan_names_the_missing_permission_to_read_claims(
+    running: Client, lacking: Callable[[str], Path]
+) -> None:
     flags = ["--node-group=p4d", "--nodes=2", "--fs=auto", f"--kubeconfig={lacking('nothing')}"]
     done = command(running, "plan", str(CHARTS / "maskrcnn"), *flags)
     assert (done.returncode, done.stdout) == (3, "")
     assert "you are not allowed to get persistentvolumeclaims in namespace kubeflow" in done.stderr
 
 
-def test_open_names_the_right_to_forward_ports(running: Client, lacking: Callable[[str], Path]) -> None:
+def test_open_names_the_missing_permission_to_forward_ports(
+    running: Client, lacking: Callable[[str], Path]
+) -> None:
     dashboard(running)
     path = lacking("pods/portforward")
     opened = started(running, "open", "demo", "tensorboard", f"--kubeconfig={path}")
@@ -117,7 +121,7 @@ def test_open_names_the_right_to_forward_ports(running: Client, lacking: Callabl
     assert said.count("Traceback") == 0
 
 
-def test_a_wrong_token_is_said_with_exit_code_3_by_every_command(user: Client, tmp_path: Path) -> None:
+def test_a_wrong_token_is_exit_code_3_of_every_command(user: Client, tmp_path: Path) -> None:
     path = with_token(user, tmp_path / "kubeconfig", "nonsense")
     for words, arguments in every_command(user).items():
         done = command(user, *arguments, f"--kubeconfig={path}")

@@ -1,4 +1,4 @@
-"""mrc-values status and wait on a job; kwok answers for its pods' logs."""
+"""mrc-values status and wait for a job; kwok serves the logs of its pods."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_status_warns_of_tcp_on_nodes_that_have_efa(running: Client, tmp_path: P
     assert "warning: NCCL uses TCP although the workers have EFA" in said
 
 
-def test_status_says_where_the_log_is_when_its_pod_is_gone(running: Client) -> None:
+def test_status_shows_where_the_log_is_when_its_pod_is_gone(running: Client) -> None:
     end_launcher(running, "demo", 0)
     running.wait("mpijob/demo", "condition=Succeeded")
     running.kubectl("delete", "pods", "--selector=training.kubeflow.org/job-role=launcher")
@@ -62,7 +62,7 @@ def test_status_says_where_the_log_is_when_its_pod_is_gone(running: Client) -> N
     assert "(also has the launcher's log)" in said
 
 
-def test_what_launch_says_of_ssh_is_a_reason(running: Client, tmp_path: Path) -> None:
+def test_an_ssh_error_of_the_launch_command_is_a_reason(running: Client, tmp_path: Path) -> None:
     said = "launch: demo-worker-1.demo does not answer ssh after 600 s: Connection refused"
     launcher_log(running, tmp_path).write(said)
     assert "the worker demo-worker-1.demo did not answer ssh within 600 s: Connection refused" in (
@@ -70,13 +70,13 @@ def test_what_launch_says_of_ssh_is_a_reason(running: Client, tmp_path: Path) ->
     )
 
 
-def test_a_job_that_is_not_there_is_said_in_one_line(user: Client) -> None:
+def test_a_job_that_does_not_exist_is_a_one_line_error(user: Client) -> None:
     done = mrc_values(user, "status", "nothing")
     assert done.returncode == 1
     assert done.stderr.startswith(f"mrc-values: no training job nothing in the namespace {user.namespace}.")
 
 
-def test_wait_tells_reasons_as_they_change_and_ends_when_the_job_runs(user: Client) -> None:
+def test_wait_prints_reasons_as_they_change_and_ends_when_the_job_is_running(user: Client) -> None:
     name = f"late-{user.namespace}"
     submit(user, "demo", "maskrcnn.gpus=8", f"{TYPE}={name}", TOLERATION)
     waiting = started(user, "wait", "demo", "--for=running", "--timeout=60")
@@ -101,7 +101,7 @@ def test_wait_ends_with_1_when_the_job_fails(running: Client) -> None:
     assert "failed\n  the launcher has failed 2 times, maskrcnn.backoff_limit is 1." in done.stdout
 
 
-def test_a_failed_job_is_told_with_the_error_of_its_log(user: Client, tmp_path: Path) -> None:
+def test_a_failed_job_is_shown_with_the_error_in_its_log(user: Client, tmp_path: Path) -> None:
     submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.backoff_limit=0")
     user.running("demo")
     launcher_log(user, tmp_path).write("[1,3]<stderr>:KeyError: 'category_id'\nmpirun: a rank has ended")
@@ -112,14 +112,14 @@ def test_a_failed_job_is_told_with_the_error_of_its_log(user: Client, tmp_path: 
     assert "maskrcnn.backoff_limit is 0; its error: KeyError: 'category_id'." in said
 
 
-def test_wait_ends_with_1_when_its_time_is_over(user: Client) -> None:
+def test_wait_ends_with_1_when_its_timeout_expires(user: Client) -> None:
     submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi")
     done = mrc_values(user, "wait", "demo", "--timeout=3")
     assert done.returncode == 1
     assert "demo: not finished after 3 s: waiting, 0 of 2 workers ready." in done.stderr
 
 
-def test_wait_goes_on_while_the_api_server_is_away(running: Client, tmp_path: Path) -> None:
+def test_wait_survives_an_outage_of_the_api_server(running: Client, tmp_path: Path) -> None:
     with proxied(running.cluster.kubeconfig, tmp_path) as (proxy, path):
         waiting = started(running, "wait", "demo", "--timeout=90", f"--kubeconfig={path}")
         lines = iter(waiting.stdout or ())
