@@ -49,7 +49,7 @@ def _as_range(value: Any) -> Any:
 
 
 def _none_by_name(value: Any) -> Any:
-    """``NORM=None`` means the choice of that name."""
+    """``NORM=None`` selects the choice named None."""
     return "None" if value is None else value
 
 
@@ -65,17 +65,19 @@ class _Section(BaseModel):
 
 
 class Data(_Section):
-    """Where the pictures and annotations are."""
+    """Where the images and annotations are."""
 
-    BASEDIR: Path = Field(Path("data"), description="Folder with train2017/, val2017/ and annotations/.")
-    TRAIN: Names = Field(("coco_train2017",), description="Splits to train on, joined.", min_length=1)
-    VAL: Names = Field(("coco_val2017",), description="Splits to evaluate on, one by one.")
+    BASEDIR: Path = Field(Path("data"), description="Directory with train2017/, val2017/ and annotations/.")
+    TRAIN: Names = Field(("coco_train2017",), description="Splits to train on, concatenated.", min_length=1)
+    VAL: Names = Field(("coco_val2017",), description="Splits to evaluate on, each separately.")
     FILTER_EMPTY_ANNOTATIONS: bool = Field(True, description="Leave out training images without objects.")
-    NUM_WORKERS: NonNegativeInt = Field(4, description="Threads per rank that decode and augment; 0: none.")
+    NUM_WORKERS: NonNegativeInt = Field(
+        4, description="Threads per rank that decode and augment images; 0: none."
+    )
 
 
 class Backbone(_Section):
-    """The ResNet."""
+    """The ResNet backbone."""
 
     WEIGHTS: str = Field("", description="ImageNet weights (.npz) to start from; empty: from scratch.")
     RESNET_NUM_BLOCKS: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
@@ -83,60 +85,68 @@ class Backbone(_Section):
     )
     BLOCK: Literal["bottleneck", "basic"] = Field("bottleneck", description="Ours. basic: small models.")
     CHANNELS: tuple[PositiveInt, PositiveInt, PositiveInt, PositiveInt] = Field(
-        (64, 128, 256, 512), description="Ours. Base channels of each stage; the stem has the first's."
+        (64, 128, 256, 512), description="Ours. Base channels of each stage; the stem has those of the first."
     )
     NORM: Annotated[Literal["FreezeBN", "SyncBN", "BN", "GN", "None"], BeforeValidator(_none_by_name)] = (
-        Field("FreezeBN", description="Normalisation. BN (ours): statistics of one rank's batch.")
+        Field("FreezeBN", description="Normalization. BN (ours) uses the statistics of one rank's batch.")
     )
     ZERO_INIT_RESIDUAL: bool = Field(
         True,
-        description="Ours. Residual branches start at zero, as tensorpack's do; False: small models learn "
-        "sooner from scratch. Without normalisation they always start at zero.",
+        description="Ours. Initialize residual branches to zero, as tensorpack does; False: small models "
+        "learn sooner from scratch. Without normalization they are always initialized to zero.",
     )
-    FREEZE_AT: Literal[0, 1, 2] = Field(2, description="How many stages, the stem first, are not trained.")
-    FREEZE_AFFINE: bool = Field(False, description="Do not train scale and offset of normalisation layers.")
-    TF_PAD_MODE: bool = Field(False, description="Pad as TensorFlow's SAME does; False: as Caffe2 does.")
-    STRIDE_1X1: bool = Field(False, description="Stride in the 1x1 convolution (MSRA's weights).")
+    FREEZE_AT: Literal[0, 1, 2] = Field(
+        2, description="Number of stages, including the stem, that are not trained."
+    )
+    FREEZE_AFFINE: bool = Field(False, description="Do not train scale and offset of normalization layers.")
+    TF_PAD_MODE: bool = Field(False, description="Pad like TensorFlow's SAME; False: like Caffe2.")
+    STRIDE_1X1: bool = Field(False, description="Put the stride in the 1x1 convolution (for MSRA's weights).")
 
 
 class Train(_Section):
-    """Schedule and optimizer."""
+    """Learning-rate schedule and optimizer."""
 
-    BATCH_SIZE_PER_GPU: PositiveInt = Field(1, description="Images that a rank computes at once.")
+    BATCH_SIZE_PER_GPU: PositiveInt = Field(1, description="Images per rank in each batch.")
     GRADIENT_ACCUMULATION: PositiveInt = Field(
         1,
-        description="Ours. Batches whose gradients make one step: with 2, four GPUs train as eight would. "
-        "Steps, schedules and the total batch count them as one.",
+        description="Ours. Batches whose gradients are accumulated in one step: with 2, four GPUs train like "
+        "eight. Steps, schedules and the total batch count them as one.",
     )
-    STEPS_PER_EPOCH: PositiveInt = Field(500, description="Steps of an epoch.")
+    STEPS_PER_EPOCH: PositiveInt = Field(500, description="Steps per epoch.")
     IMAGES_PER_EPOCH: PositiveInt | None = Field(
-        None, description="Images of an epoch over all ranks; set, it decides STEPS_PER_EPOCH."
+        None, description="Images per epoch over all ranks; takes precedence over STEPS_PER_EPOCH."
     )
     LR_SCHEDULE: Annotated[str, Field(pattern=r"^[1-9]x$")] | tuple[PositiveInt, ...] = Field(
         "1x",
-        description="Steps, at a total batch of 8, at which the learning rate drops tenfold; "
-        "the last ends the training. 1x is (120000, 160000, 180000).",
+        description="Steps, for a total batch of 8, at which the learning rate drops tenfold; "
+        "the last one ends the training. 1x is (120000, 160000, 180000).",
     )
     LR_EPOCH_SCHEDULE: tuple[tuple[PositiveInt, PositiveFloat | None], ...] | None = Field(
-        None, description="(epoch, factor) pairs in place of LR_SCHEDULE; factor None ends the training."
+        None,
+        description="(epoch, factor) pairs; take precedence over LR_SCHEDULE. Factor None ends training.",
     )
-    LR_DECAY: Literal["step", "cosine"] = Field("step", description="Ours. cosine: to 0 over the schedule.")
+    LR_DECAY: Literal["step", "cosine"] = Field(
+        "step", description="Ours. cosine: decays to 0 over the schedule."
+    )
     BASE_LR: PositiveFloat = Field(1e-2, description="Learning rate for a total batch of 8; scaled linearly.")
-    WARMUP: NonNegativeInt = Field(1000, description="Steps of linear warm-up, whatever the batch.")
+    WARMUP: NonNegativeInt = Field(1000, description="Steps of linear warm-up, independent of the batch.")
     WARMUP_INIT_LR: NonNegativeFloat = Field(
-        1e-5, description="Where the warm-up starts, for a total batch of 8."
+        1e-5, description="Learning rate at the start of the warm-up, for a total batch of 8."
     )
     OPTIMIZER: Literal["momentum", "adam"] = Field(
-        "momentum", description="Ours. adam: small models from scratch."
+        "momentum", description="Ours. adam suits small models trained from scratch."
     )
-    ADAM_EPSILON: PositiveFloat = Field(1e-6, description="Ours. Adam's epsilon.")
+    ADAM_EPSILON: PositiveFloat = Field(1e-6, description="Ours. Epsilon of Adam.")
     WEIGHT_DECAY: NonNegativeFloat = Field(1e-4, description="L2 penalty on convolution and dense weights.")
-    GRADIENT_CLIP: NonNegativeFloat = Field(0.0, description="Largest global gradient norm; 0: no limit.")
+    GRADIENT_CLIP: NonNegativeFloat = Field(
+        0.0, description="Maximum global norm of the gradients; 0: no limit."
+    )
     EVAL_PERIOD: NonNegativeInt = Field(50, description="Epochs between evaluations; 0: never.")
     EVAL_ASYNC: bool = Field(
         False,
-        description="Ours; the flag --async_eval. Training goes on while a process beside rank 0 scores the "
-        "detections.",
+        description="Ours; the flag --async_eval. Training continues while a process beside rank 0 computes "
+        "the "
+        "metrics.",
     )
     CHECKPOINT_PERIOD: PositiveInt = Field(20, description="Epochs between checkpoints.")
     MIXED_PRECISION: bool = Field(
@@ -150,7 +160,7 @@ class Train(_Section):
         "ends the run: another one hangs.",
     )
     SEED: Annotated[int, Field(ge=0, le=2000)] = Field(
-        0, description="Ours. Decides initial weights, data order and sampling."
+        0, description="Ours. Determines initial weights, data order and sampling."
     )
 
 
@@ -161,80 +171,90 @@ class Preproc(_Section):
         (800, 800), description="Range of the short edge in training, pixels."
     )
     TEST_SHORT_EDGE_SIZE: PositiveInt = Field(800, description="Short edge in inference, pixels.")
-    MAX_SIZE: PositiveInt = Field(1333, description="Longest edge, pixels.")
+    MAX_SIZE: PositiveInt = Field(1333, description="Maximum length of the long edge, pixels.")
     PREDEFINED_PADDING: bool = Field(
-        False, description="Pad training batches to PADDING_SHAPES, so that few shapes occur."
+        False, description="Pad training batches to PADDING_SHAPES, so that only few shapes occur."
     )
     PADDING_SHAPES: tuple[tuple[PositiveInt, PositiveInt], ...] = Field(
         ((800, 1000), (800, 1200), (800, 1350)),
-        description="Short and long edge, pixels; for upright pictures the other way round.",
+        description="Short and long edge, pixels; swapped for portrait images.",
         min_length=1,
     )
     AUGMENT: Literal["none", "flip", "dihedral"] = Field(
-        "flip", description="Ours. flip: left-right; dihedral: flips and transpose, where up has no meaning."
+        "flip",
+        description="Ours. flip: left-right; dihedral: flips and transpose, for images without an up "
+        "direction.",
     )
     PIXEL_MEAN: RGB = Field((123.675, 116.28, 103.53), description="ImageNet's, in RGB order.")
     PIXEL_STD: RGB = Field((58.395, 57.12, 57.375), description="ImageNet's, in RGB order.")
 
 
 class Rpn(_Section):
-    """Region proposal network."""
+    """The region proposal network."""
 
-    ANCHOR_STRIDE: Literal[16] = Field(16, description="Pixels between anchors without a feature pyramid.")
+    ANCHOR_STRIDE: Literal[16] = Field(
+        16, description="Stride of the anchors without a feature pyramid, pixels."
+    )
     ANCHOR_SIZES: tuple[PositiveFloat, ...] = Field(
         (32.0, 64.0, 128.0, 256.0, 512.0),
-        description="Square root of an anchor's area: one per FPN level; without FPN all at every position.",
+        description="Square roots of the anchors' areas, pixels: one per FPN level; without FPN, all at "
+        "every location.",
         min_length=1,
     )
     ANCHOR_RATIOS: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 2.0), description="Height / width.")
-    POSITIVE_ANCHOR_THRESH: Fraction = Field(0.7, description="IoU from which an anchor is foreground.")
+    POSITIVE_ANCHOR_THRESH: Fraction = Field(0.7, description="Minimum IoU of a foreground anchor.")
     NEGATIVE_ANCHOR_THRESH: Fraction = Field(0.3, description="IoU below which an anchor is background.")
     CROWD_OVERLAP_THRESH: PositiveFloat = Field(
-        9.99, description="Anchors that lie in a crowd by more than this are ignored; above 1: off."
+        9.99, description="Anchors that overlap a crowd region by more than this are ignored; above 1: off."
     )
-    FG_RATIO: Fraction = Field(0.5, description="Largest share of foreground among sampled anchors.")
+    FG_RATIO: Fraction = Field(0.5, description="Maximum fraction of foreground among the sampled anchors.")
     BATCH_PER_IM: PositiveInt = Field(256, description="Anchors sampled per image.")
-    MIN_SIZE: NonNegativeFloat = Field(0.0, description="Shorter proposals are dropped, pixels.")
-    PROPOSAL_NMS_THRESH: Fraction = Field(0.7, description="IoU of the proposals' NMS.")
+    MIN_SIZE: NonNegativeFloat = Field(0.0, description="Minimum side of a proposal, pixels.")
+    PROPOSAL_NMS_THRESH: Fraction = Field(0.7, description="IoU threshold of the proposals' NMS.")
     TRAIN_PER_LEVEL_NMS_TOPK: PositiveInt = Field(
-        2000, description="Proposals per level, and in all, in training."
+        2000, description="Maximum number of proposals per level, and in total, in training."
     )
     TEST_PER_LEVEL_NMS_TOPK: PositiveInt = Field(1000, description="The same in inference.")
     HEAD_DIM: PositiveInt = Field(1024, description="Channels of the RPN without FPN.")
     TRAIN_PRE_NMS_TOPK: PositiveInt = Field(
-        12000, description="Best anchors of all levels together, without FPN or with FPN.PROPOSAL_MODE=Joint."
+        12000,
+        description="Number of anchors that enter NMS, over all levels, without FPN or with "
+        "FPN.PROPOSAL_MODE=Joint.",
     )
-    TRAIN_POST_NMS_TOPK: PositiveInt = Field(2000, description="Proposals that remain of them.")
+    TRAIN_POST_NMS_TOPK: PositiveInt = Field(2000, description="Number of proposals after that NMS.")
     TEST_PRE_NMS_TOPK: PositiveInt = Field(6000, description="The same in inference.")
     TEST_POST_NMS_TOPK: PositiveInt = Field(1000, description="The same in inference.")
 
 
 class Frcnn(_Section):
-    """Box head training."""
+    """Training of the box head."""
 
     BATCH_PER_IM: PositiveInt = Field(512, description="RoIs sampled per image.")
-    FG_THRESH: Fraction = Field(0.5, description="IoU from which an RoI is foreground.")
-    FG_RATIO: Fraction = Field(0.25, description="Largest share of foreground among sampled RoIs.")
-    BBOX_REG_WEIGHTS: BoxWeights = Field((10.0, 10.0, 5.0, 5.0), description="Scale of dx, dy, dw, dh.")
-    CLASS_AGNOSTIC: bool = Field(False, description="Ours. One box for all classes; cascade heads always.")
+    FG_THRESH: Fraction = Field(0.5, description="Minimum IoU of a foreground RoI.")
+    FG_RATIO: Fraction = Field(0.25, description="Maximum fraction of foreground among the sampled RoIs.")
+    BBOX_REG_WEIGHTS: BoxWeights = Field((10.0, 10.0, 5.0, 5.0), description="Weights of dx, dy, dw and dh.")
+    CLASS_AGNOSTIC: bool = Field(
+        False, description="Ours. One box for all classes, as cascade heads always have."
+    )
 
 
 class Fpn(_Section):
-    """Feature pyramid and the heads on it."""
+    """The feature pyramid and its heads."""
 
     ANCHOR_STRIDES: tuple[PositiveInt, ...] = Field(
         (4, 8, 16, 32, 64), description="Stride of each level, pixels."
     )
     PROPOSAL_MODE: Literal["Level", "Joint"] = Field(
-        "Level", description="NMS and its limits in each level, or over all levels together."
+        "Level", description="Apply NMS and its limits to each level, or to all levels together."
     )
-    CASCADE: bool = Field(False, description="Cascade R-CNN: box heads that refine each other's boxes.")
-    NUM_CHANNEL: PositiveInt = Field(256, description="Channels of every level.")
+    CASCADE: bool = Field(False, description="Cascade R-CNN: successive box heads refine the boxes.")
+    NUM_CHANNEL: PositiveInt = Field(256, description="Channels of each level.")
     NORM: Annotated[Literal["None", "GN"], BeforeValidator(_none_by_name)] = Field(
-        "None", description="Normalisation in the pyramid."
+        "None", description="Normalization in the pyramid."
     )
     CANONICAL_SIZE: PositiveFloat = Field(
-        224.0, description="Ours. RoI size that is pooled from stride 16 (Eq. 1 of the FPN paper)."
+        224.0,
+        description="Ours. RoI size pooled from the level of stride 16 (equation 1 of the FPN paper).",
     )
     FRCNN_HEAD_FUNC: Literal["fastrcnn_2fc_head", "fastrcnn_4conv1fc_head", "fastrcnn_4conv1fc_gn_head"] = (
         Field("fastrcnn_2fc_head", description="Box head.")
@@ -247,7 +267,7 @@ class Fpn(_Section):
 
 
 class Mrcnn(_Section):
-    """Mask head."""
+    """The mask head."""
 
     HEAD_DIM: PositiveInt = Field(256, description="Channels of the mask head.")
     NUM_CONV: NonNegativeInt = Field(4, description="Ours. Convolutions before the deconvolution, with FPN.")
@@ -255,40 +275,40 @@ class Mrcnn(_Section):
 
 
 class Cascade(_Section):
-    """Cascade R-CNN, with ``FPN.CASCADE``."""
+    """Cascade R-CNN, enabled by ``FPN.CASCADE``."""
 
     IOUS: tuple[Fraction, ...] = Field(
-        (0.5, 0.6, 0.7), description="IoU from which an RoI is foreground, per head.", min_length=1
+        (0.5, 0.6, 0.7), description="Minimum IoU of a foreground RoI, per head.", min_length=1
     )
     BBOX_REG_WEIGHTS: tuple[BoxWeights, ...] = Field(
         ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15.0, 15.0)),
-        description="Scale of dx, dy, dw, dh, per head.",
+        description="Weights of dx, dy, dw and dh, per head.",
     )
 
 
 class Test(_Section):
     """Inference."""
 
-    FRCNN_NMS_THRESH: Fraction = Field(0.5, description="IoU of the detections' per-class NMS.")
-    RESULT_SCORE_THRESH: Fraction = Field(0.05, description="Lowest score of a detection.")
-    RESULT_SCORE_THRESH_VIS: Fraction = Field(0.5, description="Lowest score of a detection in pictures.")
-    RESULTS_PER_IM: PositiveInt = Field(100, description="Most detections per image.")
+    FRCNN_NMS_THRESH: Fraction = Field(0.5, description="IoU threshold of the per-class NMS of detections.")
+    RESULT_SCORE_THRESH: Fraction = Field(0.05, description="Minimum score of a detection.")
+    RESULT_SCORE_THRESH_VIS: Fraction = Field(0.5, description="Minimum score of a detection that is drawn.")
+    RESULTS_PER_IM: PositiveInt = Field(100, description="Maximum number of detections per image.")
     BOX_TARGET: Fraction | None = Field(
-        None, description="Box AP on the first split of DATA.VAL at which training ends; None: never."
+        None, description="Box AP on the first split of DATA.VAL at which training ends; None: no target."
     )
     MASK_TARGET: Fraction | None = Field(
-        None, description="The same for mask AP; with both set, both have to be reached."
+        None, description="The same for mask AP; if both are set, both must be reached."
     )
 
 
 class Config(_Section):
-    """All settings. ``Config()`` is tensorpack's R50-FPN; build one from the command line with ``parse``."""
+    """All settings. ``Config()`` is tensorpack's R50-FPN; ``parse`` builds one from the command line."""
 
     TRAINER: Literal["simple", "horovod"] = Field(
-        "simple", description="horovod: one process a rank under mpirun."
+        "simple", description="horovod: one process per rank, under mpirun."
     )
     MODE_MASK: bool = Field(True, description="Mask R-CNN; False: Faster R-CNN.")
-    MODE_FPN: bool = Field(True, description="Feature pyramid; False: C4, one map of stride 16.")
+    MODE_FPN: bool = Field(True, description="Feature pyramid; False: C4, one feature map of stride 16.")
     DATA: Data = Data()
     BACKBONE: Backbone = Backbone()
     TRAIN: Train = Train()
@@ -347,7 +367,7 @@ def parse_literal(text: str) -> Any:
 
 
 def parse(items: Iterable[str], base: Config | None = None) -> Config:
-    """Settings from ``KEY=VALUE`` texts, over those of ``base``; of two for one key the last counts.
+    """Settings from ``KEY=VALUE`` strings over those of ``base``. The last value for a key takes precedence.
 
     Raises ConfigError, in one line, for an unknown key (with the nearest known one), a value of the
     wrong type or range, or settings that contradict each other.

@@ -1,4 +1,4 @@
-"""What a person sees and what the run folder keeps: our lines on stdout, all of tensorpack's in log.log."""
+"""Logging: our lines on stdout, and those together with all of tensorpack's in the run's log.log."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ _USELESS = re.compile(
 
 
 def quiet_tensorpack() -> None:
-    """Of tensorpack's lines, only warnings that mean something reach the console."""
+    """Let only meaningful warnings of tensorpack reach the console."""
     disable_layer_logging()
     theirs = logging.getLogger("tensorpack")
     theirs.addFilter(lambda record: not _USELESS.search(str(record.msg)))
@@ -28,7 +28,7 @@ def quiet_tensorpack() -> None:
 
 
 def to_console() -> None:
-    """Our lines go to stdout."""
+    """Write our lines to stdout."""
     quiet_tensorpack()
     ours = logging.StreamHandler(sys.stdout)
     ours.setFormatter(logging.Formatter("%(message)s"))
@@ -36,7 +36,7 @@ def to_console() -> None:
     log.setLevel(logging.INFO)
 
 
-def to_folder(folder: Path) -> None:
-    """All lines go to ``folder``/log.log too; the log of an earlier start is kept beside it."""
-    tensorpack_logger.set_logger_dir(str(folder), action="k")
+def to_directory(directory: Path) -> None:
+    """Write all lines to ``directory``/log.log as well; the log of an earlier start is kept beside it."""
+    tensorpack_logger.set_logger_dir(str(directory), action="k")
     log.addHandler(logging.getLogger("tensorpack").handlers[-1])

@@ -1,7 +1,7 @@
-"""Mixed precision: what convolutions compute with, and the loss scale that float16 needs.
+"""Mixed precision: the type in which convolutions compute, and the loss scale that float16 needs.
 
 Variables, gradients between ranks and the optimizer stay float32 in every case: TensorFlow rewrites the graph
-of a session and puts casts around the operations that gain from it.
+of a session and adds casts around the operations that benefit.
 """
 
 from typing import Any, Literal
@@ -11,11 +11,11 @@ from mrc_train.tfgraph import v1
 Precision = Literal["float32", "float16", "bfloat16"]
 
 LOSS_SCALE = "current_loss_scale"
-"""The name of the loss scale's variable, as TensorFlow gives it."""
+"""Name of the variable with the loss scale, chosen by TensorFlow."""
 
 
 def mixed_precision(has_gpu: bool, cpuinfo: str) -> Precision:
-    """What mixed precision is on a machine; float32 where there is nothing to gain.
+    """The type that mixed precision uses on a machine; float32 where there is no benefit.
 
     With AVX512_BF16 alone, as with none, the demo's model is slower in bfloat16 (docs/benchmarks.md).
 
@@ -28,7 +28,7 @@ def mixed_precision(has_gpu: bool, cpuinfo: str) -> Precision:
 
 
 def with_loss_scale(optimizer: Any) -> Any:
-    """An optimizer whose gradients are those of a loss times a power of two: small ones are not 0 in float16.
+    """An optimizer that scales the loss by a power of two, so that small gradients are not 0 in float16.
 
     A step whose gradients (those of all ranks) are NaN or infinite changes no variable and halves the scale;
     2,000 steps without one double it (Micikevicius et al. 2018).

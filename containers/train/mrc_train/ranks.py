@@ -1,4 +1,4 @@
-"""The processes of one training job: Horovod ranks under mpirun, or one process alone."""
+"""The processes of one run: Horovod ranks under mpirun, or a single process."""
 
 import ctypes
 import os
@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 LIBRARY = "libmpi.so.40"
-"""Open MPI 4's."""
+"""The soname of Open MPI 4."""
 
 
 class Ranks(Protocol):
-    """Who this process is and how it exchanges Python objects with the others."""
+    """The rank of this process, and the exchange of Python objects with the others."""
 
     rank: int
     size: int
@@ -27,7 +27,7 @@ class Ranks(Protocol):
 
 
 class SingleProcess:
-    """One process alone."""
+    """A single process."""
 
     rank = 0
     size = 1
@@ -68,11 +68,11 @@ def _prepare_open_mpi() -> None:
     """Make Open MPI from PyPI usable beside TensorFlow, and without a launcher."""
     own = Path(sys.prefix) / "lib" / LIBRARY
     if "OMPI_COMM_WORLD_SIZE" not in os.environ and own.exists():
-        # Without mpirun it looks for itself in the folder where it was built.
+        # Without mpirun it searches for its files in the directory where it was built.
         os.environ.setdefault("OPAL_PREFIX", sys.prefix)
     # Open MPI and UCX, which comes with it, would catch signals that TensorFlow catches and warns about.
     os.environ.setdefault("UCX_ERROR_SIGNALS", "")
     os.environ.setdefault("OMPI_MCA_opal_signal", "")
-    # TensorFlow exports an hwloc of its own. Bound to that one later, Open MPI crashes in MPI_Finalize: all
-    # of its symbols are bound now, and not shown to TensorFlow.
+    # TensorFlow exports its own copy of hwloc. If Open MPI were bound to that one later, it would crash in
+    # MPI_Finalize: bind all of its symbols now, and hide them from TensorFlow.
     ctypes.CDLL(str(own) if own.exists() else LIBRARY, mode=os.RTLD_NOW | os.RTLD_LOCAL)

@@ -1,4 +1,4 @@
-"""How long a training runs and the learning rate of each step. Pure Python."""
+"""The length of a run and the learning rate of each step. Pure Python."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _DETECTRON_1X = (120_000, 160_000, 180_000)
 
 
 def steps_per_epoch(train: Train, total_batch: int) -> int:
-    """Steps of an epoch; ``IMAGES_PER_EPOCH``, when set, decides: as many as see that number of images."""
+    """Steps per epoch; with ``IMAGES_PER_EPOCH``, as many as are needed to see that number of images."""
     if train.IMAGES_PER_EPOCH is None:
         return train.STEPS_PER_EPOCH
     return math.ceil(train.IMAGES_PER_EPOCH / total_batch)
@@ -56,11 +56,11 @@ class LearningRate:
 
     @property
     def epochs(self) -> int:
-        """Epochs of the training; the last may go beyond ``total_steps``."""
+        """Number of epochs; the last may extend beyond ``total_steps``."""
         return math.ceil(self.total_steps / self.steps_per_epoch)
 
     def __call__(self, step: int) -> float:
-        """Learning rate of a step; beyond the last one, that of the end."""
+        """The learning rate of a step; after the last step, the final one."""
         ramp = self.peak
         if step < self.warmup:
             ramp = self.initial + (self.peak - self.initial) * step / self.warmup
@@ -73,7 +73,7 @@ class LearningRate:
 
 
 def _milestones(train: Train, total_batch: int, per_epoch: int) -> tuple[tuple[tuple[int, float], ...], int]:
-    """(step, factor) pairs and the step at which training ends."""
+    """(step, factor) pairs, and the step at which training ends."""
     if train.LR_EPOCH_SCHEDULE is not None:
         *drops, (last, end) = train.LR_EPOCH_SCHEDULE
         epochs = [epoch for epoch, _ in train.LR_EPOCH_SCHEDULE]

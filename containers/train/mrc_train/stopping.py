@@ -1,15 +1,15 @@
-"""Ending a run from outside: a first signal lets the step finish, a second ends the process at once."""
+"""Ending a run by a signal: the first lets the step finish, a second ends the process immediately."""
 
 import os
 import signal
 import threading
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""SIGUSR1 means SIGTERM: mpirun hands it on to all ranks, while its own SIGTERM kills them a second later."""
+"""SIGUSR1 means SIGTERM: mpirun forwards it to all ranks, whereas it kills them a second after a SIGTERM."""
 
 
 class StopRequest:
-    """What was asked for so far.
+    """The signal that asks this process to stop, if any.
 
     Attributes:
         number: SIGTERM or SIGINT once one has come, else 0.
@@ -19,11 +19,11 @@ class StopRequest:
         self.number = 0
 
     def listen(self) -> None:
-        """Take over the signals of this process. Only the main thread can call this."""
+        """Handle the signals of this process. Only the main thread can call this."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
-        # Python's own handlers wait for a step to end, which takes for ever when another rank hangs; the
-        # thread hears of a signal at once.
+        # Python's own handlers run only after the current step, which never ends when another rank hangs;
+        # the thread is notified immediately.
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in SIGNALS:
             signal.signal(number, lambda *_: None)

@@ -20,7 +20,7 @@ from mrc_train.data.loader import TrainingFlow, training_flow
 from mrc_train.data.padding import pads_nothing
 from mrc_train.errors import RunDirectoryError, Stopped
 from mrc_train.evaluation_log import EvaluationLog
-from mrc_train.log import log, to_console, to_folder
+from mrc_train.log import log, to_console, to_directory
 from mrc_train.model.detector import MaskRCNN
 from mrc_train.precision import Precision
 from mrc_train.progress import ProgressReporter
@@ -178,7 +178,7 @@ def _how_to_train_longer(end: RunEnd, logdir: Path) -> str:
 
 
 def _write_side_files(run: Run) -> None:
-    to_folder(run.logdir)
+    to_directory(run.logdir)
     side_files.write_settings(run.logdir, run.cfg.to_yaml())
     side_files.write_classes(run.logdir, run.data.categories)
     files = [annotations_of(run.cfg.DATA.BASEDIR, name) for name in (*run.cfg.DATA.TRAIN, *run.cfg.DATA.VAL)]

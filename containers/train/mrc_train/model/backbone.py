@@ -16,7 +16,7 @@ from tensorpack.tfutils.varreplace import custom_getter_scope, freeze_variables 
 
 
 def preprocess(image: Tensor, image_size: Tensor, mean: Any, std: Any) -> Tensor:
-    """Normalised image, exactly zero in the padding.
+    """The normalized image, exactly zero in the padding.
 
     Args:
         image: uint8 or float32 (B, H, W, 3) in BGR order.
@@ -60,7 +60,7 @@ class ResNet:
     def stage5(self, rois: Tensor) -> Tensor:
         """The last stage on features of regions, (N, r, r, ch) to (N, r/2, r/2, ch'): the head of C4 models.
 
-        Called again, it has the same variables.
+        A second call uses the same variables.
         """
         with v1.variable_scope(v1.get_variable_scope(), reuse=self._has_stage5):
             self._has_stage5 = True
@@ -106,7 +106,7 @@ class ResNet:
         return Conv2D(name, self._padded(x, 0, 1), channels, 3, strides=stride, padding="VALID")
 
     def _last(self, name: str, x: Tensor, channels: int, kernel: int) -> Tensor:
-        """The block's last convolution; with ``ZERO_INIT_RESIDUAL`` it starts at zero (Goyal et al. 2017)."""
+        """The block's last convolution; with ``ZERO_INIT_RESIDUAL`` it is initialized to 0 (Goyal 2017)."""
         if self._settings.NORM == "None":
             return Conv2D(
                 name, x, channels, kernel, activation=tf.identity, kernel_initializer=v1.zeros_initializer()

@@ -30,11 +30,11 @@ INFERENCE_INPUTS = ["image", "image_size"]
 BOX_OUTPUTS = ["output/image_index", "output/boxes", "output/scores", "output/labels"]
 MASK_OUTPUT = "output/masks"
 IMAGE_IDS = "batch/image_id:0"
-"""The ids of the pictures of a training step."""
+"""Name of the tensor with the image ids of a training step."""
 
 MASK_ROWS = 8
-"""The mask head learns from a multiple of so many regions: oneDNN and cuDNN prepare a convolution anew for
-each number, and oneDNN's transposed convolution has a wrong gradient for none."""
+"""The mask head is trained on a multiple of this number of regions: oneDNN and cuDNN prepare a convolution
+again for each number, and oneDNN's transposed convolution has a wrong gradient for none."""
 
 
 class MaskRCNN(ModelDesc):
@@ -44,13 +44,13 @@ class MaskRCNN(ModelDesc):
         cfg: the settings.
         num_classes: classes with the background.
         learning_rate: as a function of the input ``step``; training only.
-        rank: this process among all; it decides, with the step, what is sampled. Training only.
-        with_padding: whether pictures may be padded by larger ones of their batch. Without, what lies beyond
-            a picture need not be kept out of every map, which costs a tenth of a step.
+        rank: this process among all; with the step, it determines the samples. Training only.
+        with_padding: whether images may be padded to larger ones of their batch. Without padding, no mask
+            has to be applied to the maps, which costs a tenth of a step.
         scales_loss: whether gradients are in float16; training only.
 
     Attributes:
-        stages: tensors of the graph built last, to look at: ``maps``, ``rpn_logits`` and ``rpn_deltas``
+        stages: intermediate tensors of the last graph built: ``maps``, ``rpn_logits`` and ``rpn_deltas``
             (lists, one each map), ``proposals`` and, of inference, ``box_outputs`` (a list, one each head).
     """
 
@@ -73,7 +73,7 @@ class MaskRCNN(ModelDesc):
         self._scales_loss = scales_loss
 
     def inputs(self) -> list[Any]:
-        """What one step is fed; the order is that of the data flow."""
+        """The inputs of one step, in the order of the data flow."""
         specs = [
             tf.TensorSpec((), tf.int32, "step"),
             tf.TensorSpec((None, None, None, 3), tf.uint8, "image"),
@@ -87,7 +87,7 @@ class MaskRCNN(ModelDesc):
 
     @property
     def output_names(self) -> list[str]:
-        """Tensors that inference gives, each with N rows; masks are (N, 28, 28), or (N, 14, 14)
+        """The output tensors of inference, each with N rows; masks are (N, 28, 28), or (N, 14, 14)
         without FPN."""
         return [*BOX_OUTPUTS, MASK_OUTPUT] if self._cfg.MODE_MASK else BOX_OUTPUTS
 
@@ -119,16 +119,16 @@ class MaskRCNN(ModelDesc):
             return None
 
         def rpn_at(index: Tensor) -> tuple[Tensor, Tensor]:
-            # Its gradient changes the weights: not before the whole maps have been through the old ones.
+            # Its gradient updates the weights: only after the complete maps have used the old ones.
             with tf.control_dependencies([*logits, *deltas]):
                 return rpn_head_at(maps, index, trunk.rpn_channels, kinds)
 
         return self._total(self._losses(trunk, rpn_at, rpn.joined(anchors), proposals, batch))
 
     def optimizer(self) -> Any:
-        """Momentum .9 as in the paper, or Adam; the gradient is clipped by its global norm."""
+        """Momentum .9 as in the paper, or Adam; gradients are clipped by their global norm."""
         train = self._cfg.TRAIN
-        # No variable set by a callback: the step comes with the batch, so a resumed run is not off by one.
+        # Not a variable set by a callback: the step comes with the batch, so a resumed run is not off by one.
         rate = v1.py_func(self._rate_at, [self._step], tf.float32, stateful=False)
         rate.set_shape([])
         v1.summary.scalar("learning_rate", rate)
@@ -236,7 +236,7 @@ class MaskRCNN(ModelDesc):
         return total
 
     def _seeds(self, image_size: Tensor, stream: int) -> Tensor:
-        """int32 (B, 2), the seed of each image's random choices, from the step and its position in the batch
+        """int32 (B, 2): the seed of each image's random choices, from the step and its position in the batch
         of all ranks: a resumed run draws what the uninterrupted one would have, two ranks what one would.
 
         Within int32 for the seeds that the settings allow and 100 million steps.
@@ -256,7 +256,7 @@ class MaskRCNN(ModelDesc):
             probabilities.append(_per_image(tf.nn.softmax(output.logits), regions))
             boxes = _moved(regions, head, output, image_size)
         if boxes.shape[2] > 1:
-            boxes = boxes[:, :, 1:]  # without the background's
+            boxes = boxes[:, :, 1:]  # without the background class
         scores = (tf.add_n(probabilities) / len(probabilities))[..., 1:]
         scores = tf.where(
             tf.broadcast_to(proposals.valid[..., None], tf.shape(scores)), scores, -tf.ones_like(scores)
@@ -271,7 +271,7 @@ class MaskRCNN(ModelDesc):
         )
         where = tf.cast(tf.where(tf.sequence_mask(count, cfg.TEST.RESULTS_PER_IM)), tf.int32)
         image_index, boxes = where[:, 0], tf.gather_nd(boxes, where)
-        labels = tf.gather_nd(labels, where)  # 0 is the first category here, the background is gone
+        labels = tf.gather_nd(labels, where)  # here 0 is the first category, since the background was removed
         results = [image_index, boxes, tf.gather_nd(scores, where), labels + 1]
         if cfg.MODE_MASK:
             logits = tf.transpose(trunk.mask_logits(boxes, image_index, None), [0, 3, 1, 2])

@@ -38,13 +38,13 @@ def rpn_head(maps: list[Tensor], channels: int, num_anchors: int) -> tuple[list[
 
 
 def rpn_head_at(maps: list[Tensor], index: Tensor, channels: int, num_anchors: int) -> tuple[Tensor, Tensor]:
-    """What ``rpn_head`` says of a few anchors: logits (B, S) and deltas (B, S, 4).
+    """The output of ``rpn_head`` for a few anchors: logits (B, S) and deltas (B, S, 4).
 
     The convolution sees nothing but the 3 x 3 positions around each anchor: its gradient is that of the
     convolution of whole maps, which is 0 almost everywhere.
 
     Args:
-        maps: those that ``rpn_head`` was given, before.
+        maps: the maps that ``rpn_head`` was given.
         index: int32 (B, S), into the anchors of all maps.
     """
     starts, widths, padded = [], [], []  # of all positions: the first of the 3 x 3, and a padded row's length
@@ -76,7 +76,7 @@ def _rpn_outputs(
 
 
 def box_head(rois: Tensor, settings: Fpn) -> Tensor:
-    """What the box outputs are computed from, (N, FRCNN_FC_HEAD_DIM), of RoI features (N, 7, 7, ch)."""
+    """Features for the box outputs, (N, FRCNN_FC_HEAD_DIM), from RoI features (N, 7, 7, ch)."""
     hidden = rois
     if settings.FRCNN_HEAD_FUNC == "fastrcnn_2fc_head":
         hidden = _dense("fc6", _flat(hidden), settings.FRCNN_FC_HEAD_DIM)
@@ -96,7 +96,7 @@ def box_head(rois: Tensor, settings: Fpn) -> Tensor:
 
 
 def box_outputs(hidden: Tensor, num_classes: int, class_agnostic: bool) -> tuple[Tensor, Tensor]:
-    """Class logits (N, C) and box deltas (N, C, 4), or (N, 1, 4) for all classes alike, of (N, ch).
+    """Class logits (N, C) and box deltas (N, C, 4), or (N, 1, 4) if class-agnostic, from (N, ch).
 
     Class 0 is the background.
     """
@@ -121,7 +121,7 @@ def _dense(name: str, x: Tensor, units: int) -> Tensor:
 def mask_head(
     rois: Tensor, num_masks: int, num_convs: int, channels: int, group_norm: bool = False
 ) -> Tensor:
-    """Mask logits (N, 2r, 2r, num_masks) of RoI features (N, r, r, ch); none for the background."""
+    """Mask logits (N, 2r, 2r, num_masks) from RoI features (N, r, r, ch), without the background class."""
     with (
         v1.variable_scope("maskrcnn"),
         argscope([Conv2D, Conv2DTranspose], kernel_initializer=_he_normal()),

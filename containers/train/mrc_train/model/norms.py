@@ -1,4 +1,4 @@
-"""Group normalisation (Wu & He 2018)."""
+"""Group normalization (Wu & He 2018)."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ GROUPS = 32
 
 @layer_register(log_shape=False)
 def GroupNorm(x: Tensor, gamma_initializer: Any = None, padding: Padding | None = None) -> Tensor:
-    """Group normalisation of ``x`` (B, h, w, ch) over its own part; ch must be a multiple of 32."""
+    """Group normalization of ``x`` (B, h, w, ch) over its valid region; ch must be a multiple of 32."""
     channels = x.shape.as_list()[-1]
     if channels % GROUPS:
         raise ValueError(f"group normalisation needs a multiple of {GROUPS} channels, not {channels}")
@@ -32,7 +32,7 @@ def _moments(grouped: Tensor, padding: Padding | None) -> tuple[Tensor, Tensor]:
     if padding is None:
         mean, variance = tf.nn.moments(grouped, axes, keepdims=True)
         return mean, variance
-    own = tf.cast(padding.own(grouped), grouped.dtype)[..., None, None]
-    count = tf.reduce_sum(own, axes, keepdims=True) * grouped.shape.as_list()[-1]
-    mean = tf.reduce_sum(grouped * own, axes, keepdims=True) / count
-    return mean, tf.reduce_sum(own * (grouped - mean) ** 2, axes, keepdims=True) / count
+    mask = tf.cast(padding.mask(grouped), grouped.dtype)[..., None, None]
+    count = tf.reduce_sum(mask, axes, keepdims=True) * grouped.shape.as_list()[-1]
+    mean = tf.reduce_sum(grouped * mask, axes, keepdims=True) / count
+    return mean, tf.reduce_sum(mask * (grouped - mean) ** 2, axes, keepdims=True) / count

@@ -1,4 +1,4 @@
-"""From the RPN's outputs to proposals, and from ground truth to what the RPN should have said.
+"""Proposals from the RPN's outputs, and the RPN's training targets from the ground truth.
 
 Shapes: B images, A anchors over all levels, P proposals, S sampled anchors, G ground-truth boxes
 (padded). Boxes are float32 x1, y1, x2, y2 in pixels of the resized image.
@@ -29,9 +29,9 @@ class Anchors(NamedTuple):
     boxes: Tensor
     """float32 (A_l, 4); position major, then as ``grid_anchors``"""
     ids: Tensor
-    """int32 (A_l,): which anchor it is, on a map of any size"""
+    """int32 (A_l,): identifies an anchor independently of the size of the map"""
     exists: Tensor
-    """bool (B, A_l): False at positions outside a picture's own part of the map"""
+    """bool (B, A_l): False at locations outside the valid region of an image"""
 
 
 def level_anchors(
@@ -41,7 +41,7 @@ def level_anchors(
     ratios: Sequence[float],
     padding: Padding | None = None,
 ) -> list[Anchors]:
-    """Per map (B, h, w, ch): anchors of all its sizes and ratios at every position."""
+    """Per map (B, h, w, ch): anchors of all sizes and ratios at every location."""
     out = []
     for level, (feature, stride, level_sizes) in enumerate(zip(maps, strides, sizes, strict=True)):
         shape = tf.shape(feature)
@@ -51,8 +51,8 @@ def level_anchors(
             tf.range(shape[1]), tf.range(shape[2]), tf.range(kinds), indexing="ij"
         )
         ids = ((level * 4096 + row) * 4096 + column) * 16 + kind
-        own = tf.fill(shape[:3], True) if padding is None else padding.own(feature)
-        exists = tf.repeat(tf.reshape(own, [shape[0], -1]), kinds, axis=1)
+        valid = tf.fill(shape[:3], True) if padding is None else padding.mask(feature)
+        exists = tf.repeat(tf.reshape(valid, [shape[0], -1]), kinds, axis=1)
         out.append(Anchors(tf.reshape(boxes, [-1, 4]), tf.reshape(ids, [-1]), exists))
     return out
 
@@ -116,7 +116,7 @@ def propose(
 
 
 def joined(anchors: Sequence[Anchors]) -> Anchors:
-    """Those of all maps."""
+    """The anchors of all maps together."""
     return Anchors(
         tf.concat([level.boxes for level in anchors], 0),
         tf.concat([level.ids for level in anchors], 0),
@@ -125,7 +125,7 @@ def joined(anchors: Sequence[Anchors]) -> Anchors:
 
 
 class RpnTargets(NamedTuple):
-    """What the RPN should say of the anchors that were drawn for this step."""
+    """Training targets of the RPN for the anchors sampled in this step."""
 
     index: Tensor
     """int32 (B, S), into the anchors of all levels"""
@@ -134,7 +134,7 @@ class RpnTargets(NamedTuple):
     foreground: Tensor
     """bool (B, S)"""
     deltas: Tensor
-    """float32 (B, S, 4), meaningful for the foreground"""
+    """float32 (B, S, 4), defined for the foreground"""
 
 
 def rpn_targets(
@@ -142,7 +142,7 @@ def rpn_targets(
 ) -> RpnTargets:
     """Anchors matched to the objects of each image and sampled.
 
-    An anchor whose centre lies in the padding, or that lies in a crowd region, is not a candidate.
+    An anchor whose center is in the padding, or that is in a crowd region, is not a candidate.
 
     Args:
         seeds: int32 (B, 2).
@@ -153,7 +153,7 @@ def rpn_targets(
     ignored = (centre_y > image_size[:, None, 0]) | (centre_x > image_size[:, None, 1]) | ~anchors.exists
     iou = box_ops.pairwise_iou(tiled, gt_boxes)
     matched, labels = match(
-        # An anchor in the padding must not be any object's best one.
+        # An anchor in the padding must not become the best anchor of an object.
         tf.where(tf.broadcast_to(ignored[..., None], tf.shape(iou)), tf.zeros_like(iou), iou),
         gt_labels > 0,
         settings.NEGATIVE_ANCHOR_THRESH,

@@ -1,4 +1,4 @@
-"""Which regions the box and mask heads learn from, and what they should say of each.
+"""The regions that the box and mask heads are trained on, and their targets.
 
 Shapes: B images, P proposals, G ground-truth boxes (padded), S sampled regions an image.
 """
@@ -16,7 +16,7 @@ from mrc_train.tfgraph import tf
 
 
 class Rois(NamedTuple):
-    """Regions of a training step with what they stand for; when just sampled, foreground first."""
+    """Regions of a training step with their targets; foreground first when just sampled."""
 
     boxes: Tensor
     """float32 (B, S, 4)"""
@@ -25,7 +25,7 @@ class Rois(NamedTuple):
     labels: Tensor
     """int32 (B, S): the class, 0 background"""
     gt_index: Tensor
-    """int32 (B, S): the matched object, meaningful for the foreground"""
+    """int32 (B, S): the matched object, defined for the foreground"""
 
 
 def sample_rois(
@@ -57,7 +57,7 @@ def sample_rois(
 
 
 def rematched(rois: Rois, boxes: Tensor, gt_boxes: Tensor, gt_labels: Tensor, iou_threshold: float) -> Rois:
-    """The regions moved to ``boxes`` (B, S, 4), matched anew; one without area is out."""
+    """The regions moved to ``boxes`` (B, S, 4), matched again; boxes without area are dropped."""
     matched, labels = match(
         box_ops.pairwise_iou(boxes, gt_boxes),
         gt_labels > 0,
@@ -75,5 +75,5 @@ def _classes(foreground: Tensor, gt_index: Tensor, gt_labels: Tensor) -> Tensor:
 
 
 def box_targets(rois: Rois, gt_boxes: Tensor, weights: Sequence[float]) -> Tensor:
-    """float32 (B, S, 4): the offsets to the matched objects, meaningful for the foreground."""
+    """float32 (B, S, 4): the offsets to the matched objects, defined for the foreground."""
     return box_ops.encode(tf.gather(gt_boxes, rois.gt_index, batch_dims=1), rois.boxes, weights)

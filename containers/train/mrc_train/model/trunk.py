@@ -1,4 +1,4 @@
-"""The two kinds of model up to their heads: with a feature pyramid (FPN) or on one map of stride 16 (C4).
+"""The two kinds of model up to their heads: with a feature pyramid (FPN), or one map of stride 16 (C4).
 
 Shapes: B images of H x W pixels, N regions of all images together, C classes with the background.
 """
@@ -24,14 +24,14 @@ C4_RESOLUTION = 14
 
 
 class BoxOutput(NamedTuple):
-    """What a box head says of N regions."""
+    """Outputs of a box head for N regions."""
 
     logits: Tensor
     """(N, C)"""
     deltas: Tensor
-    """(N, C, 4), or (N, 1, 4) for all classes alike"""
+    """(N, C, 4), or (N, 1, 4) if class-agnostic"""
     features: Tensor
-    """(N, r, r, ch) that the head worked on"""
+    """(N, r, r, ch): the input of the head"""
 
 
 class BoxHead(NamedTuple):
@@ -44,32 +44,32 @@ class BoxHead(NamedTuple):
     weights: Sequence[float]
     """scale of dx, dy, dw, dh"""
     iou: float
-    """from which one of its regions is foreground"""
+    """minimum IoU of a foreground region"""
 
 
 class Trunk(Protocol):
     """Feature maps, and the heads on them."""
 
     maps: list[Tensor]
-    """what the RPN sees, (B, h, w, ch) each"""
+    """inputs of the RPN, (B, h, w, ch) each"""
     strides: Sequence[int]
     anchor_sizes: Sequence[Sequence[float]]
     """per map"""
     rpn_channels: int
 
     def box_heads(self) -> list[BoxHead]:
-        """In the order in which they refine boxes; one, except in a cascade."""
+        """The box heads in the order in which they refine boxes; one, except in a cascade."""
 
     def mask_logits(self, boxes: Tensor, image_index: Tensor, box_features: Tensor | None) -> Tensor:
-        """(N, m, m, C - 1) or, class agnostic, (N, m, m, 1).
+        """Mask logits (N, m, m, C - 1) or, if class-agnostic, (N, m, m, 1).
 
         Args:
-            box_features: ``BoxOutput.features`` of the same regions, if at hand.
+            box_features: ``BoxOutput.features`` of the same regions, if already computed.
         """
 
 
 def trunk_of(image: Tensor, num_classes: int, cfg: Config, padding: Padding | None) -> Trunk:
-    """The model that ``MODE_FPN`` asks for, from float32 (B, H, W, 3)."""
+    """The trunk that ``MODE_FPN`` selects, for images float32 (B, H, W, 3)."""
     kind = PyramidTrunk if cfg.MODE_FPN else C4Trunk
     return kind(image, num_classes, cfg, padding)
 
@@ -83,7 +83,7 @@ class PyramidTrunk:
         self.anchor_sizes: Sequence[Sequence[float]] = [(size,) for size in cfg.RPN.ANCHOR_SIZES]
         self.rpn_channels = cfg.FPN.NUM_CHANNEL
         self._num_classes, self._cfg = num_classes, cfg
-        self._own_sizes = [padding.own_size(x) for x in self.maps[:4]] if padding else None
+        self._valid_sizes = [padding.valid_size(x) for x in self.maps[:4]] if padding else None
 
     def box_heads(self) -> list[BoxHead]:
         cfg = self._cfg
@@ -136,7 +136,7 @@ class PyramidTrunk:
             image_index,
             resolution,
             self._cfg.FPN.CANONICAL_SIZE,
-            self._own_sizes,
+            self._valid_sizes,
         )
 
 
@@ -149,7 +149,7 @@ class C4Trunk:
         self.anchor_sizes: Sequence[Sequence[float]] = [cfg.RPN.ANCHOR_SIZES]
         self.rpn_channels = cfg.RPN.HEAD_DIM
         self._num_classes, self._cfg = num_classes, cfg
-        self._own_size = padding.own_size(self.maps[0]) if padding else None
+        self._own_size = padding.valid_size(self.maps[0]) if padding else None
         self._stage5 = ResNet(cfg.BACKBONE).stage5
 
     def box_heads(self) -> list[BoxHead]:
@@ -176,7 +176,7 @@ class C4Trunk:
             image_index,
             self.strides[0],
             C4_RESOLUTION,
-            own_size=self._own_size,
+            valid_size=self._own_size,
         )
         return self._stage5(pooled)
 

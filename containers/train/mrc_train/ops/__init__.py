@@ -1,4 +1,4 @@
-"""Pure pieces of a two-stage detector, in TensorFlow graph mode: no variables, no configuration.
+"""Pure operations of a two-stage detector in TensorFlow graph mode: no variables, no configuration.
 
 Shape shorthand of the whole package: B images, A anchors, R regions (RoIs), N boxes of any kind,
 G ground-truth boxes per image (padded), C classes with background as class 0, S samples.

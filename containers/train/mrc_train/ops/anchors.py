@@ -1,4 +1,4 @@
-"""Anchors: boxes of fixed sizes and shapes around every position of a feature map."""
+"""Anchors: boxes of fixed sizes and shapes at every location of a feature map."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from mrc_train.tfgraph import tf
 
 
 def cell_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> npt.NDArray[np.float32]:
-    """Anchors of one position, centred at 0: float32 (k, 4), all ratios of the first size, then of the next.
+    """Anchors of one location, centered at 0: float32 (k, 4), all ratios of the first size, then of the next.
 
     Each has the area ``size ** 2`` pixels and the shape height / width = ratio.
     """

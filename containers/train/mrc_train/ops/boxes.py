@@ -14,7 +14,7 @@ _MIN_SIDE = 1e-3
 
 
 def area(boxes: Tensor) -> Tensor:
-    """Area in square pixels of boxes (..., 4): float32 (...). Boxes turned inside out have area 0."""
+    """Area in square pixels of boxes (..., 4): float32 (...). Boxes with negative sides have area 0."""
     x1, y1, x2, y2 = tf.unstack(boxes, axis=-1)
     return tf.maximum(x2 - x1, 0.0) * tf.maximum(y2 - y1, 0.0)
 
@@ -36,15 +36,15 @@ def pairwise_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
 
 
 def pairwise_overlap_of_first(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
-    """Share of each first box that lies in each second one: float32 (B, N, M).
+    """Fraction of each first box that is inside each second one: float32 (B, N, M).
 
-    The measure for crowds: an object within a crowd box has a small IoU with it but lies in it wholly.
+    The measure for crowds: an object within a crowd box has a small IoU with it but is completely inside.
     """
     return tf.math.divide_no_nan(pairwise_intersection(boxes_a, boxes_b), area(boxes_a)[:, :, None])
 
 
 def clip(boxes: Tensor, image_size: Tensor) -> Tensor:
-    """Boxes (B, ..., 4) cut to their image, of image_size (B, 2): height, width in pixels, int or float."""
+    """Boxes (B, ..., 4) clipped to their image, of image_size (B, 2): height and width in pixels."""
     height, width = tf.unstack(tf.cast(image_size, boxes.dtype), axis=-1)
     limit = tf.stack([width, height, width, height], axis=-1)
     limit = tf.reshape(limit, [-1] + [1] * (boxes.shape.rank - 2) + [4])

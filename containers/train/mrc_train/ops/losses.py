@@ -1,6 +1,6 @@
 """Training losses.
 
-Each image's loss is normalised by its own samples and the batch's is the mean over its images, so that
+Each image's loss is normalized by its own samples and the batch's is the mean over its images, so that
 one batch of two images has the loss of two batches of one. What has no samples has loss 0 and gradient 0.
 """
 
@@ -8,7 +8,7 @@ from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf
 
 _HUBER_DELTA = 1 / 9
-"""Where the RPN's box loss turns from quadratic to linear (smooth L1 with sigma 3, py-faster-rcnn)."""
+"""The deviation at which the RPN's box loss becomes linear (smooth L1 with sigma 3, py-faster-rcnn)."""
 
 
 def rpn_losses(
@@ -47,7 +47,7 @@ def box_head_losses(
 
     Args:
         logits: (B, S, C).
-        deltas: (B, S, C, 4) predicted offsets per class, or (B, S, 1, 4) for all classes alike.
+        deltas: (B, S, C, 4) predicted offsets per class, or (B, S, 1, 4) if class-agnostic.
         labels: int32 (B, S) in [0, C), 0 background.
         targets: float32 (B, S, 4) true offsets, used where foreground.
         valid: bool (B, S), False for slots without a sample.

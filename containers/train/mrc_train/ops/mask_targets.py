@@ -1,4 +1,4 @@
-"""What the mask head shall predict: the matched object's mask inside each region."""
+"""Targets of the mask head: the matched object's mask inside each region."""
 
 from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf

@@ -1,4 +1,4 @@
-"""Which ground-truth box an anchor or RoI stands for."""
+"""Matching of anchors and RoIs to ground-truth boxes."""
 
 from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf

@@ -21,7 +21,7 @@ def batched_nms(
         scores: float32 (B, N, K). Boxes whose score is not above ``score_threshold``, or NaN, or whose
             coordinates are not finite, take no part; give padding the score -inf.
         iou_threshold: a box is dropped when its IoU with a kept one is above this, not when equal.
-        per_class: most boxes kept per class.
+        per_class: maximum number of boxes kept per class.
         total: boxes returned per image: the best of all classes.
 
     Returns, in falling order of score and zero-padded behind the first ``valid_count``:

@@ -19,7 +19,7 @@ def roi_align(
     stride: int,
     resolution: int,
     sampling_ratio: int = 2,
-    own_size: Tensor | None = None,
+    valid_size: Tensor | None = None,
 ) -> Tensor:
     """Average of ``sampling_ratio ** 2`` bilinear samples in each of resolution x resolution bins.
 
@@ -33,8 +33,8 @@ def roi_align(
         boxes: float32 (N, 4).
         image_index: int32 (N,) in [0, B).
         stride: pixels per feature-map pixel.
-        own_size: int32 (B, 2), height and width of each image's own part of the map, if the rest is padding:
-            that part's border counts as the map's. Boxes must not reach further.
+        valid_size: int32 (B, 2), height and width of each image's valid region of the map, if the rest is
+            padding: its border counts as the map's. Boxes must not reach further.
 
     Returns:
         (N, resolution, resolution, channels), the dtype of the features.
@@ -42,8 +42,8 @@ def roi_align(
     # With the border doubled, crop_and_resize's own rule (0 outside the map) becomes the rule above, and
     # no map is one pixel wide, for which its coordinates, in units of size - 1, are undefined.
     padded = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
-    if own_size is not None:
-        padded = _double_border(padded, own_size)
+    if valid_size is not None:
+        padded = _double_border(padded, valid_size)
     shape = tf.cast(tf.shape(padded), tf.float32)
     samples = resolution * sampling_ratio
 
@@ -67,11 +67,11 @@ def roi_align(
     return tf.cast(pooled, features.dtype)
 
 
-def _double_border(padded: Tensor, own_size: Tensor) -> Tensor:
-    """Repeat the last row and column of each image's own part once, in maps (B, h, w, ch) padded by 1."""
+def _double_border(padded: Tensor, valid_size: Tensor) -> Tensor:
+    """Repeat the last row and column of each image's valid region once, in maps (B, h, w, ch) padded by 1."""
     for axis in (1, 2):
         row = tf.range(tf.shape(padded)[axis])
-        is_next = tf.equal(row[None, :], own_size[:, axis - 1, None] + 1)
+        is_next = tf.equal(row[None, :], valid_size[:, axis - 1, None] + 1)
         is_next = is_next[:, :, None, None] if axis == 1 else is_next[:, None, :, None]
         padded = tf.where(is_next, tf.roll(padded, 1, axis), padded)
     return padded
@@ -95,7 +95,7 @@ def multilevel_roi_align(
     image_index: Tensor,
     resolution: int,
     canonical_size: float,
-    own_sizes: Sequence[Tensor] | None = None,
+    valid_sizes: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """``roi_align`` of each box on the pyramid level of its size: (N, resolution, resolution, channels).
 
@@ -104,14 +104,14 @@ def multilevel_roi_align(
         strides: of those levels; powers of 2, each twice the one before.
         boxes: float32 (N, 4). Order is kept.
         image_index: int32 (N,) in [0, B).
-        own_sizes: of ``roi_align``, per level.
+        valid_sizes: of ``roi_align``, per level.
     """
     finest = int(math.log2(strides[0]))
     levels = assign_levels(boxes, canonical_size, finest, finest + len(strides) - 1)
     rows, pooled = [], []
-    own = own_sizes or [None] * len(strides)
-    for number, (level_features, stride, own_size) in enumerate(
-        zip(features, strides, own, strict=True), start=finest
+    sizes = valid_sizes or [None] * len(strides)
+    for number, (level_features, stride, valid_size) in enumerate(
+        zip(features, strides, sizes, strict=True), start=finest
     ):
         of_level = tf.where(tf.equal(levels, number))[:, 0]
         rows.append(tf.cast(of_level, tf.int32))
@@ -122,7 +122,7 @@ def multilevel_roi_align(
                 tf.gather(image_index, of_level),
                 stride,
                 resolution,
-                own_size=own_size,
+                valid_size=valid_size,
             )
         )
     merged = tf.dynamic_stitch(rows, pooled)

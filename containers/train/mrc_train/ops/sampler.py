@@ -1,4 +1,4 @@
-"""A random sample of anchors or RoIs with a bounded share of foreground."""
+"""A random sample of anchors or RoIs with a bounded fraction of foreground."""
 
 from mrc_train.ops import Tensor
 from mrc_train.ops.matcher import BACKGROUND, FOREGROUND
@@ -9,7 +9,7 @@ def random_keys(seeds: Tensor, ids: Tensor) -> Tensor:
     """A random number for every box of every image: float32 (B, N) in [0, 1).
 
     It depends on nothing but the image's seed and the box's id: not on what else is in the batch, nor on
-    its padding, so that a picture has the same samples in a batch of its own and beside others.
+    its padding, so that an image has the same samples alone and in a batch with others.
 
     Args:
         seeds: int32 (B, 2).
@@ -22,7 +22,7 @@ def random_keys(seeds: Tensor, ids: Tensor) -> Tensor:
 
 
 def _mixed(x: Tensor) -> Tensor:
-    """Each bit of the result depends on all bits of x (uint32): MurmurHash3's finaliser."""
+    """Each bit of the result depends on all bits of x (uint32): MurmurHash3's finalizer."""
     x += tf.constant(0x9E3779B9, tf.uint32)  # 0 would stay 0
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         x = (x ^ tf.bitwise.right_shift(x, tf.constant(shift, tf.uint32))) * tf.constant(factor, tf.uint32)
