@@ -8,7 +8,7 @@ import pytest
 from mrc_values.cluster import releases
 from mrc_values.cluster.changes import diff
 from mrc_values.cluster.kept import kept_after_delete
-from mrc_values.cluster.preflight.operator import in_range
+from mrc_values.cluster.preflight.operator import flag_value, in_range
 from mrc_values.cluster.preflight.resources import asked, fitting, free, shown
 from mrc_values.rules import CLUSTER_RULES, RULES, Rule
 
@@ -169,3 +169,17 @@ def test_a_helm_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytes
         helm.release("demo")
     with pytest.raises(releases.HelmFailed, match=r"^helm uninstall demo: not done after 0.2 s"):
         helm.uninstall("demo")
+
+
+@pytest.mark.parametrize(
+    ("container", "value"),
+    [
+        ({}, ""),
+        ({"args": ["--namespace=ml"]}, "ml"),
+        ({"command": ["/operator"], "args": ["-namespace", "ml"]}, "ml"),
+        ({"args": ["--namespace"]}, ""),
+    ],
+)
+def test_a_flag_of_an_operator_is_read_in_every_spelling(container: dict[str, object], value: str) -> None:
+    deployment = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    assert flag_value(deployment, "namespace") == value

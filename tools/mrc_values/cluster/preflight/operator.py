@@ -95,14 +95,14 @@ def _operator(job: Object, reader: ClusterReader) -> Iterator[Problem]:
         where = f"kubectl get pods --namespace {text(operators[0], 'metadata', 'namespace')}"
         yield Problem("MRC102", "", f"the MPI Operator {title} is not available.", f"See {where}.")
         return
-    watching = [item for item in up if _flag(item, "namespace") in ("", namespace)]
+    watching = [item for item in up if flag_value(item, "namespace") in ("", namespace)]
     if not watching:
-        words = " and ".join(sorted({_flag(item, "namespace") for item in up}))
+        words = " and ".join(sorted({flag_value(item, "namespace") for item in up}))
         yield Problem(
             "MRC102",
             "global.namespace",
             f"the MPI Operator {title} watches only the namespace {words}, but the job is in {namespace}.",
-            f"Set global.namespace to {_flag(up[0], 'namespace')}, "
+            f"Set global.namespace to {flag_value(up[0], 'namespace')}, "
             "or operator.scope of the chart mpijob to cluster.",
         )
         return
@@ -116,7 +116,7 @@ def _operator(job: Object, reader: ClusterReader) -> Iterator[Problem]:
             Severity.WARNING,
         )
     wanted = value(job, "spec", "runPolicy", "schedulingPolicy", "minAvailable") or 1
-    if wanted > 1 and not any(_flag(item, "gang-scheduling") for item in watching):
+    if wanted > 1 and not any(flag_value(item, "gang-scheduling") for item in watching):
         yield Problem(
             "MRC103",
             "maskrcnn.gang",
@@ -135,11 +135,11 @@ def _is_operator(deployment: Object) -> bool:
     return ours or any(re.search(r"(^|[/-])mpi-operator([:@]|$)", image) for image in images(deployment))
 
 
-def _flag(deployment: Object, flag: str) -> str:
+def flag_value(deployment: Object, flag: str) -> str:
     """The value of a flag of the operator, or empty."""
     for container in items(deployment, "spec", "template", "spec", "containers"):
         words = [*items(container, "command"), *items(container, "args")]
-        for word, following in zip(words, [*words[1:], ""], strict=True):
+        for word, following in zip(words, [*words[1:], ""], strict=False):
             bare, equals, given = str(word).lstrip("-").partition("=")
             if str(word).startswith("-") and bare == flag:
                 return given if equals else str(following)
