@@ -129,7 +129,8 @@ def _homes(name: str, path: ValuePath, schema: Schema) -> list[str]:
     """
     homes = [other[:-1] for other in leaf_paths(schema) if other[-1] == name]
     if path:
-        return [dotted(home) for home in homes if home in ((), ("global",))]
+        is_section = bool(subschema(schema, (name,)).get("properties"))
+        return [dotted(home) for home in homes if home == ("global",) or (home == () and is_section)]
     return [dotted(home) for home in homes if len(home) == 1]
 
 
