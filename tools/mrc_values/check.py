@@ -113,7 +113,7 @@ def _rules(chart: Path, loaded: Values, unusable: frozenset[ValuePath]) -> Itera
     for rule in RULES.values():
         for violation in rule.check(context) if rule.check else ():
             path = parse_dotted(violation.name)
-            if path[0] not in loaded.merged:
+            if path[0] not in loaded.merged and not loaded.sets(violation.name):
                 continue  # the chart does not have that section
             if path in unusable and not loaded.sets(violation.name):
                 continue  # its key is misspelled; it is not missing
