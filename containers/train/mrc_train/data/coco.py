@@ -152,14 +152,19 @@ def training_records(cfg: Config) -> Dataset:
 
 def check_same_categories(first: Dataset, second: Dataset) -> None:
     """Raises DataError when two splits do not have the same category ids and names."""
-    ours = dict(zip(first.categories.coco_ids, first.categories.names, strict=True))
-    theirs = dict(zip(second.categories.coco_ids, second.categories.names, strict=True))
+    check_categories(first.categories, first.name, second)
+
+
+def check_categories(expected: Categories, name: str, dataset: Dataset) -> None:
+    """Raises DataError when a data set does not have the categories of ``name``, a split or a checkpoint."""
+    ours = dict(zip(expected.coco_ids, expected.names, strict=True))
+    theirs = dict(zip(dataset.categories.coco_ids, dataset.categories.names, strict=True))
     different = sorted(set(ours.items()) ^ set(theirs.items()))
     if different:
         coco_id, _ = different[0]
         raise DataError(
-            f"{second.name} has category {coco_id} {theirs.get(coco_id)!r} where {first.name} has "
-            f"{ours.get(coco_id)!r}: give all splits the same categories"
+            f"{dataset.name} has category {coco_id} {theirs.get(coco_id)!r} where {name} has "
+            f"{ours.get(coco_id)!r}: use data with the same categories"
         )
 
 
