@@ -7,6 +7,9 @@ from mrc_cli.findings import Severity
 
 from mrc_values.rules.registry import Context, Violation, rule
 
+_SHORTEST_PREFIX = {4: 8, 6: 16}
+"""Prefix length by IP version; a network with a shorter prefix is larger than any organization's."""
+
 
 @rule(
     "MRC050",
@@ -18,11 +21,22 @@ from mrc_values.rules.registry import Context, Violation, rule
 def services_are_not_open(context: Context) -> Iterator[Violation]:
     """source_cidr defines which addresses may reach Jupyter and TensorBoard through a load balancer. A
     public network includes people who scan the internet for open notebooks."""
-    for cidr in _networks(context):
-        if cidr in ("0.0.0.0/0", "::/0"):
+    parsed = [_parsed(text) for text in _networks(context)]
+    ipv4 = [network for network in parsed if isinstance(network, ipaddress.IPv4Network)]
+    ipv6 = [network for network in parsed if isinstance(network, ipaddress.IPv6Network)]
+    # Collapsed, because 0.0.0.0/1,128.0.0.0/1 is everyone too.
+    networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = [
+        *ipaddress.collapse_addresses(ipv4),
+        *ipaddress.collapse_addresses(ipv6),
+    ]
+    for network in networks:
+        if network.prefixlen < _SHORTEST_PREFIX[network.version] and not network.is_private:
+            extent = (
+                f"{network.num_addresses:,} public addresses" if network.prefixlen else "the whole internet"
+            )
             yield Violation(
                 "global.source_cidr",
-                f"{cidr} allows the whole internet.",
+                f"{network} allows {extent}.",
                 "Set it to the addresses of your office or VPN, such as 203.0.113.7/32.",
             )
 
@@ -57,3 +71,10 @@ def _networks(context: Context) -> list[str]:
     text = "" if context.rejected("global.source_cidr") else context.values.text("global.source_cidr")
     parts = text.split(",")
     return [part.strip() for part in parts if part.strip()]
+
+
+def _parsed(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        return None  # MRC051 reports it
