@@ -103,8 +103,8 @@ def test_fixed_shapes_are_the_only_ones_that_occur(both_kinds: Path) -> None:
         assert (sizes <= images.shape[1:3]).all()
 
 
-def test_shapes_that_do_not_hold_every_picture_are_refused() -> None:
-    message = r"PREPROC.PADDING_SHAPES=\[\[800, 1000\]\] has none for pictures of 800 by 1333 pixels"
+def test_shapes_that_do_not_hold_every_image_are_rejected() -> None:
+    message = r"PREPROC.PADDING_SHAPES=\[\[800, 1000\]\] has no shape for images of 800 by 1333 pixels"
     with pytest.raises(ConfigError, match=message):
         parse(["PREPROC.PREDEFINED_PADDING=True", "PREPROC.PADDING_SHAPES=[(800, 1000)]"])
 

@@ -1,4 +1,4 @@
-"""Geometric augmentation: one transform, drawn once, for picture, boxes, polygons and bitmaps alike."""
+"""Geometric augmentation: one transform, drawn once, for image, boxes, polygons and bitmaps alike."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -93,7 +93,7 @@ def resized_size(height: int, width: int, short_edge: int, max_size: int) -> tup
 def draw_transform(
     rng: np.random.Generator, height: int, width: int, preproc: Preproc, transpose: bool
 ) -> Transform:
-    """A random transform of a picture of this size, as PREPROC allows; ``transpose`` was drawn before."""
+    """A random transform of an image of this size, as PREPROC allows; ``transpose`` was drawn before."""
     low, high = preproc.TRAIN_SHORT_EDGE_SIZE
     short_edge = int(rng.integers(low, high, endpoint=True))
     flip_x, flip_y = (bool(bit) for bit in rng.integers(2, size=2))

@@ -17,7 +17,7 @@ Bitmap = NDArray[np.uint8]
 Polygons = list[NDArray[np.float64]]
 
 FARTHEST = 10
-"""In picture sizes: beyond, a polygon is unusable. pycocotools' memory grows with its reach."""
+"""In image sizes: beyond, a polygon is unusable. pycocotools' memory grows with its reach."""
 
 
 class Rle(TypedDict):
@@ -31,10 +31,10 @@ Segmentation = Polygons | Rle
 
 
 def clean_segmentation(raw: Any, height: int, width: int) -> Segmentation | None:
-    """The usable part of an annotation's ``segmentation`` in a picture of the given size.
+    """The usable part of an annotation's ``segmentation`` in an image of the given size.
 
     Polygons of fewer than three points and those with points absurdly far away are left out; run lengths
-    (plain or compressed) must fill the picture exactly, since pycocotools reads past them otherwise.
+    (plain or compressed) must fill the image exactly, since pycocotools reads past them otherwise.
     Returns None when nothing usable is left.
     """
     if isinstance(raw, list):

@@ -1,4 +1,4 @@
-"""Which pictures share a batch, and the shape that a batch is padded to."""
+"""Which images share a batch, and the shape that a batch is padded to."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ Size = tuple[int, int]
 
 
 def padding_shapes(preproc: Preproc) -> list[Size]:
-    """The shapes of PREPROC.PADDING_SHAPES, lying and upright, and a square for pictures of both kinds.
+    """The shapes of PREPROC.PADDING_SHAPES, landscape and portrait, and a square for images of both kinds.
 
     Smallest first, in multiples of SIZE_MULTIPLE.
     """
@@ -26,7 +26,7 @@ def padding_shapes(preproc: Preproc) -> list[Size]:
 
 
 def batch_shape(sizes: Iterable[Size], shapes: Sequence[Size]) -> Size:
-    """Height and width of a batch of pictures.
+    """Height and width of a batch of images.
 
     The first of ``shapes`` that holds them all; without shapes the largest height and width among them in
     multiples of SIZE_MULTIPLE.
@@ -37,9 +37,9 @@ def batch_shape(sizes: Iterable[Size], shapes: Sequence[Size]) -> Size:
 
 
 def pads_nothing(records: Iterable[ImageRecord], cfg: Config) -> bool:
-    """Whether every picture fills its batch but for the rounding to SIZE_MULTIPLE.
+    """Whether every image fills its batch but for the rounding to SIZE_MULTIPLE.
 
-    So it is for batches of one picture, and where all pictures are of one size.
+    True for batches of one image, and where all images have the same size.
     """
     preproc = cfg.PREPROC
     least, short_edge = preproc.TRAIN_SHORT_EDGE_SIZE
@@ -49,9 +49,9 @@ def pads_nothing(records: Iterable[ImageRecord], cfg: Config) -> bool:
 
 
 def groups_of(records: Sequence[ImageRecord], preproc: Preproc) -> NDArray[np.int64]:
-    """(n,): pictures of one group have like shapes.
+    """(n,): images of one group have like shapes.
 
-    Upright or lying; with PREPROC.PREDEFINED_PADDING the shape that a picture is padded to.
+    Portrait or landscape; with PREPROC.PREDEFINED_PADDING the shape that an image is padded to.
     """
     if not preproc.PREDEFINED_PADDING:
         return np.array([record.height > record.width for record in records], np.int64)

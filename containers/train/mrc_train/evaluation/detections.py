@@ -1,4 +1,4 @@
-"""What the model found in one picture, in the picture's own pixels, and COCO's way to write it down."""
+"""What the model found in one image, in the image's own pixels, and COCO's way to write it down."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from mrc_train.data.masks import Bitmap, Rle, decode_rle, encode_rle, paste_mask
 class Detections:
     """n objects, best first.
 
-    boxes: float32 (n, 4) x1, y1, x2, y2 in pixels of the original picture; scores: float32 (n,);
+    boxes: float32 (n, 4) x1, y1, x2, y2 in pixels of the original image; scores: float32 (n,);
     labels: int32 (n,) of 1..C; masks: soft masks float32 (n, m, m) over the boxes, or n run lengths of the
-    whole picture, or None without a mask head.
+    whole image, or None without a mask head.
     """
 
     boxes: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Detections:
         return Detections(self.boxes[kept], self.scores[kept], self.labels[kept], masks)
 
     def bitmap(self, index: int, height: int, width: int) -> Bitmap | None:
-        """One object's mask as uint8 (height, width), the original picture's size; None without masks."""
+        """One object's mask as uint8 (height, width), the original image's size; None without masks."""
         if self.masks is None:
             return None
         if isinstance(self.masks, np.ndarray):
@@ -55,7 +55,7 @@ class Detections:
 def boxes_to_original(
     boxes: NDArray[np.float32], image_size: NDArray[np.float32], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Boxes (n, 4) in a resized picture of ``image_size`` (2,) = height, width -> in the original, clipped.
+    """Boxes (n, 4) in a resized image of ``image_size`` (2,) = height, width -> in the original, clipped.
 
     Each axis has its own factor, since each side was rounded to whole pixels.
     """
@@ -70,7 +70,7 @@ def to_coco_results(
     """Entries of a COCO results file, ready for JSON.
 
     ``bbox`` is x, y, width, height in pixels to the hundredth; ``category_id`` is the data set's own;
-    ``segmentation`` (with masks) is run lengths for a picture of the given size.
+    ``segmentation`` (with masks) is run lengths for an image of the given size.
     """
     results = []
     for index, (box, score, label) in enumerate(
