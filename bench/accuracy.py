@@ -3,7 +3,7 @@
     .venv/bin/python bench/accuracy.py [--trial NAME ...] [--seeds N ...] [--photos FOLDER]
 
 Trials, of charts/maskrcnn/examples: ``short`` and ``scenes`` train on drawn scenes (drawn-scenes.yaml),
-``photos`` on FOLDER, pictures in COCO's layout with the splits train2017 and val2017 (photos.yaml). Prints a
+``photos`` on FOLDER, images in COCO's layout with the splits train2017 and val2017 (photos.yaml). Prints a
 table: minutes from the start of the command to its end, with all evaluations; seconds of the training steps
 among them, from the first on; and AP50 of the last evaluation.
 """
@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         scenes = Path(folder) / "scenes"
         subprocess.run([BIN / "mrc-scenes", scenes], check=True, stdout=subprocess.DEVNULL)
-        print("| trial | seed | minutes | seconds of steps | pictures | box AP50 | mask AP50 |")
+        print("| trial | seed | minutes | seconds of steps | images | box AP50 | mask AP50 |")
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for trial in trials:
             data = arguments.photos.resolve() if trial == "photos" else scenes

@@ -5,7 +5,7 @@
 DATA is a data set in COCO's layout with the splits train2017 and val2017. A rival's folder holds a train.py
 that takes tensorpack's `--logdir` and `--config KEY=VALUE`, as tensorpack's FasterRCNN example does; it has
 to know the classes of DATA, and to run without a GPU where there is none. All contenders train R50-FPN with
-masks from random weights, on the same pictures, in turn: the first round A B C, the second C B A. Times are
+masks from random weights, on the same images, in turn: the first round A B C, the second C B A. Times are
 medians over epochs of a few steps, as tensorpack's own loop logs them, without the first two of each run,
 in which the graph is optimized and the input starts.
 """
@@ -29,7 +29,7 @@ BIN = Path(sys.executable).parent
 STEPS_PER_EPOCH = 10
 UNCOUNTED = 2
 BATCH = 4
-"""Pictures a step of the optimized settings."""
+"""Images a step of the optimized settings."""
 
 COMMON = (
     "MODE_MASK=True",
@@ -50,7 +50,7 @@ class Contender:
     """A trainer with its settings.
 
     Attributes:
-        pictures: of one step, over all ranks.
+        images: of one step, over all ranks.
         cores: that it may use.
         seconds: of a step, one number an epoch.
         memory: bytes of all its processes together, at most.
@@ -66,7 +66,7 @@ class Contender:
 
     @property
     def rate(self) -> float:
-        """Pictures a second."""
+        """Images a second."""
         return self.pictures / statistics.median(self.seconds)
 
 
@@ -100,7 +100,7 @@ def run(contender: Contender, data: Path, steps: int) -> None:
         logdir, output = Path(folder) / "run", Path(folder) / "output"
         settings = [f"DATA.BASEDIR={data}", *COMMON, *contender.settings]
         ranks = 2 if "TRAINER=horovod" in settings else 1
-        # LR_SCHEDULE counts steps of 8 pictures in all of these trainers.
+        # LR_SCHEDULE counts steps of 8 images in all of these trainers.
         schedule = f"TRAIN.LR_SCHEDULE=[{steps * contender.pictures // 8}]"
         with output.open("w") as printed:
             process = psutil.Popen(

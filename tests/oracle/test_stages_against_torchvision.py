@@ -1,7 +1,7 @@
 """Mask R-CNN stage by stage against torchvision's with the same random weights, on a real photo.
 
 What is different on purpose, and put aside for the comparison: torchvision rounds its anchors to whole
-pixels, its RoIAlign is not shifted by half a pixel, its P6 anchors' stride is the picture's side divided by
+pixels, its RoIAlign is not shifted by half a pixel, its P6 anchors' stride is the image's side divided by
 the map's (the same for multiples of 64), and it predicts a mask of the background. All else, such as
 paddings, the place of the stride, the order of anchors and channels, limits and thresholds, is the same.
 """

@@ -38,7 +38,7 @@ def nhwc(maps: torch.Tensor) -> np.ndarray:
 
 
 def normalised(image: np.ndarray) -> torch.Tensor:
-    """A BGR uint8 (H, W, 3) picture as torchvision's models see it: (1, 3, H, W) in RGB."""
+    """A BGR uint8 (H, W, 3) image as torchvision's models see it: (1, 3, H, W) in RGB."""
     rgb = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1) / 255.0
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return ((rgb - mean[:, None, None]) / std[:, None, None])[None]

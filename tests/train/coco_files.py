@@ -31,7 +31,7 @@ def write_split(
     categories: list[dict[str, Any]] = CATEGORIES,
     **other_content: Any,
 ) -> Path:
-    """Pictures of noise and their annotation file, which is returned. Things get ids from 1."""
+    """Images of noise and their annotation file, which is returned. Things get ids from 1."""
     (basedir / name).mkdir(parents=True, exist_ok=True)
     for entry in images:
         write_picture(basedir / name / entry["file_name"], entry["height"], entry["width"])

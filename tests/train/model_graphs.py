@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 
 
 def picture(height: int, width: int, boxes: list[list[float]], labels: list[int], seed: int = 0) -> Arrays:
-    """The inputs of a batch of one noisy picture; each object's mask is its box."""
+    """The inputs of a batch of one noisy image; each object's mask is its box."""
     padded = [-(-length // 32) * 32 for length in (height, width)]
     image = np.zeros((1, *padded, 3), np.uint8)
     image[0, :height, :width] = np.random.default_rng(seed).integers(0, 256, (height, width, 3))

@@ -16,7 +16,7 @@ TABLES = Path(__file__).with_name("names")
 
 
 def batch(boxes: list[list[float]], labels: list[int], size: int = 64) -> list[np.ndarray]:
-    """One noisy picture; each object's mask is its box."""
+    """One noisy image; each object's mask is its box."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (1, size, size, 3), np.uint8)
     masks = np.zeros((1, len(boxes), size, size), np.uint8)

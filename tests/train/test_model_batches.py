@@ -1,4 +1,4 @@
-"""Several pictures in a batch: each is worth what it is worth alone, whatever is beside it."""
+"""Several images in a batch: each has the same losses and detections as alone."""
 
 from functools import cache
 
@@ -38,7 +38,7 @@ def test_a_batch_of_two_has_the_mean_losses_of_two_batches_of_one(model: str) ->
     assert both.keys() == first.keys() and len(both) >= 6
     for name in both:
         assert both[name] == pytest.approx((first[name] + second[name]) / 2, rel=1e-4, abs=1e-6), name
-    assert abs(first["loss/rpn_class"] - second["loss/rpn_class"]) > 1e-3, "the pictures are not that alike"
+    assert abs(first["loss/rpn_class"] - second["loss/rpn_class"]) > 1e-3, "the images are not that alike"
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -9,7 +9,7 @@ WEIGHTS = ((10, 10, 5, 5), (20, 20, 10, 10), (30, 30, 15, 15))
 def moved(
     boxes: np.ndarray, deltas: np.ndarray, weights: tuple[int, ...], height: int, width: int
 ) -> np.ndarray:
-    """Boxes (N, 4) by offsets (N, 4), clipped to the picture: R-CNN's definition."""
+    """Boxes (N, 4) by offsets (N, 4), clipped to the image: R-CNN's definition."""
     dx, dy, dw, dh = (deltas / np.array(weights)).T
     x1, y1, x2, y2 = boxes.T
     w, h = x2 - x1, y2 - y1

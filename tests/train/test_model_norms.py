@@ -1,4 +1,4 @@
-"""Batch norm over the pictures of all ranks."""
+"""Batch norm over the images of all ranks."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_two_ranks_with_sync_batch_norm_compute_what_one_process_does_with_both_
     for name, gradient in gradients.items():
         mean = (first[name] + second[name]) / 2
         # By their length: one ReLU that rounds to the other side moves single numbers by a per cent, while
-        # statistics of one rank's picture alone move all of them by far more.
+        # statistics of one rank's image alone move all of them by far more.
         assert np.linalg.norm(mean - gradient) <= 0.02 * np.linalg.norm(gradient), name
     means = {name: value for name, value in graph.averages().items() if name.endswith("mean/EMA")}
     moved = [name for name, value in means.items() if not np.array_equal(value, graph.values[name])]

@@ -40,7 +40,7 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     ),
     "not UTF-8": (b"maskrcnn:\n  name: caf\xe9\n", 1, "values.yaml:2:12: error MRC001: byte 0xe9"),
     "UTF-16": ("maskrcnn: {}\n".encode("utf-16"), 1, "values.yaml:1:1: error MRC001: the file is UTF-16."),
-    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 1, "values.yaml:1:1: error MRC001: byte 0x89"),
+    "an image": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 1, "values.yaml:1:1: error MRC001: byte 0x89"),
     "an archive": (b"\x1f\x8b\x08\0\0\0\0\0\0\xff", 1, "values.yaml:1:2: error MRC001: byte 0x8b"),
     "10 MB": (b"a: 1\n" * 2_000_000, 1, "the file has more than 1,000,000 bytes."),
     "10 MB in a line": (b"a: " + b"x" * 10_000_000, 1, "the file has more than 1,000,000 bytes."),
