@@ -68,12 +68,12 @@ def test_gpus_that_other_jobs_use_are_a_warning(user: Client) -> None:
     ]
 
 
-def test_a_release_makes_room_for_its_own_new_run(user: Client) -> None:
+def test_ending_a_run_makes_room_for_the_new_run_of_its_release(user: Client) -> None:
     install(user, "demo", "maskrcnn", P4D, "maskrcnn.gpus=32", "tensorboard.enabled=false")
     user.running("demo")
     new_run = (P4D, "maskrcnn.gpus=32", "maskrcnn.run=b")
     assert [each.rule for each in look(user, *new_run, release="other")] == ["MRC123"]
-    assert look(user, *new_run, upgrade=True) == []
+    assert look(user, *new_run, upgrade=True, end_runs=("demo",)) == []
 
 
 def test_a_cordoned_node_is_not_counted(user: Client) -> None:
