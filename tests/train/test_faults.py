@@ -200,7 +200,7 @@ def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint_and_says_what_it_
 
     done = tiny.train(logdir, data, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{logdir}/model-99: truncated or damaged; using the checkpoint before it" in done.stdout
+    assert f"{logdir}/model-99: truncated or damaged; using the previous checkpoint" in done.stdout
     assert f"resuming from {newest.with_suffix('')}" in done.stdout
     step = newest.stem.split("-")[1]
     assert f"{annotations}: changed since step {step}; metrics from here on" in done.stdout

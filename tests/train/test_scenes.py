@@ -7,7 +7,7 @@ import pytest
 from mrc_train.data.coco import load_split
 from mrc_train.data.masks import segmentation_to_mask
 from mrc_train.scenes import (
-    LEAST_VISIBLE,
+    MIN_VISIBLE,
     SHAPES,
     Arguments,
     ScenesError,
@@ -106,7 +106,7 @@ def test_a_third_of_every_shape_can_be_seen() -> None:
         assert len(scene.labels) == len(scene.masks)
         owners = np.sum(scene.masks, axis=0)
         assert owners.max() == 1
-        assert all(mask.sum() >= LEAST_VISIBLE * 15 for mask in scene.masks)
+        assert all(mask.sum() >= MIN_VISIBLE * 15 for mask in scene.masks)
 
 
 def mask_of(*rows: str) -> np.ndarray:
@@ -185,9 +185,9 @@ def test_the_command_prints_the_folder_and_its_progress(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--train", "many"], 2, "'many' is not a whole number"),
-        (["--train", "-1"], 2, "'-1' is not a whole number"),
-        (["--val", "0"], 1, "a split needs a scene or more"),
+        (["--train", "many"], 2, "'many' is not an integer"),
+        (["--train", "-1"], 2, "'-1' is not an integer"),
+        (["--val", "0"], 1, "a split needs at least 1 scene"),
         (["--size", "8"], 1, "a scene 32 pixels or more"),
     ],
 )

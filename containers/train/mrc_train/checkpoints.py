@@ -19,9 +19,9 @@ from mrc_train.tfgraph import tf, v1
 log = logging.getLogger("mrc_train")
 
 TOTAL_BATCH = "total_batch"
-"""Name of the variable with the number of images of a step over all ranks."""
+"""Name of the variable that holds the number of images in a step over all ranks."""
 
-_OF_TRAINING = re.compile(
+_TRAINING_STATE = re.compile(
     rf"^(global_step|{TOTAL_BATCH}|learning_rate|beta[12]_power|{LOSS_SCALE}|good_steps)$"
     r"|/(Momentum|Adam|Adam_1)$|^EMA/"
 )
@@ -36,15 +36,15 @@ def newest_complete(logdir: Path) -> Path | None:
     A damaged checkpoint and one whose weights are not finite are skipped with a warning.
     """
     for prefix in reversed(all_prefixes(logdir)):
-        fault = _fault(prefix)
-        if fault is None:
+        defect = _defect(prefix)
+        if defect is None:
             return prefix
-        log.warning(f"{prefix}: {fault}; using the checkpoint before it")
+        log.warning(f"{prefix}: {defect}; using the previous checkpoint")
     return None
 
 
-def _fault(prefix: Path) -> str | None:
-    """What is wrong with a checkpoint. Reading every tensor verifies their checksums."""
+def _defect(prefix: Path) -> str | None:
+    """A description of a checkpoint's defect, or None. Reading every tensor verifies the checksums."""
     try:
         finite = all(bool(np.isfinite(value).all()) for _, value in _tensors(str(prefix)))
     except _UNREADABLE:
@@ -53,29 +53,29 @@ def _fault(prefix: Path) -> str | None:
 
 
 def newest_weights(logdir: Path) -> tuple[Path, dict[str, NDArray[Any]]] | None:
-    """The newest checkpoint whose weights can be read, and what ``load_weights`` gives for it, or None."""
+    """Prefix and weights (see ``load_weights``) of the newest checkpoint that can be read, or None."""
     for prefix in reversed(all_prefixes(logdir)):
         try:
             return prefix, load_weights(str(prefix))
         except RunDirectoryError as error:
-            log.warning(f"{error}; using the checkpoint before it")
+            log.warning(f"{error}; using the previous checkpoint")
     return None
 
 
 def _tensors(prefix: str, wanted: Callable[[str], bool] = bool) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Name and value of those tensors of a checkpoint whose name is ``wanted``."""
+    """Name and value of the tensors of a checkpoint for whose name ``wanted`` returns True."""
     reader = v1.train.NewCheckpointReader(prefix)
     for name in filter(wanted, reader.get_variable_to_shape_map()):
         yield name, reader.get_tensor(name)
 
 
 def step_of(prefix: Path) -> int:
-    """The number of training steps that led to a checkpoint ``model-<step>``."""
+    """The training step at which a checkpoint ``model-<step>`` was saved."""
     return int(prefix.name.rpartition("-")[2])
 
 
 def total_batch_of(prefix: Path) -> int | None:
-    """Images of a step over all ranks in the run of a checkpoint; None for one of tensorpack's example."""
+    """Images a step over all ranks in a checkpoint's run; None for a checkpoint of tensorpack's example."""
     reader = v1.train.NewCheckpointReader(str(prefix))
     return int(reader.get_tensor(TOTAL_BATCH)) if reader.has_tensor(TOTAL_BATCH) else None
 
@@ -86,11 +86,12 @@ def all_prefixes(logdir: Path) -> list[Path]:
 
 
 def load_weights(path: str) -> dict[str, NDArray[Any]]:
-    """Weights by variable name from an .npz file or a checkpoint, without the variables of its training: the
-    step, the learning rate and the optimizer's moments.
+    """Weights by variable name from an .npz file or a checkpoint.
+
+    Training state is left out: the step, the learning rate and the optimizer's moments.
 
     Raises:
-        RunDirectoryError: for a file of another format.
+        RunDirectoryError: if the file is missing, damaged or of another format.
     """
     try:
         if path.endswith(".npz"):
@@ -105,5 +106,5 @@ def load_weights(path: str) -> dict[str, NDArray[Any]]:
 
 
 def is_weight(name: str) -> bool:
-    """Whether a variable of this name is a weight of the model rather than a part of its training."""
-    return not _OF_TRAINING.search(name)
+    """Whether a variable of this name is a weight of the model rather than training state."""
+    return not _TRAINING_STATE.search(name)

@@ -1,4 +1,4 @@
-"""Drawings for people: detections and ground truth with translucent masks, boxes and readable labels."""
+"""Visualization of detections and ground truth: translucent masks, boxes and captions."""
 
 import colorsys
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,10 @@ Rectangle = tuple[int, int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class DrawnObject:
-    """One object to draw: box float32 (4,) in pixels, label, which selects the colour, caption, and mask."""
+    """One object to draw.
+
+    box: float32 (4,) in pixels; label: selects the colour; mask: of the image's size, or None.
+    """
 
     box: NDArray[np.float32]
     label: int
@@ -40,7 +43,7 @@ class DrawnObject:
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """BGR colour of a class. Hues step by the golden ratio, so that neighbouring labels differ clearly."""
+    """BGR colour of a class. Hues advance by the golden ratio, so that neighbouring labels differ clearly."""
     red, green, blue = colorsys.hsv_to_rgb((0.58 + (label - 1) * 0.618034) % 1, 0.75, 1)
     return round(255 * blue), round(255 * green), round(255 * red)
 
@@ -85,7 +88,7 @@ def detections_beside_ground_truth(
 
 def side_by_side(panels: Sequence[tuple[str, Image]]) -> Image:
     """Images of the same height in a row, each under its heading."""
-    return grid([_headed(heading, image) for heading, image in panels], columns=len(panels))
+    return grid([_with_heading(heading, image) for heading, image in panels], columns=len(panels))
 
 
 def grid(images: Sequence[Image], columns: int) -> Image:
@@ -114,11 +117,11 @@ def draw_objects(image: Image, objects: Sequence[DrawnObject]) -> Image:
             _draw_mask(canvas, resize_bitmap(drawn.mask, height, width), class_colour(drawn.label), line)
     for drawn in reversed(objects):
         x1, y1, x2, y2 = _pixels(drawn.box * factor)
-        for colour, thickness in _with_rim(class_colour(drawn.label), line):
+        for colour, thickness in _outlined(class_colour(drawn.label), line):
             cv2.rectangle(canvas, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
-    taken: list[Rectangle] = []
+    occupied: list[Rectangle] = []
     for drawn in objects:
-        _draw_caption(canvas, drawn.caption, _pixels(drawn.box * factor), class_colour(drawn.label), taken)
+        _draw_caption(canvas, drawn.caption, _pixels(drawn.box * factor), class_colour(drawn.label), occupied)
     return canvas
 
 
@@ -131,20 +134,20 @@ def _draw_mask(canvas: Image, mask: Bitmap, colour: tuple[int, int, int], line: 
     inside = mask.astype(bool)
     canvas[inside] = (canvas[inside] * (1 - MASK_OPACITY) + np.array(colour) * MASK_OPACITY).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    for stroke, thickness in _with_rim(colour, line):
+    for stroke, thickness in _outlined(colour, line):
         cv2.drawContours(canvas, contours, -1, stroke, thickness, cv2.LINE_AA)
 
 
-def _with_rim(colour: tuple[int, int, int], line: int) -> Iterator[tuple[tuple[int, int, int], int]]:
-    """Colour and thickness of the strokes to draw, in order: a dark rim, then the line itself."""
+def _outlined(colour: tuple[int, int, int], line: int) -> Iterator[tuple[tuple[int, int, int], int]]:
+    """Colour and thickness of the strokes to draw, in order: a dark outline, then the line itself."""
     yield BLACK, line + 2
     yield colour, line
 
 
 def _draw_caption(
-    canvas: Image, caption: str, box: Rectangle, colour: tuple[int, int, int], taken: list[Rectangle]
+    canvas: Image, caption: str, box: Rectangle, colour: tuple[int, int, int], occupied: list[Rectangle]
 ) -> None:
-    """Write on a filled rectangle above, below or inside the box, where it covers other captions least."""
+    """Write on a filled rectangle above, below or inside the box, where it overlaps other captions least."""
     size = _font_size(canvas)
     text = _ascii(caption)
     (text_width, text_height), below_line = cv2.getTextSize(text, FONT, size, 1)
@@ -152,9 +155,9 @@ def _draw_caption(
     width, height = text_width + 2 * margin, text_height + below_line + 2 * margin
     x1, y1, x2, y2 = box
     corners = [(x1, y1 - height), (x1, y2), (x1, y1), (x2 - width, y1 - height), (x2 - width, y2)]
-    places = [_moved_inside(x, y, width, height, canvas) for x, y in corners]
-    place = min(places, key=lambda candidate: sum(_overlap(candidate, other) for other in taken))
-    taken.append(place)
+    places = [_clamped(x, y, width, height, canvas) for x, y in corners]
+    place = min(places, key=lambda candidate: sum(_overlap(candidate, other) for other in occupied))
+    occupied.append(place)
     left, top, right, bottom = place
     cv2.rectangle(canvas, (left, top), (right, bottom), colour, cv2.FILLED)
     baseline = (left + margin, top + margin + text_height)
@@ -167,11 +170,11 @@ def _font_size(canvas: Image) -> float:
 
 
 def _ascii(text: str) -> str:
-    """OpenCV's fonts have ASCII characters only; others become question marks."""
+    """Replace all but ASCII characters, which are the only ones in OpenCV's fonts, by question marks."""
     return text.encode("ascii", "replace").decode()
 
 
-def _moved_inside(x: int, y: int, width: int, height: int, canvas: Image) -> Rectangle:
+def _clamped(x: int, y: int, width: int, height: int, canvas: Image) -> Rectangle:
     left = max(0, min(x, canvas.shape[1] - width))
     top = max(0, min(y, canvas.shape[0] - height))
     return left, top, left + width, top + height
@@ -188,7 +191,7 @@ def _readable_on(colour: tuple[int, int, int]) -> tuple[int, int, int]:
     return BLACK if 0.114 * blue + 0.587 * green + 0.299 * red > 140 else WHITE
 
 
-def _headed(heading: str, image: Image) -> Image:
+def _with_heading(heading: str, image: Image) -> Image:
     size = _font_size(image) * 1.2
     (_, text_height), below_line = cv2.getTextSize(heading, FONT, size, 1)
     band = np.full((text_height + below_line + 16, image.shape[1], 3), BAND_COLOUR, np.uint8)

@@ -1,11 +1,11 @@
-"""Logging: our lines on stdout, and those together with all of tensorpack's in the run's log.log."""
+"""Logging: the trainer's lines to stdout, and together with all of tensorpack's to log.log."""
 
 import logging
 import re
 import sys
 from pathlib import Path
 
-from mrc_train.tfgraph import tf  # noqa: F401  tensorpack needs it prepared
+from mrc_train.tfgraph import tf  # noqa: F401  tensorpack imports TensorFlow and needs it prepared
 
 from tensorpack.models.registry import disable_layer_logging  # isort: skip
 from tensorpack.utils import logger as tensorpack_logger  # isort: skip
@@ -19,24 +19,24 @@ _USELESS = re.compile(
 
 
 def quiet_tensorpack() -> None:
-    """Let only meaningful warnings of tensorpack reach the console."""
+    """Restrict tensorpack's console output to meaningful warnings."""
     disable_layer_logging()
-    theirs = logging.getLogger("tensorpack")
-    theirs.addFilter(lambda record: not _USELESS.search(str(record.msg)))
-    for handler in theirs.handlers:
+    logger = logging.getLogger("tensorpack")
+    logger.addFilter(lambda record: not _USELESS.search(str(record.msg)))
+    for handler in logger.handlers:
         handler.setLevel(logging.WARNING)
 
 
 def to_console() -> None:
-    """Write our lines to stdout."""
+    """Write the trainer's lines to stdout."""
     quiet_tensorpack()
-    ours = logging.StreamHandler(sys.stdout)
-    ours.setFormatter(logging.Formatter("%(message)s"))
-    log.addHandler(ours)
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
     log.setLevel(logging.INFO)
 
 
 def to_directory(directory: Path) -> None:
-    """Write all lines to ``directory``/log.log as well; the log of an earlier start is kept beside it."""
+    """Write all lines to ``directory``/log.log as well; an earlier log is kept under another name."""
     tensorpack_logger.set_logger_dir(str(directory), action="k")
     log.addHandler(logging.getLogger("tensorpack").handlers[-1])

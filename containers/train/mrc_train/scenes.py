@@ -1,7 +1,7 @@
 """Drawn scenes: a small COCO-format data set with exact masks, to try the trainer without a download.
 
-Overlapping circles, squares, triangles and stars on textured ground, in the layout that DATA.BASEDIR takes.
-A mask is what can be seen of its shape, to the pixel.
+Overlapping circles, squares, triangles and stars on a textured background, in the layout of DATA.BASEDIR.
+A mask covers exactly the visible pixels of its shape.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from mrc_cli.errors import UserError
+from mrc_cli.files import write_atomically
 from numpy.typing import NDArray
 
 from mrc_train.data.masks import Bitmap, Segmentation, encode_rle, polygons_to_mask
@@ -28,25 +29,31 @@ SHAPES = ("circle", "square", "triangle", "star")
 SPLITS = ("train2017", "val2017")
 MANIFEST = "scenes.json"
 VERSION = 1
-"""Part of the manifest: raise it when the same arguments give other scenes."""
+"""Part of the manifest; to be increased when the same arguments draw different scenes."""
 
-# Colour at full resolution: by default JPEG halves it, and the shapes' edges bleed.
+# Colour at full resolution: JPEG halves it by default, which blurs the edges of the shapes.
 JPEG = [
     *(cv2.IMWRITE_JPEG_QUALITY, 95),
     *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444),
 ]
 SUBPIXEL_BITS = 4
-LEAST_CONTRAST = 60.0
-LEAST_VISIBLE = 0.35
+MIN_CONTRAST = 60.0
+"""Between a shape and its surroundings, as a distance in BGR space."""
+
+MIN_VISIBLE = 0.35
+"""The fraction of a shape's pixels that no other shape covers."""
 
 
 class ScenesError(UserError):
-    """The output folder cannot be used; the message is one line."""
+    """The arguments are invalid or the output directory cannot be used."""
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """What decides every scene: how many in each split, their edge in pixels, the seed."""
+    """All that determines the scenes.
+
+    train, val: number of scenes in each split; size: height and width in pixels; seed: of all random numbers.
+    """
 
     train: int = 1500
     val: int = 48
@@ -57,7 +64,7 @@ class Arguments:
         if min(self.train, self.val) < 1 or self.size < 32:
             raise ScenesError(
                 f"train={self.train}, val={self.val}, size={self.size}: "
-                "a split needs a scene or more, a scene 32 pixels or more"
+                "a split needs at least 1 scene, a scene at least 32 pixels"
             )
 
 
@@ -72,24 +79,24 @@ class Scene(NamedTuple):
 def outline(label: int, centre: NDArray[np.float64], radius: float, angle: float) -> NDArray[np.float64]:
     """Corners (n, 2) of a shape whose farthest corner is ``radius`` from its centre."""
     corners = {"circle": 48, "square": 4, "triangle": 3, "star": 10}[SHAPES[label - 1]]
-    turn = angle + np.arange(corners) * 2 * np.pi / corners
-    reach = np.full(corners, radius)
+    angles = angle + np.arange(corners) * 2 * np.pi / corners
+    radii = np.full(corners, radius)
     if SHAPES[label - 1] == "star":
-        reach[1::2] *= 0.45
-    offsets: NDArray[np.float64] = reach[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+        radii[1::2] *= 0.45
+    offsets: NDArray[np.float64] = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return centre + offsets
 
 
 def draw_scene(rng: np.random.Generator, size: int) -> Scene:
-    """One scene of 2 to 5 shapes, each at least a third visible; drawn anew until that is so."""
+    """One scene of 2 to 5 shapes, redrawn until at least MIN_VISIBLE of each shape is visible."""
     while True:
-        scene = _attempt(rng, size)
+        scene = _draw_once(rng, size)
         if scene is not None:
             return scene
 
 
-def _attempt(rng: np.random.Generator, size: int) -> Scene | None:
-    canvas = _ground(rng, size)
+def _draw_once(rng: np.random.Generator, size: int) -> Scene | None:
+    canvas = _background(rng, size)
     owner = np.zeros((size, size), np.uint8)
     labels: list[int] = []
     areas: list[int] = []
@@ -101,7 +108,7 @@ def _attempt(rng: np.random.Generator, size: int) -> Scene | None:
         shape = np.zeros((size, size), np.uint8)
         cv2.fillPoly(shape, [np.round(corners * 2**SUBPIXEL_BITS).astype(np.int32)], 1, shift=SUBPIXEL_BITS)
         inside = shape.astype(bool)
-        colour = _colour_unlike(rng, canvas[inside].mean(axis=0))
+        colour = _contrasting_colour(rng, canvas[inside].mean(axis=0))
         rows, columns = inside.nonzero()
         slope = rng.uniform(-0.4, 0.4, 2) * 128 / size
         shade = (columns - centre[0]) * slope[0] + (rows - centre[1]) * slope[1]
@@ -110,7 +117,7 @@ def _attempt(rng: np.random.Generator, size: int) -> Scene | None:
         labels.append(label)
         areas.append(len(rows))
     masks = [(owner == number + 1).astype(np.uint8) for number in range(len(labels))]
-    if any(mask.sum() < LEAST_VISIBLE * area for mask, area in zip(masks, areas, strict=True)):
+    if any(mask.sum() < MIN_VISIBLE * area for mask, area in zip(masks, areas, strict=True)):
         return None
     canvas += rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(3, 14))
     if rng.random() < 0.3:
@@ -118,34 +125,36 @@ def _attempt(rng: np.random.Generator, size: int) -> Scene | None:
     return Scene(canvas.clip(0, 255).astype(np.uint8), labels, masks)
 
 
-def _ground(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
-    """A smooth patchwork of colours, on some scenes with stripes: float32 (size, size, 3)."""
+def _background(rng: np.random.Generator, size: int) -> NDArray[np.float32]:
+    """A smooth patchwork of colours, in some scenes with stripes: float32 (size, size, 3)."""
     cells = int(rng.integers(2, 9))
     patches = rng.uniform(30, 225, (cells, cells, 3)).astype(np.float32)
-    ground: NDArray[np.float32] = np.array(cv2.resize(patches, (size, size), interpolation=cv2.INTER_CUBIC))
-    ground *= np.float32(rng.uniform(0.3, 1))
-    ground += (rng.uniform(30, 200, 3) * rng.uniform(0, 0.6)).astype(np.float32)
+    background: NDArray[np.float32] = np.array(
+        cv2.resize(patches, (size, size), interpolation=cv2.INTER_CUBIC)
+    )
+    background *= np.float32(rng.uniform(0.3, 1))
+    background += (rng.uniform(30, 200, 3) * rng.uniform(0, 0.6)).astype(np.float32)
     if rng.random() < 0.4:
         angle, pitch = rng.uniform(0, np.pi), rng.uniform(0.2, 1.2) * 128 / size
         along = np.arange(size, dtype=np.float32) * np.float32(pitch)
         phase = along[None, :] * np.float32(np.cos(angle)) + along[:, None] * np.float32(np.sin(angle))
-        ground += np.float32(rng.uniform(8, 30)) * np.sin(phase)[..., None]
-    return ground
+        background += np.float32(rng.uniform(8, 30)) * np.sin(phase)[..., None]
+    return background
 
 
-def _colour_unlike(rng: np.random.Generator, around: NDArray[np.float32]) -> NDArray[np.float32]:
+def _contrasting_colour(rng: np.random.Generator, surroundings: NDArray[np.float32]) -> NDArray[np.float32]:
     while True:
         colour = rng.uniform(0, 255, 3)
-        if np.linalg.norm(colour - around) > LEAST_CONTRAST:
+        if np.linalg.norm(colour - surroundings) > MIN_CONTRAST:
             return colour.astype(np.float32)
 
 
 def exact_segmentation(mask: Bitmap) -> Segmentation:
-    """Polygons along the pixels' edges, or run lengths where polygons cannot say it (a hole, say).
+    """Polygons along the pixels' edges, or run lengths if polygons cannot represent it (a hole, say).
 
-    Either way pycocotools rasterises it to ``mask`` again.
+    Either way pycocotools rasterises it to exactly ``mask``.
     """
-    # At twice the size, a contour through pixel centres tells left edges (even) from right ones (odd).
+    # At twice the size, a contour through pixel centres is even at left edges and odd at right ones.
     doubled = mask.repeat(2, axis=0).repeat(2, axis=1)
     contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     polygons = [((contour.reshape(-1) + 1) // 2).astype(np.float64) for contour in contours]
@@ -168,13 +177,13 @@ def _annotation(label: int, mask: Bitmap) -> dict[str, Any]:
     }
 
 
-def _write_scene(folder: Path, split: int, number: int, arguments: Arguments) -> list[dict[str, Any]]:
-    """Draws and writes scene ``number`` (from 1) of a split; returns its annotations.
+def _write_scene(directory: Path, split: int, number: int, arguments: Arguments) -> list[dict[str, Any]]:
+    """Draw and write scene ``number`` (from 1) of a split; return its annotations.
 
-    Each scene has a random stream of its own: it is the same however many there are.
+    Each scene has its own random stream, so that it does not depend on the number of scenes.
     """
     scene = draw_scene(np.random.default_rng([arguments.seed, split, number]), arguments.size)
-    path = folder / SPLITS[split] / _file_name(number)
+    path = directory / SPLITS[split] / _file_name(number)
     if not cv2.imwrite(str(path), scene.image, JPEG):
         raise ScenesError(f"{path}: cannot be written")
     return [_annotation(label, mask) for label, mask in zip(scene.labels, scene.masks, strict=True)]
@@ -184,13 +193,13 @@ def _file_name(number: int) -> str:
     return f"{number:06d}.jpg"
 
 
-def _write_split(folder: Path, split: int, scenes: int, arguments: Arguments) -> Iterator[int]:
-    """Yields the number of scenes written so far."""
-    (folder / SPLITS[split]).mkdir(parents=True)
+def _write_split(directory: Path, split: int, scenes: int, arguments: Arguments) -> Iterator[int]:
+    """Write a split; yield the number of scenes written so far."""
+    (directory / SPLITS[split]).mkdir(parents=True)
     numbers = range(1, scenes + 1)
     annotations: list[dict[str, Any]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        written = pool.map(lambda number: _write_scene(folder, split, number, arguments), numbers)
+        written = pool.map(lambda number: _write_scene(directory, split, number, arguments), numbers)
         for number, objects in zip(numbers, written, strict=True):
             for entry in objects:
                 annotations.append({"id": len(annotations) + 1, "image_id": number, **entry})
@@ -202,54 +211,55 @@ def _write_split(folder: Path, split: int, scenes: int, arguments: Arguments) ->
         "annotations": annotations,
         "categories": [{"id": i, "name": name, "supercategory": "shape"} for i, name in enumerate(SHAPES, 1)],
     }
-    _write_json(folder / "annotations" / f"instances_{SPLITS[split]}.json", content)
+    _write_json(directory / "annotations" / f"instances_{SPLITS[split]}.json", content)
 
 
-def make_scenes(folder: Path, arguments: Arguments) -> Iterator[tuple[int, int]]:
-    """Fill a folder with scenes; yields (scenes written, scenes in all) as it goes.
+def make_scenes(directory: Path, arguments: Arguments) -> Iterator[tuple[int, int]]:
+    """Fill a directory with scenes; yield (scenes written, total number of scenes) after each.
 
-    A folder that holds these very scenes already is left as it is. One that holds others, or that an
-    interrupted call left, is emptied first; one that this function did not make is refused (ScenesError).
+    A directory that already has exactly these scenes is left unchanged. Other scenes, and those of an
+    interrupted call, are deleted first.
+
+    Raises:
+        ScenesError: for a directory with other content than scenes.
     """
     total = arguments.train + arguments.val
     manifest = {"version": VERSION, **asdict(arguments)}
-    found = _read_manifest(folder)
-    if found == {**manifest, "complete": True}:
+    existing = _read_manifest(directory)
+    if existing == {**manifest, "complete": True}:
         yield total, total
         return
-    if found is None and folder.exists() and any(folder.iterdir()):
-        raise ScenesError(f"{folder}: not empty, and not made by mrc-scenes; name another folder")
+    if existing is None and directory.exists() and any(directory.iterdir()):
+        raise ScenesError(f"{directory}: not empty, and not made by mrc-scenes; name another directory")
     for name in (*SPLITS, "annotations"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    (folder / "annotations").mkdir(parents=True)
-    _write_json(folder / MANIFEST, {**manifest, "complete": False})
-    for done in _write_split(folder, 0, arguments.train, arguments):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    (directory / "annotations").mkdir(parents=True)
+    _write_json(directory / MANIFEST, {**manifest, "complete": False})
+    for done in _write_split(directory, 0, arguments.train, arguments):
         yield done, total
-    for done in _write_split(folder, 1, arguments.val, arguments):
+    for done in _write_split(directory, 1, arguments.val, arguments):
         yield arguments.train + done, total
-    _write_json(folder / MANIFEST, {**manifest, "complete": True})
+    _write_json(directory / MANIFEST, {**manifest, "complete": True})
 
 
-def _read_manifest(folder: Path) -> Any:
+def _read_manifest(directory: Path) -> Any:
     try:
-        return json.loads((folder / MANIFEST).read_bytes())
+        return json.loads((directory / MANIFEST).read_bytes())
     except FileNotFoundError:
         return None
     except ValueError:
         return {}
     except OSError as error:
-        raise ScenesError(f"{folder}: {error.strerror}") from None
+        raise ScenesError(f"{directory}: {error.strerror}") from None
 
 
 def _write_json(path: Path, content: Any) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, separators=(",", ":")))
-    partial.replace(path)
+    write_atomically(path, json.dumps(content, separators=(",", ":")))
 
 
-def _natural(text: str) -> int:
+def _non_negative_integer(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least 0")
     return int(text)
 
 
@@ -258,36 +268,43 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="mrc-scenes",
         description="Draw a small COCO-format data set: overlapping circles, squares, triangles and stars "
-        "on textured ground, with exact masks. The same arguments always draw the same scenes, and no scene "
-        "is in both splits. A folder that holds them already is left as it is.",
+        "on a textured background, with exact masks. The same arguments always draw the same scenes, and no "
+        "scene is in both splits. A directory that already has these scenes is left unchanged.",
         epilog="Train on it: mrc-train --logdir run --config DATA.BASEDIR=OUTPUT_DIR "
         "PREPROC.TRAIN_SHORT_EDGE_SIZE=128 PREPROC.TEST_SHORT_EDGE_SIZE=128 PREPROC.MAX_SIZE=128",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
-        "output_dir", metavar="OUTPUT_DIR", type=Path, help="gets train2017/, val2017/ and annotations/"
+        "output_dir",
+        metavar="OUTPUT_DIR",
+        type=Path,
+        help="directory for train2017/, val2017/ and annotations/",
     )
     for name, metavar, text in (
-        ("train", "N", "scenes to train on"),
-        ("val", "N", "scenes to evaluate on"),
-        ("size", "PIXELS", "height and width of a scene, 32 or more"),
-        ("seed", "N", "decides every scene"),
+        ("train", "N", "number of training scenes"),
+        ("val", "N", "number of validation scenes"),
+        ("size", "PIXELS", "height and width of a scene, at least 32"),
+        ("seed", "N", "seed of the random generator"),
     ):
         parser.add_argument(
-            f"--{name}", type=_natural, default=getattr(Arguments, name), metavar=metavar, help=text
+            f"--{name}",
+            type=_non_negative_integer,
+            default=getattr(Arguments, name),
+            metavar=metavar,
+            help=text,
         )
     options = vars(parser.parse_args(argv))
-    folder = options.pop("output_dir")
+    directory = options.pop("output_dir")
     try:
-        for done, total in make_scenes(folder, Arguments(**options)):
+        for done, total in make_scenes(directory, Arguments(**options)):
             _show_progress(done, total)
     except (ScenesError, OSError) as error:
         print(f"mrc-scenes: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nmrc-scenes: interrupted; the next call starts over", file=sys.stderr)
+        print("\nmrc-scenes: interrupted; the next call starts from scratch", file=sys.stderr)
         return 130
-    print(folder)
+    print(directory)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Ending a run by a signal: the first lets the step finish, a second ends the process immediately."""
+"""Stopping a run by signals: the first lets the step finish, a second ends the process immediately."""
 
 import os
 import signal
@@ -9,10 +9,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class StopRequest:
-    """The signal that asks this process to stop, if any.
+    """The request to stop this process, if a signal has arrived.
 
     Attributes:
-        number: SIGTERM or SIGINT once one has come, else 0.
+        number: SIGTERM or SIGINT after the first signal, 0 before.
     """
 
     def __init__(self) -> None:
@@ -22,8 +22,8 @@ class StopRequest:
         """Handle the signals of this process. Only the main thread can call this."""
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
-        # Python's own handlers run only after the current step, which never ends when another rank hangs;
-        # the thread is notified immediately.
+        # Python runs signal handlers only after the current step, which never ends if another rank hangs. The
+        # wake-up descriptor notifies the thread immediately.
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for number in SIGNALS:
             signal.signal(number, lambda *_: None)

@@ -1,6 +1,6 @@
 """``mrc-train``: train Mask R-CNN, as one process or as one of the ranks under mpirun.
 
-Started again with the same run directory, it resumes from the newest complete checkpoint.
+With the directory of an interrupted run, it resumes from the newest complete checkpoint.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from mrc_train.side_files import check_same_classes
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 
-DISK_IS_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
-"""The system's messages, wherever in TensorFlow or Python the error is raised."""
+DISK_FULL = re.compile("No space left on device|Disk quota exceeded|File too large")
+"""The operating system's messages, which TensorFlow's and Python's errors include."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +42,10 @@ def parser() -> argparse.ArgumentParser:
         "BACKBONE.WEIGHTS=ImageNet-R50-AlignPadding.npz TRAIN.LR_SCHEDULE=1x",
     )
     out.add_argument(
-        "--logdir", type=Path, required=True, help="the run's directory: log, checkpoints, TensorBoard events"
+        "--logdir",
+        type=Path,
+        required=True,
+        help="directory of the run: log, checkpoints, TensorBoard events",
     )
     out.add_argument(
         "--load",
@@ -67,9 +70,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Console entry; an error that the user can fix ends it with one line on stderr and exit code 1.
+    """Console script ``mrc-train``; an error that the user can fix is one line on stderr and exit code 1.
 
-    Ended by a signal, it exits with 128 and the signal's number: 143 after SIGTERM.
+    After a signal the exit code is 128 plus the signal's number: 143 for SIGTERM.
     """
     arguments = parser().parse_args(argv)
     try:
@@ -86,16 +89,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _exit(code: int | str | None) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
-    # Not sys.exit: MPI's own clean-up would wait for ranks that wait for this one. mpirun ends them.
+    # Not sys.exit: MPI's finalization would wait for ranks that wait for this one. mpirun ends them.
     os._exit(code if isinstance(code, int) else 1)
 
 
 def _train(arguments: argparse.Namespace) -> None:
     cfg = config.parse(arguments.config)
     ranks: Ranks = MpiRanks() if cfg.TRAINER == "horovod" else SingleProcess()
-    # Rank 0 alone writes the run directory.
+    # Only rank 0 writes to the run directory.
     lock = nullcontext() if ranks.rank else hold_run_lock(arguments.logdir)
-    with lock, _full_disk_named(arguments.logdir):
+    with lock, _full_disk_reported(arguments.logdir):
         weights = weights_file(arguments.load or cfg.BACKBONE.WEIGHTS)
         data = training_records(cfg)
         validation = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.VAL]
@@ -107,34 +110,34 @@ def _train(arguments: argparse.Namespace) -> None:
             check_same_classes(arguments.logdir, data.categories)
 
         if not NVIDIA_DRIVER.exists():
-            # With several threads the order of a sum, and so its last digits, would differ between runs. It
-            # has no measurable cost on CPUs; on GPUs some operations have no deterministic version.
+            # Without it several threads add in varying order, and last digits differ between runs. It has no
+            # measurable cost on CPUs; on GPUs some operations have no deterministic version.
             os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
-        # TensorFlow takes seconds to import: mistakes above are reported before that.
+        # Importing TensorFlow takes seconds; the errors above are reported before that.
         from mrc_train.training import train
 
         train(cfg, data, validation, weights, arguments.logdir, ranks)
 
 
 @contextmanager
-def _full_disk_named(logdir: Path) -> Iterator[None]:
+def _full_disk_reported(logdir: Path) -> Iterator[None]:
     """Turn the many forms in which TensorFlow and Python report a full disk into one line."""
     try:
         yield
     except (UserError, Stopped):
         raise
     except Exception as error:
-        full = DISK_IS_FULL.search(str(error))
+        full = DISK_FULL.search(str(error))
         if full is None:
             raise
         raise RunDirectoryError(f"{logdir}: {full[0]}; free some space and start again to resume") from error
 
 
 def weights_file(name: str) -> str:
-    """The .npz file or checkpoint prefix to start from; of a run directory its newest checkpoint.
+    """The .npz file or checkpoint prefix to start from: for a run directory, that of its newest checkpoint.
 
     Raises:
-        RunDirectoryError: when there is no such file, or no checkpoint in the directory.
+        RunDirectoryError: if the file does not exist or the directory has no checkpoint.
     """
     path = Path(name)
     if name and path.is_dir():

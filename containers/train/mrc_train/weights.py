@@ -26,14 +26,14 @@ NAMES_IN_FULL = 8
 class StartFrom(SessionInit):
     """Initializes the variables of a graph from a file where both name and shape match.
 
-    A variable that the file lacks, or has in another shape (the last layers, for other classes), keeps its
-    initial value; the log has one line for each kind of difference.
+    A variable that is missing from the file or has another shape there (the last layers, for other classes)
+    keeps its initial value; the log has one line for each kind of difference.
 
     Args:
         path: an .npz with tensorpack's names, or the prefix of a checkpoint.
 
     Raises:
-        RunDirectoryError: for a file of another format, and for one of which the model uses nothing.
+        RunDirectoryError: if the file has another format, or the model has none of its variables.
     """
 
     def __init__(self, path: str) -> None:
@@ -58,7 +58,7 @@ class StartFrom(SessionInit):
 def compared(
     path: str, values: Mapping[str, NDArray[Any]], shapes: Mapping[str, list[int]]
 ) -> tuple[list[str], list[str]]:
-    """Names of the variables that match a file, and lines for the log about those that do not.
+    """Names of the variables that match a file, and log lines about the match and all differences.
 
     Args:
         values: the file's arrays by name.
@@ -68,7 +68,7 @@ def compared(
     fits = [name for name in common if list(values[name].shape) == shapes[name]]
     lines = [f"{path}: {len(fits)} of the model's {len(shapes)} variables are initialized from it"]
     others = [
-        f"{_layer(name)} {_text(values[name].shape)} there, {_text(shapes[name])} here"
+        f"{_layer(name)} {_shape_string(values[name].shape)} there, {_shape_string(shapes[name])} here"
         for name in common
         if name not in fits and not name.endswith("/b")
     ]
@@ -85,7 +85,7 @@ def _layer(name: str) -> str:
     return name.rpartition("/")[0] or name
 
 
-def _text(shape: Iterable[int]) -> str:
+def _shape_string(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape))
 
 

@@ -1,4 +1,4 @@
-"""Geometric augmentation: one transform, drawn once, for image, boxes, polygons and bitmaps alike."""
+"""Geometric augmentation: one randomly drawn transform for an image, its boxes, polygons and bitmaps."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -22,8 +22,8 @@ from mrc_train.data.masks import (
 class Transform:
     """Resize to (height, width), then mirror left-right, then top-bottom, then swap x and y.
 
-    The last three make the eight symmetries of the square. Coordinates are continuous (see data.masks):
-    a mirrored x is width - x.
+    The last three generate the eight symmetries of the square. Coordinates are continuous (see data.masks),
+    so a mirrored x is width - x.
     """
 
     from_height: int
@@ -46,7 +46,7 @@ class Transform:
         return self._mirrored(image)
 
     def bitmap(self, bitmap: Bitmap) -> Bitmap:
-        """(from_height, from_width) -> size."""
+        """(from_height, from_width) -> ``size``."""
         return self._mirrored(resize_bitmap(bitmap, self.height, self.width))
 
     def _mirrored(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -58,12 +58,12 @@ class Transform:
 
     def points(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, 2) x, y -> (n, 2)."""
-        moved = points * [self.width / self.from_width, self.height / self.from_height]
+        mapped = points * [self.width / self.from_width, self.height / self.from_height]
         if self.flip_x:
-            moved[:, 0] = self.width - moved[:, 0]
+            mapped[:, 0] = self.width - mapped[:, 0]
         if self.flip_y:
-            moved[:, 1] = self.height - moved[:, 1]
-        return moved[:, ::-1] if self.transpose else moved
+            mapped[:, 1] = self.height - mapped[:, 1]
+        return mapped[:, ::-1] if self.transpose else mapped
 
     def boxes(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """(n, 4) x1, y1, x2, y2 -> (n, 4)."""
@@ -71,18 +71,18 @@ class Transform:
         return np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1).astype(np.float32)
 
     def polygons(self, polygons: Polygons) -> Polygons:
-        """Polygons of one object, each (x0, y0, x1, y1, ...)."""
+        """Transform the polygons of one object, each (x0, y0, x1, y1, ...)."""
         return [self.points(polygon.reshape(-1, 2)).reshape(-1) for polygon in polygons]
 
     def mask(self, segmentation: Segmentation) -> Bitmap:
-        """Bitmap of ``size``; polygons are moved and then rasterised, so that they stay sharp."""
+        """Bitmap of ``size``; polygons are transformed before rasterisation, so that edges stay sharp."""
         if isinstance(segmentation, list):
             return polygons_to_mask(self.polygons(segmentation), *self.size)
         return self.bitmap(segmentation_to_mask(segmentation, self.from_height, self.from_width))
 
 
 def resized_size(height: int, width: int, short_edge: int, max_size: int) -> tuple[int, int]:
-    """Size with the given short edge, or with the longest edge ``max_size`` where that is smaller.
+    """Size with the given short edge, or with the long edge ``max_size`` if that is smaller.
 
     Rounded to the nearest pixel and at least 1 (Detectron's rule).
     """
@@ -93,7 +93,7 @@ def resized_size(height: int, width: int, short_edge: int, max_size: int) -> tup
 def draw_transform(
     rng: np.random.Generator, height: int, width: int, preproc: Preproc, transpose: bool
 ) -> Transform:
-    """A random transform of an image of this size, as PREPROC allows; ``transpose`` was drawn before."""
+    """A random transform of an image of this size; ``transpose`` was drawn for the whole batch."""
     low, high = preproc.TRAIN_SHORT_EDGE_SIZE
     short_edge = int(rng.integers(low, high, endpoint=True))
     flip_x, flip_y = (bool(bit) for bit in rng.integers(2, size=2))

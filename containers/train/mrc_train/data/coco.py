@@ -1,6 +1,7 @@
-"""COCO-format data sets: categories, images and objects of a split, checked before the first step.
+"""COCO-format data sets: the categories, images and objects of a split, checked before the first step.
 
-A split NAME is a directory ``<basedir>/NAME/`` of images with ``<basedir>/annotations/instances_NAME.json``.
+The images of a split NAME are in ``<basedir>/NAME/``, its annotations in
+``<basedir>/annotations/instances_NAME.json``.
 """
 
 from collections import Counter
@@ -33,7 +34,7 @@ class ImageRecord:
     """One image and its n objects.
 
     boxes: float32 (n, 4) x1, y1, x2, y2 in pixels, clipped to the image; labels: int32 (n,) of 1..C;
-    crowd: bool (n,); segmentations: n entries, or none without masks.
+    crowd: bool (n,); segmentations: n entries, or empty without masks.
     """
 
     image_id: int
@@ -52,7 +53,10 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images of one or several splits. dropped: what was left out, and how often; notes: for the log."""
+    """The images of one or several splits.
+
+    dropped: the number of objects or images left out, by reason; notes: lines for the log.
+    """
 
     name: str
     categories: Categories
@@ -61,7 +65,7 @@ class Dataset:
     notes: Sequence[str] = ()
 
     def objects_per_class(self) -> NDArray[np.int64]:
-        """(C,): number of objects of each class, without crowds."""
+        """(C,): the number of objects of each class, without crowds."""
         labels = [record.labels[~record.crowd] for record in self.records]
         joined = np.concatenate(labels) if labels else np.zeros(0, np.int32)
         return np.bincount(joined, minlength=self.categories.num_classes)[1:]
@@ -77,9 +81,9 @@ class Dataset:
             *(f"{self.name}: {note}" for note in self.notes),
             *(f"{self.name}: left out {count} {what}" for what, count in self.dropped.items()),
         ]
-        unseen = [name for name, count in zip(self.categories.names, counts, strict=True) if not count]
-        if unseen:
-            lines.append(f"{self.name}: no object of {', '.join(unseen)}: nothing can be learned about it")
+        missing = [name for name, count in zip(self.categories.names, counts, strict=True) if not count]
+        if missing:
+            lines.append(f"{self.name}: no object of {', '.join(missing)}: nothing can be learned about it")
         return "\n".join(lines)
 
 
@@ -98,38 +102,40 @@ class Split(Dataset):
 
 
 def annotations_of(basedir: Path, split: str) -> Path:
-    """The annotation file of ``train2017`` or ``coco_train2017``."""
+    """The annotation file of a split, such as ``train2017`` or ``coco_train2017``."""
     return basedir / "annotations" / f"instances_{split.removeprefix('coco_')}.json"
 
 
 def load_split(basedir: Path, split: str, masks: bool = True) -> Split:
-    """Read ``train2017`` (or tensorpack's name for it, ``coco_train2017``) under ``basedir``.
+    """Read a split such as ``train2017``, or ``coco_train2017`` as tensorpack names it, under ``basedir``.
 
     With ``masks``, an object without a usable segmentation is left out; otherwise segmentations are not read.
     Raises DataError as ``read_annotations`` does, and for a missing directory or missing images.
     """
     name = split.removeprefix("coco_")
     directory = basedir / name
-    found = read_annotations(annotations_of(basedir, split), masks)
-    files, notes = image_files(directory, [image.file_name for image in found.images.values()], found.file)
+    annotations = read_annotations(annotations_of(basedir, split), masks)
+    files, notes = image_files(
+        directory, [image.file_name for image in annotations.images.values()], annotations.file
+    )
     records = [
-        _record(image, found.objects[image.id], directory / file, found.categories)
-        for image, file in zip(found.images.values(), files, strict=True)
+        _record(image, annotations.objects[image.id], directory / file, annotations.categories)
+        for image, file in zip(annotations.images.values(), files, strict=True)
     ]
     return Split(
         name,
-        found.categories,
+        annotations.categories,
         records,
-        found.dropped,
-        notes=[*notes, *found.notes],
-        annotation_file=found.file,
+        annotations.dropped,
+        notes=[*notes, *annotations.notes],
+        annotation_file=annotations.file,
     )
 
 
 def training_records(cfg: Config) -> Dataset:
     """All splits of DATA.TRAIN, joined; without empty images if DATA.FILTER_EMPTY_ANNOTATIONS.
 
-    Raises DataError as ``load_split`` does, when the splits' categories differ, and when no image is left.
+    Raises DataError as ``load_split`` does, if the categories of the splits differ, and if no image is left.
     """
     splits = [load_split(cfg.DATA.BASEDIR, name, cfg.MODE_MASK) for name in cfg.DATA.TRAIN]
     for split in splits[1:]:
@@ -151,34 +157,37 @@ def training_records(cfg: Config) -> Dataset:
 
 
 def check_same_categories(first: Dataset, second: Dataset) -> None:
-    """Raises DataError when two splits do not have the same category ids and names."""
+    """Raise DataError unless two data sets have the same category ids and names."""
     check_categories(first.categories, first.name, second)
 
 
 def check_categories(expected: Categories, name: str, dataset: Dataset) -> None:
-    """Raises DataError when a data set does not have the categories of ``name``, a split or a checkpoint."""
-    ours = dict(zip(expected.coco_ids, expected.names, strict=True))
-    theirs = dict(zip(dataset.categories.coco_ids, dataset.categories.names, strict=True))
-    different = sorted(set(ours.items()) ^ set(theirs.items()))
+    """Raise DataError unless a data set has the ``expected`` categories.
+
+    ``name`` is the split or checkpoint that these come from.
+    """
+    expected_names = dict(zip(expected.coco_ids, expected.names, strict=True))
+    actual_names = dict(zip(dataset.categories.coco_ids, dataset.categories.names, strict=True))
+    different = sorted(set(expected_names.items()) ^ set(actual_names.items()))
     if different:
         coco_id, _ = different[0]
         raise DataError(
-            f"{dataset.name} has category {coco_id} {theirs.get(coco_id)!r} where {name} has "
-            f"{ours.get(coco_id)!r}: use data with the same categories"
+            f"{dataset.name} has category {coco_id} {actual_names.get(coco_id)!r} where {name} has "
+            f"{expected_names.get(coco_id)!r}: use data with the same categories"
         )
 
 
 def _record(
     image: AnnotatedImage, objects: Sequence[AnnotatedObject], path: Path, categories: Categories
 ) -> ImageRecord:
-    boxes = [clipped(thing.bbox, image.height, image.width) for thing in objects]
+    boxes = [clipped(entry.bbox, image.height, image.width) for entry in objects]
     return ImageRecord(
         image_id=image.id,
         path=path,
         height=image.height,
         width=image.width,
         boxes=np.array(boxes, np.float32).reshape(-1, 4),
-        labels=np.array([categories.label_of(thing.category_id) for thing in objects], np.int32),
-        crowd=np.array([thing.crowd for thing in objects], bool),
-        segmentations=[thing.segmentation for thing in objects if thing.segmentation is not None],
+        labels=np.array([categories.label_of(entry.category_id) for entry in objects], np.int32),
+        crowd=np.array([entry.crowd for entry in objects], bool),
+        segmentations=[entry.segmentation for entry in objects if entry.segmentation is not None],
     )

@@ -26,13 +26,13 @@ from tensorpack.dataflow import DataFlow  # isort: skip
 log = logging.getLogger("mrc_train")
 
 AUGMENTATION_STREAM = 2
-"""Second word of the augmentation's seed, so that no other random stream repeats it."""
+"""Second word of the seed of augmentation, which keeps it independent of the other random streams."""
 
 BATCH_STREAM = 3
-"""The same for what all images of a batch share."""
+"""The same for random choices that all images of a batch share."""
 
 MAX_UNREADABLE_IN_A_ROW = 64
-"""More than a few bad files: the file system is no longer available."""
+"""So many unreadable files mean that the file system is no longer available."""
 
 PREFETCHED_PER_WORKER = 2
 
@@ -48,12 +48,12 @@ class Sample(NamedTuple):
 
 
 class TrainingFlow(DataFlow):
-    """An endless stream of batches, one for each step, as ``training_flow`` describes.
+    """An endless stream of batches, one a step, in the format that ``training_flow`` documents.
 
     Attributes:
-        unreadable: the images that were replaced so far, by path, with the reason.
-        error: what ended the stream, if anything did. tensorpack's input thread only logs it and lets the
-            training end as if it were finished.
+        unreadable: the reasons why images were replaced so far, by path.
+        error: the exception that ended the stream, if any. tensorpack's input thread only logs it and ends
+            training as if it were finished.
     """
 
     def __init__(
@@ -95,52 +95,52 @@ class TrainingFlow(DataFlow):
 
     def _batch(self, step: int) -> list[NDArray[Any]]:
         positions = batch_positions(step, self._rank, self._size, self._cfg.TRAIN.BATCH_SIZE_PER_GPU)
-        # One for the whole batch: a landscape image and a transposed one would pad each other.
+        # Drawn once a batch: landscape and transposed landscape images in one batch need much padding.
         rng = np.random.default_rng([self._cfg.TRAIN.SEED, BATCH_STREAM, positions.start])
         transpose = bool(rng.integers(2))
         return collate([self._sample(position, transpose) for position in positions], self._shapes)
 
     def _sample(self, position: int, transpose: bool) -> Sample:
-        """The sample at a position of the stream, or the next readable one of the data set."""
+        """The sample at a position; an unreadable image is replaced by the next readable one."""
         seed, total = self._cfg.TRAIN.SEED, len(self._records)
         first = self._order[position]
-        tries = min(total, MAX_UNREADABLE_IN_A_ROW)
-        for offset in range(tries):
+        attempts = min(total, MAX_UNREADABLE_IN_A_ROW)
+        for offset in range(attempts):
             record = self._records[(first + offset) % total]
             try:
                 image = record.read()
             except UnreadableImage as error:
-                self._note(record, str(error))
+                self._record_unreadable(record, str(error))
                 continue
             rng = np.random.default_rng([seed, AUGMENTATION_STREAM, position])
             return augmented(image, record, rng, self._cfg, transpose)
         raise DataError(
-            f"{tries} images in a row cannot be read; the last one: {self.unreadable[str(record.path)]}"
+            f"{attempts} images in a row cannot be read; the last one: {self.unreadable[str(record.path)]}"
         )
 
-    def _note(self, record: ImageRecord, reason: str) -> None:
+    def _record_unreadable(self, record: ImageRecord, reason: str) -> None:
         with self._lock:
             if str(record.path) in self.unreadable:
                 return
             self.unreadable[str(record.path)] = reason
-            number = len(self.unreadable)
-        log.warning("%s; another image takes its place (%d so far)", reason, number)
+            count_so_far = len(self.unreadable)
+        log.warning("%s; another image takes its place (%d so far)", reason, count_so_far)
 
 
 def training_flow(
     cfg: Config, records: Sequence[ImageRecord], rank: int, size: int, start_step: int = 0
 ) -> TrainingFlow:
-    """Batches for one rank of ``size``, from the 0-based ``start_step`` on.
+    """The batches of one of ``size`` ranks, from the 0-based ``start_step`` on.
 
-    A batch of B images of similar aspect ratio with at most G objects each (G >= 1), padded to H x W as in
-    data.padding, is the list
+    A batch has B images of similar aspect ratio with at most G objects each (G >= 1), padded to H x W (see
+    data.padding). It is the list
 
-    - image uint8 (B, H, W, 3), BGR, zero padded at the bottom and the right
+    - image uint8 (B, H, W, 3), BGR, zero-padded at the bottom and the right
     - image_size float32 (B, 2), height and width without padding
     - gt_boxes float32 (B, G, 4), x1, y1, x2, y2 in pixels of ``image``
     - gt_labels int32 (B, G): 1..C, -1 crowd, 0 padding
-    - gt_masks uint8 (B, G, H, W/8): bitmaps packed along the width, bit 7 leftmost; zero for crowds and
-      padding; only with MODE_MASK
+    - gt_masks uint8 (B, G, H, W/8): bitmaps packed along the width, with bit 7 leftmost; zero for crowds and
+      padding; present only with MODE_MASK
     - image_id int64 (B,)
     """
     return TrainingFlow(cfg, records, rank, size, start_step)
@@ -162,7 +162,7 @@ def augmented(
 
 
 def collate(samples: Sequence[Sample], shapes: Sequence[Size] = ()) -> list[NDArray[Any]]:
-    """Samples padded to one of ``shapes``, if there are any: the batch of ``training_flow``."""
+    """Samples padded to a common shape, one of ``shapes`` if given, as a batch of ``training_flow``."""
     batch = len(samples)
     sizes = np.array([sample.image.shape[:2] for sample in samples])
     height, width = batch_shape(sizes.tolist(), shapes)

@@ -1,8 +1,9 @@
 """Object masks: COCO segmentations to bitmaps and back, and pasting of the mask head's output.
 
-Three forms of one mask: a *segmentation* is what a COCO file holds (polygons or run lengths), a *bitmap*
-is uint8 (height, width) of 0 and 1, and a *soft mask* is float32 (m, m) in 0..1 over the object's box.
-Coordinates are continuous: pixel (row i, column j) is the square [j, j+1] x [i, i+1], its centre at +0.5.
+A mask has three forms: a *segmentation* is stored in a COCO file (polygons or run lengths), a *bitmap* is
+uint8 (height, width) of 0 and 1, and a *soft mask* is float32 (m, m) in 0..1 over the object's box.
+Coordinates are continuous: the pixel in row i and column j is the square [j, j+1] x [i, i+1] with its centre
+at (j + 0.5, i + 0.5).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 Bitmap = NDArray[np.uint8]
 Polygons = list[NDArray[np.float64]]
 
-FARTHEST = 10
-"""In image sizes: beyond, a polygon is unusable. pycocotools' memory grows with its reach."""
+MAX_REACH = 10
+"""In units of height + width: a polygon with a point farther out is unusable, since pycocotools needs memory
+in proportion to the distance."""
 
 
 class Rle(TypedDict):
-    """COCO's compressed run lengths; ``counts`` is text, so that it goes into JSON as it is."""
+    """COCO's compressed run lengths; ``counts`` is a str, not bytes, so that JSON can hold it."""
 
     size: list[int]
     counts: str
@@ -33,8 +35,8 @@ Segmentation = Polygons | Rle
 def clean_segmentation(raw: Any, height: int, width: int) -> Segmentation | None:
     """The usable part of an annotation's ``segmentation`` in an image of the given size.
 
-    Polygons of fewer than three points and those with points absurdly far away are left out; run lengths
-    (plain or compressed) must fill the image exactly, since pycocotools reads past them otherwise.
+    Polygons of fewer than three points or with points farther out than MAX_REACH are left out. Run lengths,
+    plain or compressed, must add up to the image exactly, since pycocotools reads beyond them otherwise.
     Returns None when nothing usable is left.
     """
     if isinstance(raw, list):
@@ -45,18 +47,18 @@ def clean_segmentation(raw: Any, height: int, width: int) -> Segmentation | None
 
 
 def _usable_polygons(raw: list[Any], height: int, width: int) -> Iterator[NDArray[np.float64]]:
-    farthest = FARTHEST * (height + width)
+    max_coordinate = MAX_REACH * (height + width)
     for candidate in raw:
         try:
             polygon = np.asarray(candidate, np.float64)
         except (TypeError, ValueError, OverflowError):
             continue
-        # Written so that not-a-number and infinity are too far as well.
+        # This form of the comparison rejects NaN and infinity as well.
         if (
             polygon.ndim == 1
             and polygon.size >= 6
             and polygon.size % 2 == 0
-            and np.abs(polygon).max() <= farthest
+            and np.abs(polygon).max() <= max_coordinate
         ):
             yield polygon
 
@@ -75,12 +77,17 @@ def _usable_rle(raw: dict[str, Any], height: int, width: int) -> Rle | None:
         return None
     if isinstance(counts, str):
         return {"size": [height, width], "counts": counts}
-    return _with_text(pycocotools.mask.frPyObjects({"size": [height, width], "counts": runs}, height, width))
+    return _with_str_counts(
+        pycocotools.mask.frPyObjects({"size": [height, width], "counts": runs}, height, width)
+    )
 
 
 def _run_lengths(counts: str) -> Iterator[int]:
-    """Runs of a compressed COCO string: 5 bits a character, low bits first, from the fourth on as the
-    difference to the run before the last (rleToString in COCO's maskApi.c)."""
+    """Decode a compressed COCO string (rleToString in COCO's maskApi.c).
+
+    A character has 5 bits of a value, low bits first. From the fourth run on, the value is the difference
+    from the run two before.
+    """
     runs: list[int] = []
     position = 0
     while position < len(counts):
@@ -101,7 +108,7 @@ def _run_lengths(counts: str) -> Iterator[int]:
         yield value
 
 
-def _with_text(rle: dict[str, Any]) -> Rle:
+def _with_str_counts(rle: dict[str, Any]) -> Rle:
     return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
@@ -120,7 +127,7 @@ def segmentation_to_mask(segmentation: Segmentation, height: int, width: int) ->
 
 
 def has_pixels(segmentation: Segmentation, height: int, width: int) -> bool:
-    """Whether the bitmap of a segmentation from ``clean_segmentation`` has a pixel that is set."""
+    """Whether the bitmap of a segmentation from ``clean_segmentation`` has at least one set pixel."""
     if isinstance(segmentation, list):
         if any(_is_thick_inside(polygon.reshape(-1, 2), height, width) for polygon in segmentation):
             return True
@@ -129,7 +136,10 @@ def has_pixels(segmentation: Segmentation, height: int, width: int) -> bool:
 
 
 def _is_thick_inside(points: NDArray[np.float64], height: int, width: int) -> bool:
-    """Whether a polygon is inside the image and on average 2 pixels thick: then it need not be rasterised."""
+    """Whether a polygon is inside the image and at least 2 pixels thick on average.
+
+    Such a polygon covers a pixel, so that it need not be rasterised to find out.
+    """
     low, high = points.min(axis=0), points.max(axis=0)
     if low.min() < 0 or high[0] > width or high[1] > height:
         return False
@@ -139,8 +149,8 @@ def _is_thick_inside(points: NDArray[np.float64], height: int, width: int) -> bo
 
 
 def encode_rle(bitmap: NDArray[np.generic]) -> Rle:
-    """Run lengths of a (height, width) bitmap; whatever is not 0 counts as 1."""
-    return _with_text(pycocotools.mask.encode(np.asfortranarray(bitmap != 0, np.uint8)))
+    """Run lengths of a (height, width) bitmap; any value other than 0 counts as 1."""
+    return _with_str_counts(pycocotools.mask.encode(np.asfortranarray(bitmap != 0, np.uint8)))
 
 
 def decode_rle(rle: Rle) -> Bitmap:
@@ -153,10 +163,10 @@ def paste_mask(
 ) -> Bitmap:
     """Stretch a soft mask over its box in an otherwise empty image.
 
-    mask: (m, m) in 0..1; box: (x1, y1, x2, y2) in pixels, may reach out of the image.
-    Each pixel takes the mask's value at its centre, bilinear between the centres of the mask's cells and
-    fading to 0 beyond the outer ones; it is set where the value is at least ``threshold``. (The sampling of
-    detectron2's paste_masks_in_image: grid_sample with align_corners=False and zero padding.)
+    mask: (m, m) in 0..1; box: (x1, y1, x2, y2) in pixels, may extend beyond the image.
+    A pixel is set if the mask's value at the pixel's centre is at least ``threshold``. Values are
+    interpolated bilinearly between the centres of the mask's cells and fade to 0 beyond the outer ones, as in
+    detectron2's paste_masks_in_image (grid_sample with align_corners=False and zero padding).
     """
     bitmap = np.zeros((height, width), np.uint8)
     x1, y1, x2, y2 = (float(value) for value in box)
@@ -167,14 +177,14 @@ def paste_mask(
     rows, columns = mask.shape
     x = (np.arange(left, right) + 0.5 - x1) / (x2 - x1) * columns - 0.5
     y = (np.arange(top, bottom) + 0.5 - y1) / (y2 - y1) * rows - 0.5
-    # Bilinear sampling is separable. Not as matrix products: BLAS wakes a thread on every core for each mask.
+    # Bilinear sampling is separable. Matrix products would wake a BLAS thread on every core for each mask.
     values = _interpolated(_interpolated(mask.astype(np.float32), y).T, x).T
     bitmap[top:bottom, left:right] = values >= threshold
     return bitmap
 
 
 def _interpolated(rows: NDArray[np.float32], positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Rows (m, k) at n positions, linear between them and fading to 0 beyond: (n, k)."""
+    """Rows (m, k) interpolated linearly at n positions, fading to 0 beyond the outer rows: (n, k)."""
     padded = np.pad(rows, ((1, 2), (0, 0)))
     positions = positions.clip(-1, len(rows))
     before = np.floor(positions).astype(np.int64)
@@ -183,8 +193,8 @@ def _interpolated(rows: NDArray[np.float32], positions: NDArray[np.float64]) -> 
 
 
 def resize_bitmap(bitmap: Bitmap, height: int, width: int) -> Bitmap:
-    """Bitmap at another size; a pixel is set where at least half of its bilinear value is."""
+    """Bitmap at another size; a pixel is set if its bilinear value is at least one half."""
     if bitmap.shape == (height, width):
         return bitmap
-    grey = cv2.resize(np.ascontiguousarray(bitmap) * np.uint8(255), (width, height))
-    return (grey >= 128).astype(np.uint8)
+    gray = cv2.resize(np.ascontiguousarray(bitmap) * np.uint8(255), (width, height))
+    return (gray >= 128).astype(np.uint8)

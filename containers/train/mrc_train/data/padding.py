@@ -1,4 +1,4 @@
-"""Which images share a batch, and the shape that a batch is padded to."""
+"""Aspect-ratio grouping, and the shape that a batch is padded to."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ Size = tuple[int, int]
 
 
 def padding_shapes(preproc: Preproc) -> list[Size]:
-    """The shapes of PREPROC.PADDING_SHAPES, landscape and portrait, and a square for images of both kinds.
+    """The shapes of PREPROC.PADDING_SHAPES, landscape and portrait, and a square for mixed batches.
 
     Smallest first, in multiples of SIZE_MULTIPLE.
     """
@@ -28,8 +28,8 @@ def padding_shapes(preproc: Preproc) -> list[Size]:
 def batch_shape(sizes: Iterable[Size], shapes: Sequence[Size]) -> Size:
     """Height and width of a batch of images.
 
-    The first of ``shapes`` that holds them all; without shapes the largest height and width among them in
-    multiples of SIZE_MULTIPLE.
+    The first of ``shapes`` that is large enough for every image; without shapes, the largest height and the
+    largest width, rounded up to multiples of SIZE_MULTIPLE.
     """
     height, width = (max(lengths) for lengths in zip(*sizes, strict=True))
     fitting = (shape for shape in shapes if shape[0] >= height and shape[1] >= width)
@@ -37,27 +37,31 @@ def batch_shape(sizes: Iterable[Size], shapes: Sequence[Size]) -> Size:
 
 
 def pads_nothing(records: Iterable[ImageRecord], cfg: Config) -> bool:
-    """Whether every image fills its batch but for the rounding to SIZE_MULTIPLE.
+    """Whether the only padding of every batch is the rounding to SIZE_MULTIPLE.
 
-    True for batches of one image, and where all images have the same size.
+    True for batches of one image, and when all images have the same size.
     """
     preproc = cfg.PREPROC
-    least, short_edge = preproc.TRAIN_SHORT_EDGE_SIZE
+    min_short_edge, short_edge = preproc.TRAIN_SHORT_EDGE_SIZE
     sizes = (resized_size(record.height, record.width, short_edge, preproc.MAX_SIZE) for record in records)
-    one_shape = least == short_edge and len({(padded(height), padded(width)) for height, width in sizes}) == 1
+    one_shape = (
+        min_short_edge == short_edge
+        and len({(padded(height), padded(width)) for height, width in sizes}) == 1
+    )
     return (cfg.TRAIN.BATCH_SIZE_PER_GPU == 1 or one_shape) and not preproc.PREDEFINED_PADDING
 
 
 def groups_of(records: Sequence[ImageRecord], preproc: Preproc) -> NDArray[np.int64]:
-    """(n,): images of one group have like shapes.
+    """(n,): the group of each image; images of one group have similar shapes.
 
-    Portrait or landscape; with PREPROC.PREDEFINED_PADDING the shape that an image is padded to.
+    The groups are portrait and landscape or, with PREPROC.PREDEFINED_PADDING, the shapes that images are
+    padded to.
     """
     if not preproc.PREDEFINED_PADDING:
         return np.array([record.height > record.width for record in records], np.int64)
     shapes = padding_shapes(preproc)
     _, short_edge = preproc.TRAIN_SHORT_EDGE_SIZE
     sizes = (resized_size(record.height, record.width, short_edge, preproc.MAX_SIZE) for record in records)
-    # By aspect, so that the rest of one group meets its neighbour at the end of a pass.
+    # Sorted by aspect ratio, so that the mixed batches at the end of a pass have neighbouring groups.
     by_aspect = sorted(shapes, key=lambda shape: shape[0] / shape[1])
     return np.array([by_aspect.index(batch_shape([size], shapes)) for size in sizes], np.int64)

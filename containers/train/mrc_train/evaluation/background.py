@@ -1,4 +1,4 @@
-"""Scoring in a process of its own while training goes on: COCO's metrics keep a core busy for minutes."""
+"""Scoring in a separate process while training continues: COCO's metrics keep a core busy for minutes."""
 
 import json
 import subprocess
@@ -22,29 +22,29 @@ class Job:
     masks: bool
 
     def command(self) -> list[str]:
-        """What the process runs; it prints the metrics as JSON."""
+        """The command line of the process, which prints the metrics as JSON."""
         arguments = [str(self.annotation_file), str(self.results), *(["masks"] if self.masks else [])]
         return [sys.executable, "-m", "mrc_train.evaluation.background", *arguments]
 
 
 class ScoringError(RuntimeError):
-    """The process that scored ended without metrics; the message is its last line."""
+    """The scoring process ended without metrics; the message ends with the last line of its stderr."""
 
 
 class BackgroundScorer:
-    """Scores one job after the other."""
+    """Scores submitted jobs one after another."""
 
     def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
         self._process: subprocess.Popen[str] | None = None
 
     def submit(self, job: Job) -> None:
-        """Start a job, or keep it until those before it are done."""
+        """Start a job, or queue it behind those submitted before."""
         self._jobs.append(job)
         self._start()
 
     def finished(self, wait: bool = False) -> Iterator[tuple[Job, dict[str, float] | ScoringError]]:
-        """Jobs finished since the last call, with their metrics or their error; with ``wait``, all jobs."""
+        """Jobs finished since the last call, with metrics or error; with ``wait``, all jobs."""
         while self._process is not None and (wait or self._process.poll() is not None):
             out, err = self._process.communicate()
             job, code = self._jobs.popleft(), self._process.returncode
@@ -57,7 +57,7 @@ class BackgroundScorer:
                 yield job, json.loads(out)
 
     def close(self) -> None:
-        """End the process; jobs that are not done are dropped."""
+        """Kill the process and drop all unfinished jobs."""
         self._jobs.clear()
         if self._process is not None:
             self._process.kill()
@@ -78,8 +78,8 @@ class BackgroundScorer:
 def main() -> None:
     """Print the metrics of a results file."""
     annotation_file, results, *masks = sys.argv[1:]
-    found = json.loads(Path(results).read_text())
-    print(json.dumps(evaluate(Path(annotation_file), found, masks=bool(masks))))
+    detections = json.loads(Path(results).read_text())
+    print(json.dumps(evaluate(Path(annotation_file), detections, masks=bool(masks))))
 
 
 if __name__ == "__main__":

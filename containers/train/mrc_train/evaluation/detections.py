@@ -1,4 +1,4 @@
-"""What the model found in one image, in the image's own pixels, and COCO's way to write it down."""
+"""The detections in one image, in pixels of the original image, and their COCO results format."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from mrc_train.data.masks import Bitmap, Rle, decode_rle, encode_rle, paste_mask
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """n objects, best first.
+    """n detected objects, by descending score.
 
     boxes: float32 (n, 4) x1, y1, x2, y2 in pixels of the original image; scores: float32 (n,);
     labels: int32 (n,) of 1..C; masks: soft masks float32 (n, m, m) over the boxes, or n run lengths of the
@@ -29,7 +29,7 @@ class Detections:
         return len(self.scores)
 
     def above(self, threshold: float) -> "Detections":
-        """Those with at least this score."""
+        """The detections that score at least ``threshold``."""
         kept: list[int] = np.flatnonzero(self.scores >= threshold).tolist()
         masks = self.masks
         if masks is not None:
@@ -55,9 +55,9 @@ class Detections:
 def boxes_to_original(
     boxes: NDArray[np.float32], image_size: NDArray[np.float32], height: int, width: int
 ) -> NDArray[np.float32]:
-    """Boxes (n, 4) in a resized image of ``image_size`` (2,) = height, width -> in the original, clipped.
+    """Map boxes (n, 4) from a resized image, ``image_size`` (2,) = (height, width), to the original, clipped.
 
-    Each axis has its own factor, since each side was rounded to whole pixels.
+    Each axis has its own factor, since resizing rounds each side to whole pixels.
     """
     factors = np.array([width / image_size[1], height / image_size[0]] * 2)
     original: NDArray[np.float64] = boxes * factors
@@ -69,8 +69,8 @@ def to_coco_results(
 ) -> list[dict[str, Any]]:
     """Entries of a COCO results file, ready for JSON.
 
-    ``bbox`` is x, y, width, height in pixels to the hundredth; ``category_id`` is the data set's own;
-    ``segmentation`` (with masks) is run lengths for an image of the given size.
+    ``bbox`` is x, y, width, height in pixels, rounded to hundredths; ``category_id`` is the data set's id;
+    ``segmentation``, only with masks, holds run lengths for an image of the given size.
     """
     results = []
     for index, (box, score, label) in enumerate(
