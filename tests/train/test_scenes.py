@@ -188,7 +188,7 @@ def test_the_command_prints_the_folder_and_its_progress(
         (["--train", "many"], 2, "'many' is not an integer"),
         (["--train", "-1"], 2, "'-1' is not an integer"),
         (["--val", "0"], 1, "a split needs at least 1 scene"),
-        (["--size", "8"], 1, "a scene 32 pixels or more"),
+        (["--size", "8"], 1, "a scene at least 32 pixels"),
     ],
 )
 def test_wrong_usage_is_one_clear_line(

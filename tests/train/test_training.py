@@ -326,6 +326,6 @@ def test_weights_that_are_something_else_are_one_line(name: str, tiny_scenes: Pa
     weights.write_bytes(b"not weights")
     done = tiny.train(tmp_path / "run", tiny_scenes, f"BACKBONE.WEIGHTS={weights}")
     assert done.returncode == 1
-    last = f"mrc-train: error: {weights}: neither an .npz nor the prefix of a whole checkpoint"
+    last = f"mrc-train: error: {weights}: neither an intact .npz file nor the prefix of a complete checkpoint"
     assert done.stderr.strip().splitlines()[-1] == last
     assert "Traceback" not in done.stderr
