@@ -1,9 +1,9 @@
-"""What the examples learn in minutes, over several seeds: whole runs of ``mrc-values local up``.
+"""Accuracy of the examples after minutes of training, over several seeds of ``mrc-values local up``.
 
-    .venv/bin/python bench/accuracy.py [--trial NAME ...] [--seeds N ...] [--photos FOLDER]
+    .venv/bin/python bench/accuracy.py [--trial NAME ...] [--seeds N ...] [--photos DIRECTORY]
 
 Trials, of charts/maskrcnn/examples: ``short`` and ``scenes`` train on drawn scenes (drawn-scenes.yaml),
-``photos`` on FOLDER, images in COCO's layout with the splits train2017 and val2017 (photos.yaml). Prints a
+``photos`` on DIRECTORY, images in COCO's layout with the splits train2017 and val2017 (photos.yaml). Prints a
 table: minutes from the start of the command to its end, with all evaluations; seconds of the training steps
 among them, from the first on; and AP50 of the last evaluation.
 """
@@ -33,15 +33,15 @@ SHORT: Mapping[str, Any] = {
     "base_lr": 0.0015,
     "gradient_clip": 1,
     "extra_config": [
-        # A cosine to zero would spend half of so short a training on small steps.
+        # A cosine schedule down to zero would spend half of such a short run on small steps.
         "TRAIN.LR_DECAY=step",
         "TRAIN.WARMUP=50",
-        # All that is learned for every class apart has only a quarter of the objects to learn from.
+        # Weights of a single class learn from only a quarter of the objects.
         "FRCNN.CLASS_AGNOSTIC=True",
         "MRCNN.CLASS_AGNOSTIC=True",
         # The shapes are about as wide as they are high.
         "RPN.ANCHOR_RATIOS=(1.0,)",
-        # Less work a step, on as many objects.
+        # Less work per step, with the same number of objects.
         "FRCNN.BATCH_PER_IM=16",
         "FRCNN.FG_RATIO=0.5",
         "MRCNN.HEAD_DIM=32",
@@ -59,15 +59,15 @@ def values_of(trial: str, seed: int, data_dir: str) -> dict[str, Any]:
 
 
 def train(values: Mapping[str, Any], data: Path) -> tuple[float, float, dict[str, float]]:
-    """Minutes of a whole command, seconds of its training steps alone, and the last statistics.
+    """Minutes of the whole command, seconds of its training steps alone, and the last statistics.
 
     The first step, which prepares the graph, is one of them. Exits with the output of a command that fails.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "values.yaml"
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "values.yaml"
         file.write_text(yaml.safe_dump(dict(values)))
         began = time.monotonic()
-        where = ("--dir", folder, "--data-fs", data.parent)
+        where = ("--dir", directory, "--data-fs", data.parent)
         done = subprocess.run(
             [BIN / "mrc-values", "local", "up", "trial", CHART, "-f", file, *where, "--no-tensorboard"],
             stdout=subprocess.PIPE,
@@ -77,7 +77,7 @@ def train(values: Mapping[str, Any], data: Path) -> tuple[float, float, dict[str
         minutes = (time.monotonic() - began) / 60
         if done.returncode:
             sys.exit(f"exit code {done.returncode}\n{done.stdout[-3000:]}")
-        (run,) = Path(folder).glob("*fs/*/trial")
+        (run,) = Path(directory).glob("*fs/*/trial")
         return minutes, sum(epoch_seconds(run)), json.loads((run / "stats.json").read_text())[-1]
 
 
@@ -88,13 +88,13 @@ def main() -> None:
     )
     parser.add_argument("--trial", choices=EXAMPLES, action="append", help="(default: all that have data)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(%(default)s)")
-    parser.add_argument("--photos", type=Path, metavar="FOLDER")
+    parser.add_argument("--photos", type=Path, metavar="DIRECTORY")
     arguments = parser.parse_args()
     trials = arguments.trial or [name for name in EXAMPLES if name != "photos" or arguments.photos]
     if "photos" in trials and not (arguments.photos and (arguments.photos / "annotations").is_dir()):
-        parser.error("the trial photos needs --photos FOLDER, with an annotations/ in the folder")
-    with tempfile.TemporaryDirectory() as folder:
-        scenes = Path(folder) / "scenes"
+        parser.error("the trial photos needs --photos DIRECTORY, with an annotations/ in the directory")
+    with tempfile.TemporaryDirectory() as directory:
+        scenes = Path(directory) / "scenes"
         subprocess.run([BIN / "mrc-scenes", scenes], check=True, stdout=subprocess.DEVNULL)
         print("| trial | seed | minutes | seconds of steps | images | box AP50 | mask AP50 |")
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)

@@ -55,8 +55,8 @@ def main() -> None:
 def measured(nodes: int) -> Times:
     """Seconds by what was done, on so many p4d nodes."""
     with (
-        tempfile.TemporaryDirectory() as folder,
-        ready_cluster(Path(folder) / "cluster", {"cpu": 2, "p4d": nodes}) as cluster,
+        tempfile.TemporaryDirectory() as directory,
+        ready_cluster(Path(directory) / "cluster", {"cpu": 2, "p4d": nodes}) as cluster,
     ):
         run_agents(cluster)
         return (

@@ -1,4 +1,4 @@
-"""How long a training's steps took, of the log in its folder."""
+"""Duration of the training steps, from the log in the run directory."""
 
 import re
 from pathlib import Path

@@ -1,8 +1,8 @@
 """The trainer's speed and memory: plain and optimized settings, other trainers, and the scaling over ranks.
 
-    .venv/bin/python bench/training.py DATA [--rival NAME=FOLDER ...] [--steps N] [--config KEY=VALUE ...]
+    .venv/bin/python bench/training.py DATA [--rival NAME=DIRECTORY ...] [--steps N] [--config KEY=VALUE ...]
 
-DATA is a data set in COCO's layout with the splits train2017 and val2017. A rival's folder holds a train.py
+DATA is a data set in COCO's layout with the splits train2017 and val2017. A rival's directory has a train.py
 that takes tensorpack's `--logdir` and `--config KEY=VALUE`, as tensorpack's FasterRCNN example does; it has
 to know the classes of DATA, and to run without a GPU where there is none. All contenders train R50-FPN with
 masks from random weights, on the same images, in turn: the first round A B C, the second C B A. Times are
@@ -42,7 +42,7 @@ COMMON = (
     "TRAIN.EVAL_PERIOD=0",
     "TRAIN.CHECKPOINT_PERIOD=1000",
 )
-"""A learning rate that leaves random weights where they are: all contenders go on doing the same work."""
+"""A learning rate too small to change random weights noticeably, so that all contenders do the same work."""
 
 
 @dataclass
@@ -76,8 +76,8 @@ def contenders(rivals: Sequence[tuple[str, Path]], config: Sequence[str]) -> lis
     ours = [str(BIN / "mrc-train")]
     optimized = [*config, f"TRAIN.BATCH_SIZE_PER_GPU={BATCH}", "TRAIN.MIXED_PRECISION=True"]
     found = [
-        Contender(name, [sys.executable, str(folder / "train.py")], config, 1, cores)
-        for name, folder in rivals
+        Contender(name, [sys.executable, str(directory / "train.py")], config, 1, cores)
+        for name, directory in rivals
     ]
     found += [
         Contender("plain", ours, config, 1, cores),
@@ -96,8 +96,8 @@ def contenders(rivals: Sequence[tuple[str, Path]], config: Sequence[str]) -> lis
 
 def run(contender: Contender, data: Path, steps: int) -> None:
     """Trains, and adds what it took to the contender. Exits with the output of one that fails."""
-    with tempfile.TemporaryDirectory() as folder:
-        logdir, output = Path(folder) / "run", Path(folder) / "output"
+    with tempfile.TemporaryDirectory() as directory:
+        logdir, output = Path(directory) / "run", Path(directory) / "output"
         settings = [f"DATA.BASEDIR={data}", *COMMON, *contender.settings]
         ranks = 2 if "TRAINER=horovod" in settings else 1
         # LR_SCHEDULE counts steps of 8 images in all of these trainers.
@@ -135,11 +135,11 @@ def memory_of(process: psutil.Process) -> int:
 
 
 def rival(word: str) -> tuple[str, Path]:
-    """``NAME=FOLDER``."""
-    name, _, folder = word.partition("=")
-    path = Path(folder).expanduser().resolve()
+    """``NAME=DIRECTORY``."""
+    name, _, directory = word.partition("=")
+    path = Path(directory).expanduser().resolve()
     if not (name and (path / "train.py").is_file()):
-        raise argparse.ArgumentTypeError(f"{word}: expected NAME=FOLDER with a train.py in the folder")
+        raise argparse.ArgumentTypeError(f"{word}: expected NAME=DIRECTORY with a train.py in the directory")
     return name, path
 
 
@@ -149,7 +149,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("data", type=Path, metavar="DATA")
-    parser.add_argument("--rival", type=rival, action="append", default=[], metavar="NAME=FOLDER")
+    parser.add_argument("--rival", type=rival, action="append", default=[], metavar="NAME=DIRECTORY")
     parser.add_argument("--steps", type=int, default=120, help="of each in a round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="(%(default)s)")
     add_config_argument(parser, "settings for all, after those of this benchmark")

@@ -1,4 +1,4 @@
-"""mrc-values validate against what it takes the place of: helm lint, helm template and kubeconform.
+"""mrc-values validate compared with the tools that it replaces: helm lint, helm template and kubeconform.
 
 Whole processes on the same chart and values, in turns; the medians of all turns. A second file in the same
 call is measured too. Needs Go once, to build Helm and kubeconform. Prints a table for docs/benchmarks.md.
@@ -33,13 +33,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=11)
     turns = parser.parse_args().turns
-    with tempfile.TemporaryDirectory() as folder:
-        file, second = Path(folder, "values.yaml"), Path(folder, "second.yaml")
+    with tempfile.TemporaryDirectory() as directory:
+        file, second = Path(directory, "values.yaml"), Path(directory, "second.yaml")
         file.write_text(VALUES)
         second.write_text("maskrcnn:\n  gpus: 32\n  steps_per_epoch: 3750\n")
-        helm, kubeconform = programs.build("helm4"), _kubeconform(Path(folder))
+        helm, kubeconform = programs.build("helm4"), _kubeconform(Path(directory))
 
-        schemas = _schemas(Path(folder)) / "{{.ResourceKind}}{{.KindSuffix}}.json"
+        schemas = _schemas(Path(directory)) / "{{.ResourceKind}}{{.KindSuffix}}.json"
 
         def rival() -> None:
             _run(helm, "lint", CHART, "-f", file)
@@ -49,7 +49,7 @@ def main() -> None:
                 *("-strict", "-ignore-missing-schemas", "-summary", "-schema-location", str(schemas)),
                 text=rendered,
             )
-            # The MPIJob, which Kubernetes has no schema of, is what kubeconform skips.
+            # kubeconform skips the MPIJob, for which Kubernetes has no schema.
             if "Valid: 3, Invalid: 0, Errors: 0, Skipped: 1" not in checked:
                 raise SystemExit(f"kubeconform did not check the objects: {checked}")
 
@@ -64,7 +64,7 @@ def main() -> None:
             for name, call in measured.items():
                 started, used = time.perf_counter(), _cpu()
                 call()
-                if turn:  # the first fills caches
+                if turn:  # the first round fills caches
                     seconds[name].append(time.perf_counter() - started)
                     cpu[name].append(_cpu() - used)
     print(f"{turns} turns, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
@@ -91,18 +91,18 @@ def _run(*command: str | Path, text: str = "") -> str:
     return done.stdout
 
 
-def _kubeconform(folder: Path) -> Path:
+def _kubeconform(directory: Path) -> Path:
     """kubeconform, of the version that kubeconform/go.mod pins."""
-    program = folder / "kubeconform"
+    program = directory / "kubeconform"
     source = Path(__file__).with_name("kubeconform")
     command = ["go", "build", "-o", str(program), "github.com/yannh/kubeconform/cmd/kubeconform"]
     subprocess.run(command, cwd=source, check=True, env={**os.environ, "CGO_ENABLED": "0"})
     return program
 
 
-def _schemas(folder: Path) -> Path:
+def _schemas(directory: Path) -> Path:
     """The same schemas for kubeconform, each in one file: it would look for others in the net."""
-    made = folder / "schemas"
+    made = directory / "schemas"
     made.mkdir()
     definitions = json.loads((SCHEMAS / "_definitions.json").read_text())["$defs"]
     for name in ("deployment-apps-v1", "service-v1", "pod-v1"):

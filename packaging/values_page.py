@@ -102,13 +102,13 @@ class Value:
 
 def page(charts: Path) -> str:
     """The whole page; charts that share a schema by a link share a section."""
-    folders = sorted((file.parent for file in charts.glob("*/values.schema.json")), key=_rank)
+    directories = sorted((file.parent for file in charts.glob("*/values.schema.json")), key=_rank)
     sharing: dict[Path, list[Path]] = {}
-    for folder in folders:
-        sharing.setdefault((folder / "values.schema.json").resolve(), []).append(folder)
+    for directory in directories:
+        sharing.setdefault((directory / "values.schema.json").resolve(), []).append(directory)
     links, parts = [], []
     for file, shared in sharing.items():
-        title = " and ".join(folder.name for folder in shared)
+        title = " and ".join(directory.name for directory in shared)
         text = "\n".join([f"## {title}\n", *_chart(json.loads(file.read_text()), shared)])
         inner = [_link(heading) for heading in re.findall("^### (.*)", text, re.MULTILINE)]
         links.append(": ".join([f"- {_link(title)}", ", ".join(inner)][: 1 + bool(inner)]))
@@ -116,8 +116,8 @@ def page(charts: Path) -> str:
     return "\n".join([INTRO, "\n".join(links) + "\n", *parts, OTHER_CHARTS])
 
 
-def _rank(folder: Path) -> tuple[int, str]:
-    name = folder.name
+def _rank(directory: Path) -> tuple[int, str]:
+    name = directory.name
     return (ORDER.index(name) if name in ORDER else len(ORDER), name)
 
 

@@ -40,7 +40,7 @@ class Run:
 
     @property
     def env(self) -> dict[str, Any]:
-        """Environment of the launcher, by name: the text, or the valueFrom."""
+        """Environment of the launcher, by name: the string, or the valueFrom."""
         return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in self.launcher["env"]}
 
     @property
@@ -56,7 +56,7 @@ class Run:
         return args[args.index("--config") + 1 :]
 
     def setting(self, key: str) -> str | None:
-        """The value that counts, or None when the key is not passed."""
+        """The value that takes effect, or None when the key is not passed."""
         return dict(item.split("=", 1) for item in self.settings).get(key)
 
 
@@ -70,9 +70,9 @@ def run(
 ) -> Run:
     """``run(node_group="p4d", ...)``: the job of these values of ``maskrcnn``, with an image.
 
-    ``chart`` is the folder, the project's own or a changed copy; ``global_`` are the values of ``global``;
+    ``chart`` is the directory, the project's own or a changed copy; ``global_`` are the values of ``global``;
     ``release`` and ``namespace`` are Helm's.
-    Raises RenderError when schema or templates refuse them.
+    Raises RenderError when schema or templates reject them.
     """
     values = {"maskrcnn": {"image": "trainer:1", **maskrcnn}}
     if global_:

@@ -13,7 +13,7 @@ from mrc_values.helm import render
 CHARTS = Path(__file__).parents[2] / "charts"
 VERSION: str = yaml.safe_load((CHARTS / "maskrcnn" / "Chart.yaml").read_text())["version"]
 OLDEST, NEWEST = "1.27", ".".join(kubernetes_validate.latest_version().split(".")[:2])
-"""Kubernetes versions: the charts' kubeVersion, and the newest whose schemas are here."""
+"""Kubernetes versions: the charts' kubeVersion, and the newest with schemas in the repository."""
 
 Object = dict[str, Any]
 
@@ -21,7 +21,7 @@ Object = dict[str, Any]
 def render_objects(
     chart: Path, values: dict[str, Any], release: str = "demo", namespace: str = "default"
 ) -> list[Object]:
-    """The objects of a chart with these values. Raises RenderError when schema or templates refuse them."""
+    """The objects of a chart with these values. Raises RenderError when schema or templates reject them."""
     return objects(render(chart, values, release, namespace))
 
 
@@ -38,7 +38,7 @@ def only(found: Iterable[Object], kind: str) -> Object:
 
 
 class _UniqueKeys(yaml.CSafeLoader):
-    """YAML as the API server takes it: a key written twice is an error, not the last one."""
+    """YAML as the API server reads it: a duplicate key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -47,7 +47,7 @@ class _UniqueKeys(yaml.CSafeLoader):
 
 
 def check_object(item: Object, version: str = NEWEST) -> None:
-    """The object is strictly valid for the API server of this Kubernetes, as far as schemas can say."""
+    """The object is strictly valid for the API server of this Kubernetes, as far as schemas can check."""
     if item["kind"] == "MPIJob":
         check_mpijob(item, version)
     else:
@@ -81,7 +81,7 @@ def mpijob_schema() -> Any:
 
 
 def unknown_fields(value: Any, schema: dict[str, Any], path: str) -> Iterator[str]:
-    """Paths of the fields that an API server with strict validation refuses.
+    """Paths of the fields that an API server with strict validation rejects.
 
     In a CRD's structural schema, a field that it does not have is unknown; additionalProperties: false does
     not exist there.
@@ -109,7 +109,7 @@ def _pods(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _check_lists(pod: dict[str, Any]) -> None:
-    """Nothing twice in the lists in which the API server or Helm 4's server-side apply refuses that."""
+    """Nothing twice in the lists in which the API server or Helm 4's server-side apply rejects that."""
     containers = [*pod.get("initContainers", []), *pod["containers"]]
     lists = [(containers, "name"), (pod.get("volumes", []), "name")]
     for container in containers:

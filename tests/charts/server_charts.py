@@ -23,7 +23,7 @@ from rendering import CHARTS, Object, objects, only
 ALONE, SUBCHART = "alone", "sub-chart"
 WAYS = (ALONE, SUBCHART)
 IMAGE = {"jupyter": {"image": "lab:1"}, "tensorboard": {}}
-"""What each chart needs at least."""
+"""The values that each chart requires."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def server(
     """The objects and notes of a chart with these values, besides an image if it has none by default.
 
     As a sub-chart, those of the release's objects that are its own, and the notes of its parent. Raises
-    RenderError when schema or templates refuse the values.
+    RenderError when schema or templates reject the values.
     """
     own = {**IMAGE[chart], **values}
     parent = "maskrcnn" if way == SUBCHART else chart
@@ -105,17 +105,17 @@ def server(
 
 
 def command_of(
-    server: Server, folders: Mapping[str, Path], token: str = ""
+    server: Server, directories: Mapping[str, Path], token: str = ""
 ) -> tuple[list[str], dict[str, str]]:
     """Command and environment of the container, as Kubernetes expands them, to run on this machine.
 
-    ``folders`` take the place of where volumes are mounted; ``token`` that of what comes from a Secret.
+    ``directories`` take the place of where volumes are mounted; ``token`` that of what comes from a Secret.
     """
 
     def here(text: str) -> str:
-        for mounted, folder in folders.items():
+        for mounted, directory in directories.items():
             if text == mounted or text.startswith(f"{mounted}/"):
-                return f"{folder}{text.removeprefix(mounted)}"
+                return f"{directory}{text.removeprefix(mounted)}"
         return text
 
     environment: dict[str, str] = {}
@@ -150,7 +150,7 @@ def running(command: list[str], environment: dict[str, str], log: Path) -> Itera
 
 @dataclass
 class JupyterServer:
-    """A Jupyter: its address, its token, the file with its output, the user's folder, the probe's page."""
+    """A running Jupyter: address, token, log file, the user's directory and the page of the probe."""
 
     port: int
     token: str
@@ -169,17 +169,17 @@ class JupyterServer:
 
 @contextmanager
 def jupyter(
-    efs: Path, folder: Path, notebooks: Path | None = None, config: Path | None = None
+    efs: Path, directory: Path, notebooks: Path | None = None, config: Path | None = None
 ) -> Iterator[JupyterServer]:
     """The real Jupyter with exactly what the chart renders, once it answers.
 
-    ``efs`` takes the place of the shared file system, ``folder`` that of what a pod has of its own;
-    ``notebooks`` and ``config`` are folders of the image.
+    ``efs`` takes the place of the shared file system, ``directory`` that of what a pod has of its own;
+    ``notebooks`` and ``config`` are directories of the image.
     """
     found = server("jupyter", target_port=free_port())
-    lab = prepared(found, folder)
-    folders = {"/efs": efs, "/home/jupyter": folder / "home", "/etc/jupyter-tls": folder / "tls"}
-    command, environment = command_of(found, folders, lab.token)
+    served = prepared(found, directory)
+    directories = {"/efs": efs, "/home/jupyter": directory / "home", "/etc/jupyter-tls": directory / "tls"}
+    command, environment = command_of(found, directories, served.token)
     command = [argument.replace("--ServerApp.ip=*", "--ServerApp.ip=127.0.0.1") for argument in command]
     if os.getuid() == 0:  # not so in the pod
         command.append("--allow-root")
@@ -187,49 +187,49 @@ def jupyter(
         environment["MRC_NOTEBOOKS"] = str(notebooks)
     if config:
         environment["JUPYTER_CONFIG_PATH"] = str(config)
-    lab.notebooks = Path(environment["NOTEBOOKS"])
-    with running(command, environment, lab.log) as process:
-        wait_until_ready(lab, process)
-        yield lab
+    served.notebooks = Path(environment["NOTEBOOKS"])
+    with running(command, environment, served.log) as process:
+        wait_until_ready(served, process)
+        yield served
 
 
-def prepared(found: Server, folder: Path) -> JupyterServer:
-    """The Jupyter that a chart renders before it runs: ``folder`` gets ``home`` and ``tls`` of its pod."""
+def prepared(found: Server, directory: Path) -> JupyterServer:
+    """The Jupyter that a chart renders before it runs: ``directory`` gets ``home`` and ``tls`` of its pod."""
     for name in ("home", "tls"):
-        (folder / name).mkdir(parents=True)
+        (directory / name).mkdir(parents=True)
     for name, content in found.secrets["demo-jupyter-tls"].items():
-        (folder / "tls" / name).write_bytes(content)
+        (directory / "tls" / name).write_bytes(content)
     return JupyterServer(
         port=found.container["ports"][0]["containerPort"],
         token=found.secrets["demo-jupyter-token"]["token"].decode(),
-        log=folder / "log",
-        trusted=ssl.create_default_context(cafile=str(folder / "tls" / "tls.crt")),
+        log=directory / "log",
+        trusted=ssl.create_default_context(cafile=str(directory / "tls" / "tls.crt")),
         notebooks=Path("/efs/kubeflow/demo-jupyter"),
         probe=found.container["startupProbe"]["httpGet"]["path"],
     )
 
 
-def wait_until_ready(lab: JupyterServer, process: subprocess.Popen[bytes]) -> None:
+def wait_until_ready(served: JupyterServer, process: subprocess.Popen[bytes]) -> None:
     """Until the page that the chart's probe asks for is there."""
     deadline = time.monotonic() + 120
     while True:
         try:
-            assert lab.get(lab.probe)[0] == 200
+            assert served.get(served.probe)[0] == 200
             return
         except (ConnectionError, HTTPException):
-            assert process.poll() is None, lab.log.read_text()
-            assert time.monotonic() < deadline, lab.log.read_text()
+            assert process.poll() is None, served.log.read_text()
+            assert time.monotonic() < deadline, served.log.read_text()
             time.sleep(0.1)
 
 
 @contextmanager
-def tensorboard(efs: Path, folder: Path) -> Iterator[str]:
+def tensorboard(efs: Path, directory: Path) -> Iterator[str]:
     """The real TensorBoard with exactly what the chart renders; its address, once it answers."""
     port = free_port()
     found = server("tensorboard", target_port=port)
-    command, environment = command_of(found, {"/efs": efs, "/tmp": folder})
+    command, environment = command_of(found, {"/efs": efs, "/tmp": directory})
     command = ["--host=127.0.0.1" if argument == "--bind_all" else argument for argument in command]
-    address, log = f"http://127.0.0.1:{port}", folder / "log"
+    address, log = f"http://127.0.0.1:{port}", directory / "log"
     path = found.container["readinessProbe"]["httpGet"]["path"]
     with running(command, environment, log) as process:
         deadline = time.monotonic() + 120
@@ -253,7 +253,7 @@ def free_port() -> int:
 
 
 def restricted_violations(pod: dict[str, Any]) -> list[str]:
-    """What of a pod spec Pod Security "restricted" refuses.
+    """Violations of Pod Security "restricted" in a pod spec.
 
     https://kubernetes.io/docs/concepts/security/pod-security-standards/
     """

@@ -1,4 +1,4 @@
-"""The values that the chart maskrcnn takes: those of the tutorial, old names, the examples."""
+"""The values that the chart maskrcnn accepts: those of the tutorial, deprecated names, the examples."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ TUTORIAL = sorted((Path(__file__).parent / "values").glob("tutorial-*.yaml"))
 EXAMPLES = sorted((CHART / "examples").glob("*.yaml"))
 
 
-def test_old_names_are_marked() -> None:
+def test_deprecated_names_are_marked() -> None:
     assert {path for path, definition in properties(SCHEMA) if definition.get("deprecated")} == {
         "maskrcnn.tp_16",
         "maskrcnn.gpu_instance_type",
@@ -47,7 +47,7 @@ def test_examples_validate_and_render(file: Path) -> None:
     check_job(yaml.safe_load(render(CHART, values, "demo")["maskrcnn/templates/mpijob.yaml"]))
 
 
-def test_both_flavours_of_the_tutorial_are_here() -> None:
+def test_both_values_files_of_the_tutorial_are_tested() -> None:
     assert [file.stem for file in TUTORIAL] == ["tutorial-optimized", "tutorial-plain"]
 
 

@@ -1,4 +1,4 @@
-"""The manifests of claims: legal, bound to each other only, and what the charts ask for."""
+"""The manifests of claims: valid, bound only to each other, and matching the charts' defaults."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 import yaml
 from maskrcnn_chart import CHART, run
 
-FOLDER = CHART / "examples" / "claims"
+DIRECTORY = CHART / "examples" / "claims"
 
 # Drivers and what they read (aws-efs-csi-driver and aws-fsx-csi-driver, examples of static provisioning).
 DRIVERS: dict[str, tuple[str, set[str]]] = {
@@ -19,17 +19,17 @@ DRIVERS: dict[str, tuple[str, set[str]]] = {
 
 def manifest(fs: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The volume and the claim of a file system."""
-    volume, claim = yaml.safe_load_all((FOLDER / f"{fs}.yaml").read_text())
+    volume, claim = yaml.safe_load_all((DIRECTORY / f"{fs}.yaml").read_text())
     return volume, claim
 
 
 def test_every_manifest_is_tested() -> None:
-    assert {file.stem for file in FOLDER.iterdir()} == set(DRIVERS)
+    assert {file.stem for file in DIRECTORY.iterdir()} == set(DRIVERS)
 
 
 @pytest.mark.parametrize("fs", DRIVERS)
 @pytest.mark.parametrize("version", ["1.27", "1.34"])
-def test_kubernetes_takes_them(fs: str, version: str) -> None:
+def test_kubernetes_accepts_the_manifests(fs: str, version: str) -> None:
     for item in manifest(fs):
         kubernetes_validate.validate(item, version, strict=True)
 
@@ -65,7 +65,7 @@ def test_all_workers_may_write_and_data_outlives_the_claim(fs: str) -> None:
 
 
 @pytest.mark.parametrize("fs", DRIVERS)
-def test_the_driver_finds_its_fields_and_the_user_what_to_fill_in(fs: str) -> None:
+def test_the_drivers_fields_are_set_or_marked_to_fill_in(fs: str) -> None:
     driver, attributes = DRIVERS[fs]
     source = manifest(fs)[0]["spec"]["csi"]
     assert source["driver"] == driver
@@ -75,7 +75,7 @@ def test_the_driver_finds_its_fields_and_the_user_what_to_fill_in(fs: str) -> No
     )
 
 
-def test_the_page_names_them() -> None:
+def test_the_page_names_every_manifest() -> None:
     page = (Path(__file__).parents[2] / "docs" / "claims.md").read_text()
     for fs, (driver, _) in DRIVERS.items():
         assert f"claims/{fs}.yaml" in page

@@ -1,4 +1,4 @@
-"""Each chart as a user renders it first, whole, so that a reviewer reads in a diff what a change does.
+"""The complete output of each chart as a user first renders it, so that a diff shows a change's effect.
 
 After a change that is meant: `.venv/bin/python tests/charts/test_golden.py`
 """
@@ -10,7 +10,7 @@ import pytest
 from mrc_values.helm import render
 from rendering import CHARTS
 
-FOLDER = Path(__file__).parent / "golden"
+DIRECTORY = Path(__file__).parent / "golden"
 JOB = {"maskrcnn": {"image": "registry.example.com/mask-rcnn:1", "node_group": "p4d"}}
 REQUIRED: dict[str, dict[str, Any]] = {
     "maskrcnn": JOB,
@@ -31,9 +31,9 @@ def rendered(chart: str) -> str:
 
 @pytest.mark.parametrize("chart", NAMES)
 def test_the_chart_renders_as_reviewed(chart: str) -> None:
-    assert rendered(chart) == (FOLDER / f"{chart}.txt").read_text()
+    assert rendered(chart) == (DIRECTORY / f"{chart}.txt").read_text()
 
 
 if __name__ == "__main__":
     for chart in NAMES:
-        (FOLDER / f"{chart}.txt").write_text(rendered(chart))
+        (DIRECTORY / f"{chart}.txt").write_text(rendered(chart))

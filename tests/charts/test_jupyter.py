@@ -152,12 +152,12 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Server], Any], Any]] = {
 @each_way
 @pytest.mark.parametrize("feature", FEATURES)
 def test_feature(feature: str, way: str) -> None:
-    values, look, expected = FEATURES[feature]
-    assert look(server("jupyter", way, **values)) == expected
+    values, extract, expected = FEATURES[feature]
+    assert extract(server("jupyter", way, **values)) == expected
 
 
 @each_way
-def test_its_pod_is_restricted_and_knows_nothing_of_the_cluster(way: str) -> None:
+def test_the_pod_is_restricted_and_has_no_access_to_the_cluster(way: str) -> None:
     pod = server("jupyter", way, gpus=1, data_fs="fsx").pod
     assert restricted_violations(pod) == []
     assert pod["automountServiceAccountToken"] is False
@@ -227,7 +227,7 @@ def shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> No
 
 NODE_GROUPS = sorted(catalogue.load(CHARTS / "jupyter").node_groups)
 PREFIX = {ALONE: "", SUBCHART: "jupyter."}
-REFUSED: list[tuple[dict[str, Any], str]] = [
+REJECTED: list[tuple[dict[str, Any], str]] = [
     (
         {"image": ""},
         "{p}image is not set. Set an image with JupyterLab, "
@@ -263,13 +263,13 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 
 @each_way
-@pytest.mark.parametrize(("values", "message"), REFUSED, ids=str)
-def test_a_template_refuses_with_the_value_and_the_way_out(
+@pytest.mark.parametrize(("values", "message"), REJECTED, ids=str)
+def test_a_template_names_the_rejected_value_and_the_fix(
     way: str, values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(RenderError) as refused:
+    with pytest.raises(RenderError) as error:
         server("jupyter", way, **values)
-    assert refused.value.message == message.format(p=PREFIX[way])
+    assert error.value.message == message.format(p=PREFIX[way])
 
 
 def test_notes_name_the_next_commands_and_print_no_token() -> None:

@@ -1,4 +1,4 @@
-"""The real Jupyter with exactly what the chart renders: https, token, folders."""
+"""The real Jupyter with exactly what the chart renders: https, token, directories."""
 
 import json
 import os
@@ -14,70 +14,70 @@ from server_charts import JupyterServer, command_of, jupyter, server
 
 @pytest.fixture(scope="module")
 def images_notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("image")
+    directory = tmp_path_factory.mktemp("image")
     for name in ("new.ipynb", "edited.ipynb"):
-        (folder / name).write_text("the image's")
-    return folder
+        (directory / name).write_text("the image's")
+    return directory
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, images_notebooks: Path) -> Iterator[JupyterServer]:
-    folder = tmp_path_factory.mktemp("pod")
-    there = folder / "efs" / "kubeflow" / "demo-jupyter"
+def served(tmp_path_factory: pytest.TempPathFactory, images_notebooks: Path) -> Iterator[JupyterServer]:
+    directory = tmp_path_factory.mktemp("pod")
+    there = directory / "efs" / "kubeflow" / "demo-jupyter"
     there.mkdir(parents=True)
     (there / "edited.ipynb").write_text("the user's")
-    with jupyter(folder / "efs", folder / "pod", images_notebooks) as lab:
-        assert lab.notebooks == there
-        yield lab
+    with jupyter(directory / "efs", directory / "pod", images_notebooks) as served:
+        assert served.notebooks == there
+        yield served
 
 
-def test_the_probe_s_page_needs_no_token_and_says_no_more_than_the_version(lab: JupyterServer) -> None:
-    status, body = lab.get("/api")
+def test_the_probes_page_needs_no_token_and_contains_only_the_version(served: JupyterServer) -> None:
+    status, body = served.get("/api")
     assert (status, set(json.loads(body))) == (200, {"version"})
 
 
-def test_http_is_refused(lab: JupyterServer) -> None:
-    connection = HTTPConnection("localhost", lab.port, timeout=30)
+def test_http_is_rejected(served: JupyterServer) -> None:
+    connection = HTTPConnection("localhost", served.port, timeout=30)
     with pytest.raises((ConnectionError, HTTPException)):
         connection.request("GET", "/api")
         connection.getresponse()
 
 
 @pytest.mark.parametrize("path", ["/api/contents", "/api/terminals", "/api/kernels"])
-def test_without_the_token_nothing_is_to_be_had(lab: JupyterServer, path: str) -> None:
-    assert lab.get(path)[0] == 403
-    assert lab.get(path, "wrong")[0] == 403
-    assert lab.get(f"{path}?token=wrong")[0] == 403
-    assert lab.get(path, lab.token)[0] == 200
+def test_every_page_requires_the_token(served: JupyterServer, path: str) -> None:
+    assert served.get(path)[0] == 403
+    assert served.get(path, "wrong")[0] == 403
+    assert served.get(f"{path}?token=wrong")[0] == 403
+    assert served.get(path, served.token)[0] == 200
 
 
-def test_the_page_opens_on_the_user_s_folder(lab: JupyterServer) -> None:
-    status, page = lab.get("/lab", lab.token)
+def test_the_page_opens_on_the_user_s_directory(served: JupyterServer) -> None:
+    status, page = served.get("/lab", served.token)
     start = page.index(b"{", page.index(b'id="jupyter-config-data"'))
     settings: dict[str, Any] = json.JSONDecoder().raw_decode(page[start:].decode())[0]
     assert status == 200
-    assert f"/{settings['preferredPath']}" == str(lab.notebooks)
+    assert f"/{settings['preferredPath']}" == str(served.notebooks)
 
 
-def test_notebooks_are_written_to_the_shared_file_system(lab: JupyterServer) -> None:
-    (lab.notebooks / "kept.txt").write_text("here")
-    status, body = lab.get(f"/api/contents{lab.notebooks}/kept.txt", lab.token)
+def test_notebooks_are_written_to_the_shared_file_system(served: JupyterServer) -> None:
+    (served.notebooks / "kept.txt").write_text("here")
+    status, body = served.get(f"/api/contents{served.notebooks}/kept.txt", served.token)
     assert (status, json.loads(body)["content"]) == (200, "here")
 
 
-def test_the_image_s_notebooks_are_there_but_never_overwrite_the_user_s(lab: JupyterServer) -> None:
-    assert (lab.notebooks / "new.ipynb").read_text() == "the image's"
-    assert (lab.notebooks / "edited.ipynb").read_text() == "the user's"
+def test_the_image_s_notebooks_are_there_but_never_overwrite_the_user_s(served: JupyterServer) -> None:
+    assert (served.notebooks / "new.ipynb").read_text() == "the image's"
+    assert (served.notebooks / "edited.ipynb").read_text() == "the user's"
 
 
-def test_the_token_is_not_in_the_log(lab: JupyterServer) -> None:
-    assert lab.get(f"/lab?token={lab.token}")[0] == 200
-    log = lab.log.read_text()
+def test_the_token_is_not_in_the_log(served: JupyterServer) -> None:
+    assert served.get(f"/lab?token={served.token}")[0] == 200
+    log = served.log.read_text()
     assert "/lab?token=..." in log
-    assert lab.token not in log
+    assert served.token not in log
 
 
-def test_a_folder_that_cannot_be_written_is_a_sentence_and_the_pod_s_own_is_used(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_writable_is_reported_and_the_pods_own_is_used(tmp_path: Path) -> None:
     in_the_way, home = tmp_path / "efs", tmp_path / "home"
     in_the_way.touch()
     home.mkdir()

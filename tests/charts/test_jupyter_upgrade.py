@@ -1,4 +1,4 @@
-"""Jupyter's token and certificate over upgrades, and when the pod is started anew."""
+"""Jupyter's token and certificate over upgrades, and when the pod is restarted."""
 
 import base64
 from copy import deepcopy
@@ -30,7 +30,7 @@ def secrets(found: Server) -> list[Object]:
 
 
 def restart(found: Server) -> str:
-    """What starts the pod anew when it changes."""
+    """What restarts the pod when it changes."""
     return str(found.deployment["spec"]["template"]["metadata"]["annotations"][RESTART])
 
 
@@ -59,7 +59,7 @@ def test_a_release_that_is_gone_gets_new_ones(way: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["token", "tls.crt", "tls.key"])
-def test_what_was_changed_by_hand_stays_and_starts_the_pod_anew(key: str) -> None:
+def test_what_was_changed_by_hand_stays_and_restarts_the_pod(key: str) -> None:
     before = server("jupyter")
     live = secrets(before)
     (changed,) = (item for item in live if key in item["data"])
@@ -70,7 +70,7 @@ def test_what_was_changed_by_hand_stays_and_starts_the_pod_anew(key: str) -> Non
 
 
 @pytest.mark.parametrize("key", ["token", "tls.crt", "tls.key"])
-def test_what_is_missing_in_a_secret_is_made_anew(key: str) -> None:
+def test_what_is_missing_in_a_secret_is_generated_again(key: str) -> None:
     live = secrets(server("jupyter"))
     (changed,) = (item for item in live if key in item["data"])
     del changed["data"][key]
@@ -82,7 +82,7 @@ def test_what_is_missing_in_a_secret_is_made_anew(key: str) -> None:
     assert after[kept] == before[kept]
 
 
-def test_a_secret_of_the_user_s_starts_the_pod_anew_when_it_changes() -> None:
+def test_a_secret_of_the_user_s_restarts_the_pod_when_it_changes() -> None:
     def secret(version: str, token: str) -> Object:
         return {
             "apiVersion": "v1",
@@ -91,12 +91,12 @@ def test_a_secret_of_the_user_s_starts_the_pod_anew_when_it_changes() -> None:
             "data": {"token": base64.b64encode(token.encode()).decode()},
         }
 
-    def seen(version: str, token: str) -> str:
+    def restart_hash(version: str, token: str) -> str:
         certificate = secrets(server_with_certificate)
         return restart(upgraded([secret(version, token), *certificate], ALONE, token_secret="mine"))
 
     server_with_certificate = server("jupyter", token_secret="mine")
-    assert seen("1", "short") == seen("1", "short")
-    assert seen("1", "short") != seen("2", "short")
-    # Nothing of its content, from which a short token could be guessed.
-    assert seen("1", "short") == seen("1", "other")
+    assert restart_hash("1", "short") == restart_hash("1", "short")
+    assert restart_hash("1", "short") != restart_hash("2", "short")
+    # The hash does not depend on the content, from which a short token could be guessed.
+    assert restart_hash("1", "short") == restart_hash("1", "other")

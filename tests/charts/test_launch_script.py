@@ -35,14 +35,14 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    return folder
+    directory = tmp_path / "logs"
+    directory.mkdir()
+    return directory
 
 
 @pytest.fixture
 def start(tmp_path: Path, logs: Path) -> Start:
-    """``start(hosts, *command, **env)``: the script as Kubernetes starts it; the shared folder is ``fs``."""
+    """``start(hosts, *command, **env)``: the script as Kubernetes starts it, with the file system ``fs``."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in (("ssh", SSH), ("mpirun", MPIRUN)):
@@ -73,12 +73,14 @@ def start(tmp_path: Path, logs: Path) -> Start:
 
 
 def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Exit code and what it said."""
+    """Exit code and output."""
     out, err = process.communicate(timeout=30)
     return process.returncode, out + err
 
 
-def test_the_command_runs_with_its_words_untouched_and_its_exit_code_counts(start: Start, logs: Path) -> None:
+def test_the_command_runs_with_unchanged_arguments_and_its_exit_code_is_returned(
+    start: Start, logs: Path
+) -> None:
     words = ["-np", "2", "--config", 'DATA.TRAIN=["a b"]', "X=(1, 2)", "*", ""]
     code, _ = finish(start(["up-0", "up-1"], "mpirun", *words))
     assert code == 7
@@ -91,14 +93,14 @@ def test_mpirun_is_called_by_its_full_path_so_that_it_finds_its_daemon_on_the_wo
     mpirun = tmp_path / "bin" / "mpirun"
     mpirun.unlink()
     mpirun.symlink_to("/bin/bash")  # which tells the name that it was called by
-    _, said = finish(start([], "mpirun", "-c", "echo called as $0"))
-    assert f"called as {mpirun}\n" in said
+    _, output = finish(start([], "mpirun", "-c", "echo called as $0"))
+    assert f"called as {mpirun}\n" in output
 
 
 def test_it_prints_what_it_runs(start: Start) -> None:
-    _, said = finish(start(["up-0"], "mpirun", "-np", "2", "a b"))
-    assert "launch: 1 workers answer" in said
-    assert "/mpirun -np 2 a\\ b" in said
+    _, output = finish(start(["up-0"], "mpirun", "-np", "2", "a b"))
+    assert "launch: 1 workers answer" in output
+    assert "/mpirun -np 2 a\\ b" in output
 
 
 def test_localhost_needs_no_ssh(start: Start, logs: Path) -> None:
@@ -108,62 +110,62 @@ def test_localhost_needs_no_ssh(start: Start, logs: Path) -> None:
     assert not (logs / "ssh").exists()
 
 
-def test_ssh_gets_the_options_of_the_chart_as_words(start: Start, logs: Path) -> None:
+def test_ssh_receives_the_charts_options_as_separate_arguments(start: Start, logs: Path) -> None:
     finish(start(["up-0"]))
     asked = (logs / "ssh").read_text()
     assert "[-p][2222][-o][LogLevel=ERROR][up-0][true]" in asked
 
 
 def test_it_waits_for_a_worker_that_comes_late(start: Start, logs: Path) -> None:
-    code, said = finish(start(["up-0", "late"]))
+    code, output = finish(start(["up-0", "late"]))
     assert code == 7
-    assert "launch: 2 workers answer" in said
+    assert "launch: 2 workers answer" in output
     assert (logs / "ssh").read_text().count("late") == 3
 
 
 def test_a_worker_that_never_answers_is_named_when_the_time_is_up(start: Start, logs: Path) -> None:
-    code, said = finish(start(["up-0", "demo-worker-1.demo.kubeflow.svc"], LAUNCH_TIMEOUT="1"))
+    code, output = finish(start(["up-0", "demo-worker-1.demo.kubeflow.svc"], LAUNCH_TIMEOUT="1"))
     assert code == 1
     assert (
         "launch: demo-worker-1.demo.kubeflow.svc does not answer ssh after 1 s: "
         "ssh: connect to host demo-worker-1.demo.kubeflow.svc port 22: Connection refused\n"
-    ) in said
-    assert "launch: 1 of 2 workers do not answer." in said
-    assert "up-0 does not answer" not in said
+    ) in output
+    assert "launch: 1 of 2 workers do not answer." in output
+    assert "up-0 does not answer" not in output
     assert not (logs / "mpirun").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_named_with_the_fix(
+def test_a_directory_that_is_not_writable_is_named_with_the_fix(
     start: Start, logs: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "fs").write_text("a file where the folder should be")
-    code, said = finish(start(["up-0"]))
-    folder, owner = tmp_path / "fs" / "kubeflow" / "demo", f"{os.getuid()}:{os.getgid()}"
+    (tmp_path / "fs").write_text("a file where the directory should be")
+    code, output = finish(start(["up-0"]))
+    directory, owner = tmp_path / "fs" / "kubeflow" / "demo", f"{os.getuid()}:{os.getgid()}"
     assert code == 1
-    assert f"launch: {folder} is not writable for user {os.getuid()}, group {os.getgid()}." in said
-    assert f"mkdir -p {folder} && chown {owner} {folder}" in said
-    assert "maskrcnn.run_as_user" in said
-    assert said.count("\n") == 1
+    assert f"launch: {directory} is not writable for user {os.getuid()}, group {os.getgid()}." in output
+    assert f"mkdir -p {directory} && chown {owner} {directory}" in output
+    assert "maskrcnn.run_as_user" in output
+    assert output.count("\n") == 1
     assert not (logs / "ssh").exists()
 
 
-def test_the_check_makes_the_folder_and_leaves_nothing_in_it(start: Start, tmp_path: Path) -> None:
+def test_the_check_makes_the_directory_and_leaves_nothing_in_it(start: Start, tmp_path: Path) -> None:
     finish(start([]))
-    folder = tmp_path / "fs" / "kubeflow" / "demo"
-    assert folder.is_dir()
-    assert list(folder.iterdir()) == []
+    directory = tmp_path / "fs" / "kubeflow" / "demo"
+    assert directory.is_dir()
+    assert list(directory.iterdir()) == []
 
 
-def test_outside_a_launcher_it_says_that_there_is_no_hostfile(start: Start) -> None:
-    code, said = finish(start([], OMPI_MCA_orte_default_hostfile="/nowhere/hostfile"))
+def test_a_missing_hostfile_is_reported(start: Start) -> None:
+    code, output = finish(start([], OMPI_MCA_orte_default_hostfile="/nowhere/hostfile"))
     assert code == 1
-    assert "launch: hostfile /nowhere/hostfile not found" in said
+    assert "launch: hostfile /nowhere/hostfile not found" in output
 
 
 def test_a_program_that_the_image_does_not_have_is_named(start: Start) -> None:
-    code, said = finish(start([], "mpirun-5", "-np", "2"))
+    code, output = finish(start([], "mpirun-5", "-np", "2"))
     assert code == 127
-    assert "launch: this image has no mpirun-5" in said
+    assert "launch: this image has no mpirun-5" in output
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,7 @@ def test_there_is_a_library_path_for_mpirun_to_export(
     assert (logs / "library-path").read_text().strip() == path
 
 
-def test_sigterm_reaches_mpirun_as_the_signal_that_it_hands_on_to_all_ranks(
+def test_sigterm_reaches_mpirun_as_the_signal_that_it_forwards_to_all_ranks(
     start: Start, logs: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bin" / "mpirun").write_text(

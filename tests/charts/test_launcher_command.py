@@ -36,7 +36,7 @@ def keys(rendered: Run) -> list[str]:
     return [item.split("=")[0] for item in rendered.settings]
 
 
-def test_the_trainer_reads_every_setting_as_it_was_meant() -> None:
+def test_the_trainer_parses_every_setting_as_intended() -> None:
     rendered = run(
         mode_mask=False,
         data_train=["coco_train2014", "coco_valminusminival2014"],
@@ -68,7 +68,7 @@ def test_the_trainer_reads_every_setting_as_it_was_meant() -> None:
     assert config.PREPROC.TRAIN_SHORT_EDGE_SIZE == (640, 800)
 
 
-def test_the_trainer_takes_the_default_values() -> None:
+def test_the_trainer_accepts_the_default_values() -> None:
     config = parse(expand(item, {"DATA_FS": "/efs"}) for item in run().settings)
     assert config.DATA.TRAIN == ("coco_train2017",)
     assert config.TRAIN.STEPS_PER_EPOCH * 16 == 120000
@@ -124,7 +124,7 @@ def test_a_value_reaches_the_trainer_as_it_was_written(value: dict[str, Any], ke
         ("  ", []),
     ],
 )
-def test_extra_settings_come_last_from_a_text_or_a_list(extra: Any, settings: list[str]) -> None:
+def test_extra_settings_come_last_from_a_string_or_a_list(extra: Any, settings: list[str]) -> None:
     assert run(**{**NOTHING, "extra_config": extra}).settings[len(PLAIN) :] == settings
 
 
@@ -168,7 +168,7 @@ def test_an_environment_variable_is_set_once_and_exported_to_the_ranks(
     assert rendered.exported.count(name) == 1
 
 
-def test_a_node_groups_own_fusion_threshold_goes_before_the_charts(tmp_path: Path) -> None:
+def test_a_node_groups_fusion_threshold_takes_precedence_over_the_charts(tmp_path: Path) -> None:
     shutil.copytree(CHARTS, tmp_path / "charts", symlinks=True)
     chart = tmp_path / "charts" / CHART.name
     groups = yaml.safe_load((chart / "files" / "common" / "node-groups.yaml").read_text())
@@ -179,12 +179,12 @@ def test_a_node_groups_own_fusion_threshold_goes_before_the_charts(tmp_path: Pat
     assert run(chart=chart, node_group="p4d").env["HOROVOD_FUSION_THRESHOLD"] == "67108864"
 
 
-def test_null_takes_a_variable_out() -> None:
+def test_null_removes_a_variable() -> None:
     rendered = run(env={"NCCL_DEBUG": None}, horovod_cycle_time=None)
     assert not {"NCCL_DEBUG", "HOROVOD_CYCLE_TIME"} & (set(rendered.env) | set(rendered.exported))
 
 
-def test_ranks_get_the_launchers_path_and_folders_too() -> None:
+def test_ranks_get_the_launchers_path_and_directories_too() -> None:
     assert {"PATH", "LD_LIBRARY_PATH", "SHARED_FS", "DATA_FS"} <= set(run().exported)
 
 
@@ -213,14 +213,14 @@ def test_half_precision_is_a_flag_before_the_settings_and_a_variable(
 
 
 def test_images_per_epoch_is_a_flag_for_a_script_of_the_images_own() -> None:
-    # AWS's train.py has --images_per_epoch and refuses a configuration key that it does not know.
+    # AWS's train.py has --images_per_epoch and rejects a configuration key that it does not know.
     rendered = run(images_per_epoch=120000, train_script="/mask-rcnn-tensorflow/MaskRCNN/train.py")
     args = rendered.launcher["args"]
     assert args[args.index("--config") - 2 : args.index("--config")] == ["--images_per_epoch", "120000"]
     assert "TRAIN.IMAGES_PER_EPOCH" not in keys(rendered)
 
 
-def test_kubernetes_expands_every_path_to_the_mounted_folders() -> None:
+def test_kubernetes_expands_every_path_to_the_mounted_directories() -> None:
     rendered = run(data_fs="fsx")
     env: dict[str, str] = {}
     for entry in rendered.launcher["env"]:
@@ -233,7 +233,7 @@ def test_kubernetes_expands_every_path_to_the_mounted_folders() -> None:
     assert not [arg for arg in args if "$(" in arg]
 
 
-def test_kubernetes_leaves_the_launch_script_as_it_is() -> None:
+def test_kubernetes_does_not_expand_the_launch_script() -> None:
     rendered = run()
     script = (CHART / "files" / "launch.sh").read_text()
     shell, flag, text, name = rendered.launcher["command"]

@@ -15,7 +15,7 @@ NAMESPACE_SCOPE = {"operator": {"scope": "namespace"}}
 
 # What the operator 0.8 does with the API, by its source (github.com/kubeflow/mpi-operator, tag v0.8.0).
 # Informers list and watch: pkg/controller/mpi_job_controller.go, NewMPIJobControllerWithClock. They run for
-# priority classes in every case, and the operator ends when one is refused ("Unable to sync cache").
+# priority classes in every case, and the operator ends when one is rejected ("Unable to sync cache").
 READS = {"list", "watch"}
 JOB_RIGHTS = {
     ("kubeflow.org", "mpijobs"): READS,
@@ -165,11 +165,11 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[list[Object]], Any], Any]] =
 }
 
 
-@pytest.mark.parametrize(("values", "look", "expected"), FEATURES.values(), ids=FEATURES)
-def test_a_value_does_what_it_says(
-    values: dict[str, Any], look: Callable[[list[Object]], Any], expected: Any
+@pytest.mark.parametrize(("values", "extract", "expected"), FEATURES.values(), ids=FEATURES)
+def test_a_value_has_the_documented_effect(
+    values: dict[str, Any], extract: Callable[[list[Object]], Any], expected: Any
 ) -> None:
-    assert look(install(values)) == expected
+    assert extract(install(values)) == expected
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -310,13 +310,13 @@ def test_two_releases_share_nothing_but_the_crd_and_the_namespace() -> None:
     ],
     ids=str,
 )
-def test_a_wrong_value_is_refused_by_name(values: dict[str, Any], message: str) -> None:
-    with pytest.raises(RenderError) as refused:
+def test_a_wrong_value_is_rejected_by_name(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(RenderError) as error:
         install(values)
-    assert message in str(refused.value)
+    assert message in str(error.value)
 
 
-def test_a_release_in_a_third_namespace_is_refused() -> None:
+def test_a_release_in_a_third_namespace_is_rejected() -> None:
     with pytest.raises(RenderError, match=r"global\.namespace: the release is in namespace elsewhere"):
         install(namespace="elsewhere")
 

@@ -1,4 +1,4 @@
-"""The CRD of the chart mpijob: what is a job, by a schema of our own.
+"""The CRD of the chart mpijob: a compact schema of MPIJobs.
 
 Whether a real API server takes the CRD, its rules in CEL included, and whether the real operator runs such
 jobs, is tested on a cluster.
@@ -39,7 +39,7 @@ def at(schema: Any, path: str) -> Any:
 
 
 def changed(path: str, value: Any) -> Object:
-    """A legal job with one field of its spec changed; None takes it out."""
+    """A valid job with one field of its spec changed; None removes it."""
     job = deepcopy(JOB)
     *parents, last = path.split(".")
     place = job["spec"]
@@ -53,7 +53,7 @@ def changed(path: str, value: Any) -> Object:
 
 
 def faults(job: Object) -> list[str]:
-    """What the schema has against the job."""
+    """The schema's errors for the job."""
     found = jsonschema.Draft202012Validator(SCHEMA).iter_errors(job)
     return [error.message for error in found] + list(unknown_fields(job["spec"], at(SCHEMA, "spec"), "spec"))
 
@@ -69,7 +69,7 @@ def test_its_names_are_the_operators() -> None:
     assert (CRD["spec"]["names"]["kind"], CRD["spec"]["names"]["plural"]) == ("MPIJob", "mpijobs")
 
 
-def test_its_one_version_is_served_with_a_status_of_its_own() -> None:
+def test_its_only_version_is_served_with_a_status_subresource() -> None:
     (version,) = CRD["spec"]["versions"]
     assert (version["name"], version["served"], version["storage"]) == ("v2beta1", True, True)
     assert version["subresources"] == {"status": {}}
@@ -169,7 +169,7 @@ def test_what_the_operator_accepts_is_legal(path: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        # Fields that do not exist, which the API server drops or, asked to be strict, refuses.
+        # Fields that do not exist, which the API server drops or, asked to be strict, rejects.
         ("slotPerWorker", 8),
         ("cleanPodPolicy", "Running"),
         ("runPolicy.backofLimit", 2),
@@ -178,7 +178,7 @@ def test_what_the_operator_accepts_is_legal(path: str, value: Any) -> None:
         ("mpiReplicaSpecs.worker", {}),
         ("mpiReplicaSpecs.Launcher.restartPolicies", "Never"),
         ("mpiReplicaSpecs.Worker.template.specs", {}),
-        # Values that the operator's validation.go refuses.
+        # Values that the operator's validation.go rejects.
         ("mpiReplicaSpecs", {}),
         ("mpiReplicaSpecs.Launcher", None),
         ("mpiReplicaSpecs.Launcher.replicas", 2),
@@ -204,12 +204,12 @@ def test_what_the_operator_accepts_is_legal(path: str, value: Any) -> None:
         ("mpiReplicaSpecs.Worker.template.spec.volumes.0.name", None),
     ],
 )
-def test_a_mistake_is_refused(path: str, value: Any) -> None:
+def test_a_mistake_is_rejected(path: str, value: Any) -> None:
     assert len(faults(changed(path, value))) == 1
 
 
 @pytest.mark.parametrize("field", ["containers", "initContainers", "volumes"])
-def test_nothing_stands_twice_in_a_pods_lists(field: str) -> None:
+def test_a_pods_lists_have_no_duplicates(field: str) -> None:
     pod = at(SCHEMA, "spec.mpiReplicaSpecs.Worker.template.spec")
     assert at(pod, field)["x-kubernetes-list-type"] == "map"
     assert at(pod, field)["x-kubernetes-list-map-keys"] == ["name"]

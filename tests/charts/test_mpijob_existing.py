@@ -21,7 +21,7 @@ def test_on_an_empty_cluster_the_release_has_both() -> None:
     assert {"CustomResourceDefinition", "Namespace"} <= kinds([])
 
 
-def test_an_upgrade_keeps_what_is_the_releases_own() -> None:
+def test_an_upgrade_keeps_the_releases_own_objects() -> None:
     # An object that an upgrade leaves out is deleted, unless it is marked to be kept.
     live = [owned(CRD, "mpijob"), owned(NAMESPACE, "mpijob")]
     assert {"CustomResourceDefinition", "Namespace"} <= kinds(live)
@@ -33,7 +33,7 @@ OTHERS = ["by hand", "another release's", "a release's of that name elsewhere"]
 @pytest.mark.parametrize(
     "live", [NAMESPACE, owned(NAMESPACE, "other"), owned(NAMESPACE, "mpijob", "kubeflow")], ids=OTHERS
 )
-def test_a_namespace_of_somebody_else_is_used_as_it_is(live: Object) -> None:
+def test_an_existing_namespace_is_used_unchanged(live: Object) -> None:
     found = kinds([live])
     assert "Namespace" not in found
     assert {"CustomResourceDefinition", "Deployment"} <= found
@@ -48,15 +48,17 @@ def test_a_namespace_of_somebody_else_is_used_as_it_is(live: Object) -> None:
     ],
     ids=OTHERS,
 )
-def test_a_crd_of_somebody_else_is_not_touched(live: Object, whose: str) -> None:
-    with pytest.raises(helm_python.HelmError) as refused:
+def test_an_existing_crd_is_not_changed(live: Object, whose: str) -> None:
+    with pytest.raises(helm_python.HelmError) as error:
         kinds([live])
-    said = str(refused.value)
-    assert f"crd.create: the CRD mpijobs.kubeflow.org already exists, {whose}. Set crd.create to" in said
-    assert "meta.helm.sh/release-name=mpijob meta.helm.sh/release-namespace=default && kubectl label" in said
+    output = str(error.value)
+    assert f"crd.create: the CRD mpijobs.kubeflow.org already exists, {whose}. Set crd.create to" in output
+    assert (
+        "meta.helm.sh/release-name=mpijob meta.helm.sh/release-namespace=default && kubectl label" in output
+    )
 
 
-def test_with_crd_create_false_it_is_used_as_it_is() -> None:
+def test_with_crd_create_false_an_existing_crd_is_used() -> None:
     found = kinds([CRD], {"crd": {"create": False}})
     assert "CustomResourceDefinition" not in found
     assert "Deployment" in found

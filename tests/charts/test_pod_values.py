@@ -104,11 +104,13 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize(("values", "seen", "expected"), FEATURES.values(), ids=FEATURES)
-def test_a_value_reaches_the_job(values: dict[str, Any], seen: Callable[[Run], Any], expected: Any) -> None:
+@pytest.mark.parametrize(("values", "extract", "expected"), FEATURES.values(), ids=FEATURES)
+def test_a_value_reaches_the_job(
+    values: dict[str, Any], extract: Callable[[Run], Any], expected: Any
+) -> None:
     rendered = run(**values)
     check_job(rendered.job)
-    assert seen(rendered) == expected
+    assert extract(rendered) == expected
 
 
 def test_a_created_service_account_carries_the_role_of_irsa() -> None:

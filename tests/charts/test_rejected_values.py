@@ -13,15 +13,17 @@ from mrc_values.check import check
 from mrc_values.helm import RenderError, render
 from rendering import CHARTS
 
-FOLDER = Path(__file__).with_name("rejected")
-FILES = [pytest.param(file, id=f"{file.parent.name}/{file.stem}") for file in sorted(FOLDER.glob("*/*.yaml"))]
+DIRECTORY = Path(__file__).with_name("rejected")
+FILES = [
+    pytest.param(file, id=f"{file.parent.name}/{file.stem}") for file in sorted(DIRECTORY.glob("*/*.yaml"))
+]
 
 
 def refusal(chart: str, values: dict[str, Any], namespace: str = "default") -> str:
     """Helm's message."""
-    with pytest.raises(RenderError) as refused:
+    with pytest.raises(RenderError) as error:
         render(CHARTS / chart, values, "demo", namespace)
-    return refused.value.message
+    return error.value.message
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -43,12 +45,12 @@ def test_mrc_values_reports_it_on_its_line(file: Path) -> None:
 
 
 def test_every_chart_has_files() -> None:
-    assert {"jupyter", "maskrcnn", "mpijob", "tensorboard"} <= {path.name for path in FOLDER.iterdir()}
+    assert {"jupyter", "maskrcnn", "mpijob", "tensorboard"} <= {path.name for path in DIRECTORY.iterdir()}
     assert len(FILES) >= 40
 
 
 def test_no_mistake_occurs_twice() -> None:
-    mistakes = [(file.parent, file.read_text().partition("\n")[2]) for file in FOLDER.glob("*/*.yaml")]
+    mistakes = [(file.parent, file.read_text().partition("\n")[2]) for file in DIRECTORY.glob("*/*.yaml")]
     assert len(mistakes) == len(set(mistakes))
 
 

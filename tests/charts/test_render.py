@@ -188,7 +188,7 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
             [{"name": "efs", "mountPath": "/efs"}, {"name": "fsx", "mountPath": "/fsx"}],
         ),
     ),
-    "the data's folder follows its file system": (
+    "the data's directory follows its file system": (
         {"data_fs": "fsx", "data_dir": "coco"},
         lambda r: (r.env["DATA_FS"], r.setting("DATA.BASEDIR")),
         ("/fsx", "$(DATA_FS)/coco"),
@@ -212,12 +212,12 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
         lambda r: [volume["persistentVolumeClaim"]["claimName"] for volume in claims(r)],
         ["pv-efs"],
     ),
-    "the log folder is stable and named after the job": (
+    "the log directory is stable and named after the job": (
         {"run": "lr-02"},
         lambda r: r.launcher["args"][r.launcher["args"].index("--logdir") + 1],
         "$(SHARED_FS)/kubeflow/demo-lr-02",
     ),
-    "the ranks' output lies in it": (
+    "the ranks' output is stored in it": (
         {},
         lambda r: r.launcher["args"][r.launcher["args"].index("--output-filename") + 1],
         "$(SHARED_FS)/kubeflow/demo/ranks",
@@ -248,7 +248,7 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
         lambda r: [(c["image"], c["imagePullPolicy"]) for c in (r.launcher, r.worker)],
         [("trainer:2", "Never")] * 2,
     ),
-    "as the image's user, nothing is said of users": (
+    "as the image's user, no user is set": (
         {},
         lambda r: "securityContext" in r.pod("Worker") or "securityContext" in r.worker,
         False,
@@ -351,7 +351,7 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
         lambda r: (r.job["metadata"]["namespace"], "$(SHARED_FS)/vision/demo" in r.launcher["args"]),
         ("vision", True),
     ),
-    "a release may lie in the namespace of its objects": (
+    "a release may be in the namespace of its objects": (
         {"global_": {"namespace": "vision"}, "namespace": "vision"},
         lambda r: r.job["metadata"]["namespace"],
         "vision",
@@ -377,11 +377,13 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize(("values", "seen", "expected"), FEATURES.values(), ids=FEATURES)
-def test_a_value_does_what_it_says(values: dict[str, Any], seen: Callable[[Run], Any], expected: Any) -> None:
+@pytest.mark.parametrize(("values", "extract", "expected"), FEATURES.values(), ids=FEATURES)
+def test_a_value_has_the_documented_effect(
+    values: dict[str, Any], extract: Callable[[Run], Any], expected: Any
+) -> None:
     rendered = run(**values)
     check_job(rendered.job)
-    assert seen(rendered) == expected
+    assert extract(rendered) == expected
 
 
 @pytest.mark.parametrize("version", ["1.27", "1.37"])
@@ -414,7 +416,7 @@ def test_pods_keep_their_labels_when_only_the_chart_is_newer() -> None:
     }
 
 
-def test_the_notes_name_the_job_its_log_and_its_folder() -> None:
+def test_the_notes_name_the_job_its_log_and_its_directory() -> None:
     notes = run(name="maskrcnn", run="b", global_={"shared_fs": "fsx"}).notes
     assert "Run maskrcnn-b: 16 ranks in 2 workers" in notes
     assert "kubectl logs --namespace kubeflow --follow" in notes

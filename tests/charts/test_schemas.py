@@ -12,12 +12,12 @@ import pytest
 import yaml
 from rendering import CHARTS
 
-FOLDERS = sorted(file.parent for file in CHARTS.glob("*/Chart.yaml"))
-ALL = pytest.mark.parametrize("chart", FOLDERS, ids=lambda chart: chart.name)
-OWN = [chart for chart in FOLDERS if not (chart / "values.schema.json").is_symlink()]
+DIRECTORIES = sorted(file.parent for file in CHARTS.glob("*/Chart.yaml"))
+ALL = pytest.mark.parametrize("chart", DIRECTORIES, ids=lambda chart: chart.name)
+OWN = [chart for chart in DIRECTORIES if not (chart / "values.schema.json").is_symlink()]
 VALUES_FILES = sorted(
     file
-    for chart in FOLDERS
+    for chart in DIRECTORIES
     for file in [chart / "values.yaml", *chart.glob("examples/*.yaml")]
     if not any(parent.is_symlink() for parent in file.parents)
 )
@@ -79,7 +79,7 @@ def test_every_property_says_what_it_is(chart: Path, path: str, definition: Any)
 
 
 @ALL
-def test_a_key_that_nobody_knows_is_refused_at_every_level(chart: Path) -> None:
+def test_an_unknown_key_is_rejected_at_every_level(chart: Path) -> None:
     schema = schema_of(chart)
     levels = {path: part for path, part in properties(schema) if "properties" in part}
     closed = {path for path, part in levels.items() if part.get("additionalProperties") is False}
@@ -90,7 +90,7 @@ def test_a_key_that_nobody_knows_is_refused_at_every_level(chart: Path) -> None:
 
 @ALL
 def test_values_yaml_has_every_value_of_the_schema(chart: Path) -> None:
-    subcharts = {folder.name for folder in chart.glob("charts/*")}
+    subcharts = {directory.name for directory in chart.glob("charts/*")}
     described = {
         path
         for path, definition in properties(schema_of(chart))
@@ -108,7 +108,7 @@ def test_the_defaults_are_legal(chart: Path) -> None:
 def test_an_editor_finds_the_schema_of_a_values_file(file: Path) -> None:
     named = re.match(r"# yaml-language-server: \$schema=(\S+)\n", file.read_text())
     assert named
-    chart = next(parent for parent in file.parents if parent in FOLDERS)
+    chart = next(parent for parent in file.parents if parent in DIRECTORIES)
     assert (file.parent / named[1]).resolve() == (chart / "values.schema.json").resolve()
 
 

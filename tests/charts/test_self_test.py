@@ -20,11 +20,11 @@ def file_system(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ask(folder: Path, **maskrcnn: Any) -> subprocess.CompletedProcess[str]:
-    """The test of a release whose file system is this folder."""
+def ask(directory: Path, **maskrcnn: Any) -> subprocess.CompletedProcess[str]:
+    """The test of a release whose file system is this directory."""
     pod = only(render_objects(CHART, {"maskrcnn": {"image": "trainer:1", **maskrcnn}}), "Pod")
     (container,) = pod["spec"]["containers"]
-    env = {"SHARED_FS": str(folder), "DATA_FS": str(folder), "PATH": "/usr/bin:/bin"}
+    env = {"SHARED_FS": str(directory), "DATA_FS": str(directory), "PATH": "/usr/bin:/bin"}
     env |= {item["name"]: expand(item["value"], env) for item in container["env"] if item["name"] not in env}
     return subprocess.run(container["command"], env=env, capture_output=True, text=True)
 
@@ -36,7 +36,7 @@ def test_it_succeeds_with_a_line_for_each_thing_that_is_there(file_system: Path)
     assert done.stderr == ""
 
 
-def test_data_and_weights_that_are_missing_are_all_named(file_system: Path) -> None:
+def test_all_missing_data_and_weights_are_named(file_system: Path) -> None:
     done = ask(file_system, data_dir="other", backbone_weights="none.npz")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
@@ -47,7 +47,7 @@ def test_data_and_weights_that_are_missing_are_all_named(file_system: Path) -> N
     ]
 
 
-def test_a_folder_that_cannot_be_written_is_named_with_what_to_do(file_system: Path) -> None:
+def test_a_directory_that_is_not_writable_is_named_with_the_fix(file_system: Path) -> None:
     (file_system / "kubeflow").touch()
     done = ask(file_system)
     assert done.returncode == 1

@@ -32,7 +32,7 @@ def test_every_object_is_valid_for_kubernetes(chart: str, way: str, version: str
 
 
 @both
-def test_alone_and_as_a_sub_chart_it_is_the_same(chart: str) -> None:
+def test_the_chart_renders_the_same_alone_and_as_a_sub_chart(chart: str) -> None:
     alone, sub = server(chart, ALONE), server(chart, SUBCHART)
     assert alone.service == sub.service
     if chart == "tensorboard":  # Jupyter's pod differs in the hash of a token
@@ -59,7 +59,7 @@ def test_a_service_is_reached_within_the_cluster_alone(chart: str, way: str) -> 
         ("0.0.0.0/0", ["0.0.0.0/0"]),
     ],
 )
-def test_a_load_balancer_lets_in_the_networks_of_source_cidr(
+def test_a_load_balancer_allows_the_networks_of_source_cidr(
     chart: str, way: str, cidr: str, ranges: list[str]
 ) -> None:
     service = server(chart, way, service={"type": "LoadBalancer"}, global_={"source_cidr": cidr}).service
@@ -85,7 +85,7 @@ NOBODY = (
     "Set it to the networks that may connect, for example 203.0.113.0/24, or {path}service.type to ClusterIP"
 )
 NULL = "{path}%s is null but requires a value. Set it, or remove it to use the default"
-REFUSED: list[tuple[dict[str, Any], str]] = [
+REJECTED: list[tuple[dict[str, Any], str]] = [
     ({"service": {"type": "LoadBalancer"}}, NOBODY),
     ({"service": {"type": "LoadBalancer"}, "global_": {"source_cidr": " , "}}, NOBODY),
     *(
@@ -124,28 +124,28 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @both
 @each_way
-@pytest.mark.parametrize(("values", "message"), REFUSED, ids=str)
-def test_a_template_refuses_with_the_value_and_the_way_out(
+@pytest.mark.parametrize(("values", "message"), REJECTED, ids=str)
+def test_a_template_names_the_rejected_value_and_the_fix(
     chart: str, way: str, values: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(RenderError) as refused:
+    with pytest.raises(RenderError) as error:
         server(chart, way, **values)
-    assert refused.value.message == message.format(path=PATH[way].format(chart))
+    assert error.value.message == message.format(path=PATH[way].format(chart))
 
 
 @both
-def test_a_null_in_place_of_what_all_charts_share_is_one_line(chart: str) -> None:
+def test_a_null_global_value_is_one_line(chart: str) -> None:
     for null in ({"shared_fs": None}, None):
-        with pytest.raises(RenderError) as refused:
+        with pytest.raises(RenderError) as error:
             render(CHARTS / chart, {"image": "x:1", "global": null}, "demo")
-        assert refused.value.message.startswith("global.shared_fs is null but requires a value. Set it")
+        assert error.value.message.startswith("global.shared_fs is null but requires a value. Set it")
 
 
 @both
-def test_alone_a_name_that_no_chart_shares_is_refused(chart: str) -> None:
-    with pytest.raises(RenderError) as refused:
+def test_alone_a_name_that_no_chart_shares_is_rejected(chart: str) -> None:
+    with pytest.raises(RenderError) as error:
         server(chart, ALONE, global_={"shard_fs": "fsx"})
-    assert refused.value.message == (
+    assert error.value.message == (
         "global.shard_fs: unknown value. Known values: namespace, shared_fs, shared_pvc, source_cidr"
     )
 
@@ -184,17 +184,17 @@ SCHEMA_REFUSES: list[tuple[dict[str, Any], str]] = [
 @both
 @pytest.mark.parametrize("switch", [None, True, False], ids=["alone", "enabled", "disabled"])
 @pytest.mark.parametrize(("values", "place"), SCHEMA_REFUSES, ids=str)
-def test_the_schema_refuses_with_the_place(
+def test_the_schema_names_the_position_of_a_rejected_value(
     chart: str, switch: bool | None, values: dict[str, Any], place: str
 ) -> None:
-    with pytest.raises(RenderError) as refused:
+    with pytest.raises(RenderError) as error:
         if switch is None:
             server(chart, ALONE, **values)
         else:
             inner = {"image": "x:1", "enabled": switch, **values}
             render(CHARTS / "maskrcnn", {"maskrcnn": {"image": "t:1"}, chart: inner}, "demo")
-    assert "values don't meet the specifications of the schema" in refused.value.message
-    assert place in refused.value.message
+    assert "values don't meet the specifications of the schema" in error.value.message
+    assert place in error.value.message
 
 
 @both
@@ -242,7 +242,7 @@ def test_two_releases_share_no_name() -> None:
     assert not names[0] & names[1]
 
 
-def test_no_selector_catches_the_pods_of_another() -> None:
+def test_no_selector_matches_the_pods_of_another_object() -> None:
     found = everything("one") + everything("other")
     found += render_objects(CHARTS / "jupyter", {"image": "lab:1"}, "jupyter")
     found += render_objects(CHARTS / "tensorboard", {}, "tensorboard")
@@ -263,7 +263,7 @@ def test_no_selector_catches_the_pods_of_another() -> None:
 
 
 @both
-def test_its_pod_stays_when_only_the_chart_is_newer(chart: str) -> None:
+def test_a_newer_chart_version_alone_does_not_restart_the_pod(chart: str) -> None:
     labels = server(chart).deployment["spec"]["template"]["metadata"]["labels"]
     assert set(labels) == {f"app.kubernetes.io/{part}" for part in ("name", "instance", "component")}
 
@@ -280,7 +280,7 @@ def test_ports_are_found_by_name(chart: str, way: str) -> None:
         assert found.container[probe]["httpGet"]["port"] == exposed["name"]
 
 
-def test_both_are_off_and_on_as_promised() -> None:
+def test_both_can_be_enabled_and_disabled() -> None:
     values = {"maskrcnn": {"image": "t:1"}}
     kinds = sorted(item["kind"] for item in objects(render(CHARTS / "maskrcnn", values, "demo")))
     assert kinds == ["Deployment", "MPIJob", "Pod", "Service"]
@@ -300,13 +300,13 @@ def test_notes_of_a_training_name_what_is_enabled() -> None:
             "maskrcnn/templates/NOTES.txt"
         ]
 
-    board = "kubectl port-forward --namespace kubeflow service/demo-tensorboard 6006:80"
-    lab = "kubectl port-forward --namespace kubeflow service/demo-jupyter 8888:443"
-    assert board in notes()
-    assert lab not in notes()
+    tensorboard_command = "kubectl port-forward --namespace kubeflow service/demo-tensorboard 6006:80"
+    jupyter_command = "kubectl port-forward --namespace kubeflow service/demo-jupyter 8888:443"
+    assert tensorboard_command in notes()
+    assert jupyter_command not in notes()
     both = notes(jupyter={"enabled": True, "image": "lab:1"})
-    assert board in both
-    assert lab in both
+    assert tensorboard_command in both
+    assert jupyter_command in both
     assert "TensorBoard, at" not in notes(tensorboard={"enabled": False})
 
 

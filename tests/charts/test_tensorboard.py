@@ -24,7 +24,7 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Server], Any], Any]] = {
         lambda s: (logdir(s), s.service["metadata"]["namespace"]),
         ("$(SHARED_FS)/vision", "vision"),
     ),
-    "or a folder": ({"log_dir": "old/logs/"}, logdir, "$(SHARED_FS)/old/logs"),
+    "or a directory": ({"log_dir": "old/logs/"}, logdir, "$(SHARED_FS)/old/logs"),
     "the file system can only be read": (
         {},
         lambda s: (s.mounts, s.env["SHARED_FS"]),
@@ -41,9 +41,9 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Server], Any], Any]] = {
         ("docker.io/tensorflow/tensorflow:2.19.0", "IfNotPresent"),
     ),
     "or another": (
-        {"image": "board:1", "image_pull_policy": "Always"},
+        {"image": "tensorboard:1", "image_pull_policy": "Always"},
         lambda s: (s.container["image"], s.container["imagePullPolicy"]),
-        ("board:1", "Always"),
+        ("tensorboard:1", "Always"),
     ),
     "ports": (
         {"port": 8080, "target_port": 7007},
@@ -83,12 +83,12 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Server], Any], Any]] = {
 @each_way
 @pytest.mark.parametrize("feature", FEATURES)
 def test_feature(feature: str, way: str) -> None:
-    values, look, expected = FEATURES[feature]
-    assert look(server("tensorboard", way, **values)) == expected
+    values, extract, expected = FEATURES[feature]
+    assert extract(server("tensorboard", way, **values)) == expected
 
 
 @each_way
-def test_its_pod_is_restricted_and_knows_nothing_of_the_cluster(way: str) -> None:
+def test_the_pod_is_restricted_and_has_no_access_to_the_cluster(way: str) -> None:
     pod = server("tensorboard", way).pod
     assert restricted_violations(pod) == []
     assert pod["automountServiceAccountToken"] is False
@@ -104,7 +104,7 @@ def test_notes_name_the_next_command_and_what_is_shown() -> None:
     ]
 
 
-def test_the_real_program_serves_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_the_real_program_serves_a_directory_that_does_not_exist_yet(tmp_path: Path) -> None:
     with (
         tensorboard(tmp_path / "efs", tmp_path) as address,
         urlopen(f"{address}/data/environment", timeout=10) as answer,

@@ -17,18 +17,18 @@ FOREIGN = {"imageRegistry": "registry.example.com", "team": {"name": "vision"}}
 NAMES = sorted(file.parent.name for file in CHARTS.glob("*/Chart.yaml"))
 
 
-def umbrella(folder: Path, *dependencies: tuple[str, str]) -> Path:
+def umbrella(directory: Path, *dependencies: tuple[str, str]) -> Path:
     """A chart with dependencies, as (chart, alias)."""
-    (folder / "charts").mkdir()
+    (directory / "charts").mkdir()
     entries = []
     for chart, alias in dependencies:
         entries.append({"name": chart, "version": VERSION, "alias": alias, "condition": f"{alias}.enabled"})
-        link = folder / "charts" / chart
+        link = directory / "charts" / chart
         if not link.is_symlink():
             link.symlink_to(CHARTS / chart)
     chart_yaml = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": entries}
-    (folder / "Chart.yaml").write_text(yaml.safe_dump(chart_yaml))
-    return folder
+    (directory / "Chart.yaml").write_text(yaml.safe_dump(chart_yaml))
+    return directory
 
 
 def keys(objects: list[Object]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""An upgrade never changes a run that exists: Helm asks the cluster, here a stand-in for its API server."""
+"""An upgrade never changes an existing run. Helm asks the cluster, here a stand-in for its API server."""
 
 from typing import Any
 
@@ -33,13 +33,13 @@ def launcher(job: Object) -> Object:
     [{"steps_per_epoch": 100}, {"image": "trainer:2"}, {"gpus": 32}, {"env": {"NCCL_DEBUG": "WARN"}}],
     ids=str,
 )
-def test_changed_settings_of_a_run_that_exists_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(helm_python.HelmError) as refused:
+def test_changed_settings_of_a_run_that_exists_are_rejected(change: dict[str, Any]) -> None:
+    with pytest.raises(helm_python.HelmError) as error:
         upgrade(live(), **change)
     assert (
         "the run kubeflow/demo already exists with other settings, and an existing job cannot be changed: "
         "set maskrcnn.run for a new run, or delete and install to resume with other settings"
-    ) in str(refused.value)
+    ) in str(error.value)
 
 
 def test_an_upgrade_that_changes_nothing_of_the_job_passes() -> None:
@@ -56,7 +56,7 @@ def test_changed_settings_pass_when_the_run_is_gone() -> None:
     assert upgrade(steps_per_epoch=100)["metadata"]["name"] == "demo"
 
 
-def test_what_the_launcher_runs_with_counts_not_what_a_rollback_has_made_of_the_job() -> None:
+def test_settings_are_compared_with_the_launcher_not_with_a_rolled_back_job() -> None:
     rolled_back = live()
     running = launcher(live(steps_per_epoch=100))
     with pytest.raises(helm_python.HelmError, match="exists with other settings"):
@@ -64,11 +64,11 @@ def test_what_the_launcher_runs_with_counts_not_what_a_rollback_has_made_of_the_
     assert upgrade(rolled_back, running, steps_per_epoch=100)
 
 
-def test_a_job_of_another_release_is_left_to_helm_which_refuses_it() -> None:
+def test_a_job_of_another_release_is_left_to_helm_which_rejects_it() -> None:
     assert upgrade(live("other", name="maskrcnn"), name="maskrcnn", steps_per_epoch=100)
 
 
-def test_the_hash_is_of_the_settings_alone() -> None:
+def test_the_hash_depends_only_on_the_settings() -> None:
     def digest(**values: Any) -> str:
         return str(run(**values).job["metadata"]["annotations"]["mask-rcnn/settings-sha256"])
 

@@ -1,7 +1,7 @@
-"""One mistake at a time in a complete values file: a mutator driven by the chart's schema.
+"""One mistake at a time in a complete values file: mutations driven by the chart's schema.
 
-The files in complete/ have every value of a schema in a line of its own, so a mistake is a changed line and
-the place where it has to be found is known without asking the program under test.
+The files in complete/ have every value of a schema on a separate line. A mistake is therefore a changed
+line, and the expected position of the finding is known without running the program under test.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-FOLDER = Path(__file__).with_name("complete")
+DIRECTORY = Path(__file__).with_name("complete")
 CHARTS = Path(__file__).parents[2] / "charts"
 
 FILES = {"maskrcnn": "maskrcnn.yaml", "maskrcnn-optimized": "maskrcnn.yaml", "mpijob": "mpijob.yaml"}
@@ -37,7 +37,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Mutation:
-    """A values file with one mistake. ``lines`` are where it may be reported, ``label`` says what it is."""
+    """A values file with one mistake. ``lines`` may be reported for it; ``label`` describes it."""
 
     chart: str
     kind: str
@@ -48,7 +48,7 @@ class Mutation:
 
 
 def sample(count: int, seed: int) -> list[Mutation]:
-    """Mutations, the same for the same seed: as many of every kind, and at least one of every value."""
+    """A reproducible sample with the same number of every kind and at least one mutation of every value."""
     chance = random.Random(seed)
     everything = every_mutation()
     chance.shuffle(everything)
@@ -57,7 +57,7 @@ def sample(count: int, seed: int) -> list[Mutation]:
     for kind in KINDS:
         found = [mutation for mutation in everything if mutation.kind == kind]
         for _ in range(count // len(KINDS)):
-            # maskrcnn-optimized has maskrcnn's schema: a value is as good there.
+            # maskrcnn-optimized has maskrcnn's schema, so one of the two is enough.
             new = (mutation for mutation in found if (FILES[mutation.chart], mutation.path) not in covered)
             mutation = next(new, found[0])
             found.remove(mutation)
@@ -67,12 +67,12 @@ def sample(count: int, seed: int) -> list[Mutation]:
 
 
 def every_mutation() -> list[Mutation]:
-    """All mutations that the mutator knows, in the order of charts, values and kinds."""
+    """All mutations, in the order of charts, values and kinds."""
     return [mutation for chart in FILES for mutation in _of_chart(chart)]
 
 
 def lines_of(chart: str) -> dict[Path_, Line]:
-    """The values of a chart's complete file by their paths, without the sections."""
+    """The values of a chart's complete file by path, without the sections."""
     found: dict[Path_, Line] = {}
     sections: list[str] = []
     for number, line in enumerate(_content(chart).splitlines(), start=1):
@@ -87,7 +87,7 @@ def lines_of(chart: str) -> dict[Path_, Line]:
 
 
 def values_of(chart: str) -> dict[Path_, Any]:
-    """Every value of a chart's schema by its path, with what the schema says about it."""
+    """Every value of a chart's schema by its path, with its schema."""
     root = json.loads((CHARTS / chart / "values.schema.json").read_text())
     return dict(_leaves(root, root, ()))
 
@@ -97,7 +97,7 @@ def _leaves(root: Any, schema: Any, path: Path_) -> Iterator[tuple[Path_, Any]]:
         part = _resolved(root, part)
         if "properties" in part:
             yield from _leaves(root, part, (*path, name))
-        elif name != "global":  # a sub-chart's, filled by Helm
+        elif name != "global":  # of a sub-chart; Helm fills it in
             yield (*path, name), part
 
 
@@ -108,7 +108,7 @@ def _resolved(root: Any, schema: Any) -> Any:
 
 
 def _content(chart: str) -> str:
-    return (FOLDER / FILES[chart]).read_text()
+    return (DIRECTORY / FILES[chart]).read_text()
 
 
 def _of_chart(chart: str) -> Iterator[Mutation]:
@@ -123,7 +123,7 @@ def _of_chart(chart: str) -> Iterator[Mutation]:
             new = f"{line.indent}{name}: {line.text}"
             yield _replaced(chart, "misspelt", path, f"{name} for {line.name}", {line.number: new})
         yield _replaced(chart, "missing", path, "left out", {line.number: None})
-        yield _replaced(chart, "missing", path, "nothing", {line.number: f"{line.indent}{line.name}:"})
+        yield _replaced(chart, "missing", path, "empty", {line.number: f"{line.indent}{line.name}:"})
     for (path, line), (other_path, other) in zip(lines.items(), list(lines.items())[1:], strict=False):
         if path[:-1] == other_path[:-1] and yaml.safe_load(line.text) != yaml.safe_load(other.text):
             new_lines: dict[int, str | None] = {
@@ -156,7 +156,7 @@ _OF_TYPES = {
 
 
 def _of_wrong_type(schema: Any) -> list[str]:
-    """Texts of values whose type the schema does not have."""
+    """YAML texts of values whose type the schema does not allow."""
     kinds = schema.get("type") or ["string", "null"]  # of an enum
     kinds = [kinds] if isinstance(kinds, str) else kinds
     allowed = {*kinds, *(["integer"] if "number" in kinds else [])}
@@ -164,7 +164,7 @@ def _of_wrong_type(schema: Any) -> list[str]:
 
 
 def _out_of_range(schema: Any, text: str) -> list[str]:
-    """Texts of the right type that the schema's limits, or those of the matter, do not have."""
+    """YAML texts of the right type outside the limits of the schema or of the setting."""
     value, found = yaml.safe_load(text), []
     if isinstance(value, bool | list | dict):
         return []
@@ -178,7 +178,7 @@ def _out_of_range(schema: Any, text: str) -> list[str]:
 
 
 def _misspelt(name: str, taken: set[str]) -> list[str]:
-    """The name without its last letter, with one twice, with two swapped, with a capital, with a hyphen."""
+    """The name with a letter missing, doubled, swapped, capitalized or added, and with hyphens."""
     names = {
         name[:-1],
         name[:2] + name[1:],

@@ -22,7 +22,7 @@ from mrc_cli.suggestions import nearest
 # Files
 
 
-def test_a_file_is_replaced_as_a_whole_and_no_temporary_file_is_left(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically_and_no_temporary_file_is_left(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     file.write_text("old")
     write_atomically(file, "new\n")
@@ -44,7 +44,7 @@ def test_a_failed_write_keeps_the_old_content(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["file", "content"]
 
 
-def test_a_link_is_replaced_and_the_file_it_leads_to_is_untouched(tmp_path: Path) -> None:
+def test_a_symbolic_link_is_replaced_and_its_target_is_unchanged(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("other")
     (tmp_path / "link").symlink_to("other")
     write_atomically(tmp_path / "link", "new")
@@ -157,7 +157,7 @@ def test_an_error_of_the_user_ends_a_command_with_one_line_and_its_exit_code(
     assert (end.value.code, capsys.readouterr()) == (code, ("", line))
 
 
-def test_a_mistake_of_the_program_keeps_its_traceback() -> None:
+def test_an_unexpected_error_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         run("tool", lambda: 1 / 0)
 

@@ -19,7 +19,7 @@ def test_the_page_is_up_to_date() -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_every_rule_has_a_section_and_a_place_in_the_table() -> None:
+def test_every_rule_has_a_section_and_a_row_in_the_table() -> None:
     assert set(SECTIONS) == set(RULES | CLUSTER_RULES)
     table = PAGE.partition("\n## ")[0]
     assert sorted(re.findall(r"\[(MRC\d+)\]", table)) == sorted(RULES | CLUSTER_RULES)
@@ -35,8 +35,8 @@ def test_a_section_has_severity_title_reason_and_examples(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.id) for rule in RULES.values()])
-def test_a_section_says_what_to_do(rule: Rule) -> None:
-    """The messages about its failing example: what is wrong, then what to do."""
+def test_every_message_of_a_section_explains_the_fix(rule: Rule) -> None:
+    """A message about the failing example has at least two sentences: the problem and the fix."""
     messages = re.findall(r"^> (.*)$", SECTIONS[rule.id], re.MULTILINE)
     assert messages
     assert all(len(re.findall(r"[.?](?: |$)", message)) >= 2 for message in messages), messages

@@ -13,11 +13,11 @@ PROGRAM = Path(sys.executable).with_name("mrc-values")
 ROOT = CHART.parents[1]
 
 
-def validate(folder: Path, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    (folder / "a.yaml").write_text(BASE)
-    (folder / "b.yaml").write_text("maskrcnn: {gpus: 20}\n")
+def validate(directory: Path, *arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    (directory / "a.yaml").write_text(BASE)
+    (directory / "b.yaml").write_text("maskrcnn: {gpus: 20}\n")
     command = [PROGRAM, "validate", *arguments]
-    return subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=directory, input=stdin, capture_output=True, text=True, timeout=60)
 
 
 def test_files_can_be_separated_by_commas(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_files_can_be_separated_by_commas(tmp_path: Path) -> None:
     assert done.stdout.startswith("b.yaml:1:18: error MRC014 maskrcnn.gpus: 20 is not a multiple of 8")
 
 
-def test_a_dash_is_stdin(tmp_path: Path) -> None:
+def test_a_dash_reads_stdin(tmp_path: Path) -> None:
     done = validate(tmp_path, CHART, "-f", "a.yaml", "-f", "-", stdin="maskrcnn:\n  gpus: 20\n")
     assert done.stdout.startswith("-:2:9: error MRC014 maskrcnn.gpus: 20 is not a multiple of 8")
 
@@ -58,7 +58,7 @@ def test_a_flag_can_read_a_value_from_a_file(tmp_path: Path) -> None:
     )
 
 
-def test_flags_take_precedence_in_the_order_of_helm(tmp_path: Path) -> None:
+def test_flags_take_precedence_in_the_same_order_as_in_helm(tmp_path: Path) -> None:
     done = validate(
         tmp_path, CHART, "-f", "a.yaml", "--set-string", "maskrcnn.gpus=16", "--set", "maskrcnn.gpus=20"
     )

@@ -25,7 +25,7 @@ def test_a_switch_in_place_of_a_subchart_is_a_finding_with_the_right_switch(
     ]
 
 
-def test_a_switch_of_a_flag_names_the_flag(tmp_path: Path) -> None:
+def test_a_finding_about_a_switch_set_by_a_flag_names_the_flag(tmp_path: Path) -> None:
     assert lines(checked(tmp_path, "", "jupyter=false")) == [
         f"--set jupyter=false: error MRC004 jupyter: false {NOT_A_MAPPING} Write jupyter: {{enabled: false}}."
     ]
@@ -49,7 +49,7 @@ def test_no_command_ends_with_a_traceback(command: list[str], tmp_path: Path) ->
 
 @pytest.fixture
 def without_links(tmp_path: Path) -> Path:
-    """The charts as git without symbolic links checks them out: a link is a text file with its target."""
+    """The charts as checked out without symbolic links: each link is a text file with its target."""
     shutil.copytree(CHARTS, tmp_path / "charts", symlinks=True)
     for path in [path for path in (tmp_path / "charts").rglob("*") if path.is_symlink()]:
         target = str(path.readlink())
@@ -79,7 +79,7 @@ def test_a_chart_that_was_copied_without_the_others_is_one_line_with_the_fix(tmp
     assert "the link to ../" in done.stderr and "is broken. Copy the whole directory of charts" in done.stderr
 
 
-def test_a_small_text_file_is_not_a_link(tmp_path: Path) -> None:
+def test_a_small_text_file_is_not_mistaken_for_a_link(tmp_path: Path) -> None:
     chart = tmp_path / "chart"
     chart.mkdir()
     (chart / "Chart.yaml").write_text("apiVersion: v2\nname: chart\nversion: 1.0.0\n")

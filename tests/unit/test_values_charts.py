@@ -1,4 +1,4 @@
-"""Validation of every chart: rules about values that a chart does not have say nothing."""
+"""Validation of every chart. Rules about values that a chart does not have report nothing."""
 
 from pathlib import Path
 
@@ -10,28 +10,30 @@ from values_files import CHART, lines
 
 CHARTS = CHART.parent
 NAMES = sorted(file.parent.name for file in CHARTS.glob("*/Chart.yaml"))
-WITHOUT_A_JOB = [name for name in NAMES if not name.startswith("maskrcnn")]
-MINE = "registry.example.com"
+WITHOUT_TRAINING = [name for name in NAMES if not name.startswith("maskrcnn")]
+REGISTRY = "registry.example.com"
 
 
-def found(chart: str, folder: Path, text: str) -> list[str]:
-    """Rules and values of the findings, without the infos, for these values."""
-    file = folder / "values.yaml"
+def findings_of(chart: str, directory: Path, text: str) -> list[str]:
+    """Severity, rule and value of each finding for these values, infos excluded."""
+    file = directory / "values.yaml"
     file.write_text(text)
     findings = check(CHARTS / chart, [file]).findings
     return [str(f).split(": ")[1] for f in findings if f.severity is not Severity.INFO]
 
 
 @pytest.mark.parametrize("chart", NAMES)
-def test_of_its_defaults_only_an_image_is_missing(chart: str) -> None:
+def test_the_defaults_have_no_error_except_a_missing_image(chart: str) -> None:
     errors = [f for f in check(CHARTS / chart).findings if f.severity is Severity.ERROR]
     assert [f.rule for f in errors] in ([], ["MRC020"])
     assert all(Path(f.position.file).parent == CHARTS / chart for f in errors)
 
 
-@pytest.mark.parametrize("chart", WITHOUT_A_JOB)
+@pytest.mark.parametrize("chart", WITHOUT_TRAINING)
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.id)
-def test_values_of_a_job_are_no_crash_elsewhere(chart: str, rule: Rule, tmp_path: Path) -> None:
+def test_values_of_a_training_job_do_not_crash_the_check_of_another_chart(
+    chart: str, rule: Rule, tmp_path: Path
+) -> None:
     (tmp_path / "values.yaml").write_text(rule.failing)
     check(CHARTS / chart, [tmp_path / "values.yaml"])
 
@@ -40,10 +42,10 @@ def test_values_of_a_job_are_no_crash_elsewhere(chart: str, rule: Rule, tmp_path
     ("chart", "text", "expected"),
     [
         ("jupyter", "{}", ["error MRC020 image"]),
-        ("jupyter", f"image: {MINE}/Viz:1", ["error MRC022 image"]),
-        ("jupyter", f"image: {MINE}/viz", ["warning MRC021 image"]),
-        ("jupyter", f"image: {MINE}/viz:1\ngpu: 1", ["error MRC003 gpu"]),
-        ("jupyter", f"image: {MINE}/viz:1\nresources: {{limits: {{memory: 8GB}}}}",
+        ("jupyter", f"image: {REGISTRY}/Viz:1", ["error MRC022 image"]),
+        ("jupyter", f"image: {REGISTRY}/viz", ["warning MRC021 image"]),
+        ("jupyter", f"image: {REGISTRY}/viz:1\ngpu: 1", ["error MRC003 gpu"]),
+        ("jupyter", f"image: {REGISTRY}/viz:1\nresources: {{limits: {{memory: 8GB}}}}",
          ["error MRC041 resources.limits.memory"]),
         ("tensorboard", "image: https://example.com/a:1", ["error MRC022 image"]),
         ("tensorboard", "resources: {requests: {memory: 16Gi}}", ["error MRC042 resources.requests.memory"]),
@@ -61,10 +63,10 @@ def test_values_of_a_job_are_no_crash_elsewhere(chart: str, rule: Rule, tmp_path
         ),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_chart_of_its_own(
+def test_findings_of_a_chart_installed_alone(
     chart: str, text: str, expected: list[str], tmp_path: Path
 ) -> None:
-    assert found(chart, tmp_path, text) == expected
+    assert findings_of(chart, tmp_path, text) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,24 +86,27 @@ def test_what_is_wrong_with_a_chart_of_its_own(
     ],
 )
 @pytest.mark.parametrize("chart", ["maskrcnn", "maskrcnn-optimized"])
-def test_what_is_wrong_with_a_sub_chart(chart: str, text: str, expected: list[str], tmp_path: Path) -> None:
+def test_findings_of_a_sub_chart(chart: str, text: str, expected: list[str], tmp_path: Path) -> None:
     job = "maskrcnn: {image: 'a/b:1', node_group: p4d}\n"
-    assert found(chart, tmp_path, job + text) == expected
+    assert findings_of(chart, tmp_path, job + text) == expected
 
 
-def test_the_optimized_tutorial_s_file_has_no_error_and_without_its_script_its_learning_rate_is_noticed(
+def test_the_optimized_tutorials_learning_rate_is_a_warning_only_with_our_trainer(
     tmp_path: Path,
 ) -> None:
     text = (CHARTS.parent / "tests" / "charts" / "values" / "tutorial-optimized.yaml").read_text()
-    everyone = "warning MRC050 global.source_cidr"
-    assert found("maskrcnn-optimized", tmp_path, text) == [everyone]
+    open_to_all = "warning MRC050 global.source_cidr"
+    assert findings_of("maskrcnn-optimized", tmp_path, text) == [open_to_all]
     ours = "".join(line for line in text.splitlines(True) if "train_script" not in line)
-    assert found("maskrcnn-optimized", tmp_path, ours) == [everyone, "warning MRC080 maskrcnn.base_lr"]
+    assert findings_of("maskrcnn-optimized", tmp_path, ours) == [
+        open_to_all,
+        "warning MRC080 maskrcnn.base_lr",
+    ]
 
 
-def test_a_missing_image_of_a_sub_chart_hides_nothing_else(tmp_path: Path) -> None:
+def test_a_missing_image_of_a_sub_chart_does_not_hide_other_findings(tmp_path: Path) -> None:
     text = "maskrcnn: {image: 'a/b:1', node_group: p4d}\njupyter: {enabled: true, node_group: p9}"
-    assert found("maskrcnn", tmp_path, text) == [
+    assert findings_of("maskrcnn", tmp_path, text) == [
         "error MRC020 jupyter.image",
         "error MRC006 jupyter.node_group",
     ]

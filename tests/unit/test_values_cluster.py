@@ -1,4 +1,4 @@
-"""What mrc-values works out by itself about a cluster and its releases."""
+"""Pure functions about a cluster and its releases: diffs, kept objects, versions, resources."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def manifest(kind: str, name: str, body: str) -> str:
     return f"---\n# Source: x.yaml\nkind: {kind}\nmetadata: {{name: {name}, namespace: ns}}\n{body}\n"
 
 
-def test_equal_manifests_have_no_diff_whatever_their_order_and_comments() -> None:
+def test_order_and_comments_make_no_diff() -> None:
     one, two = manifest("Service", "a", "spec: {b: 1, a: 2}"), manifest("Service", "b", "spec: {}")
     assert (
         diff(one + two, two.replace("# Source: x.yaml", "") + one.replace("{b: 1, a: 2}", "{a: 2, b: 1}"))
@@ -38,19 +38,19 @@ def test_a_changed_object_is_shown_as_a_unified_diff() -> None:
     )
 
 
-def test_objects_that_come_and_go_are_a_line_each() -> None:
+def test_added_and_removed_objects_are_one_line_each() -> None:
     assert diff(manifest("Service", "a", ""), manifest("Secret", "b", "data: {key: c2VjcmV0}")) == (
         "- Service ns/a is removed\n+ Secret ns/b is added\n"
     )
 
 
-def test_a_run_that_takes_the_place_of_another_is_compared_with_it() -> None:
+def test_a_new_run_is_compared_with_the_run_that_it_replaces() -> None:
     text = diff(manifest("MPIJob", "a", "spec: {x: 1}"), manifest("MPIJob", "a-b", "spec: {x: 2}"))
     assert text.startswith("--- live: MPIJob ns/a\n+++ new: MPIJob ns/a-b\n")
     assert "-  x: 1\n+  x: 2\n" in text
 
 
-def test_secrets_show_which_entry_changes_and_never_what_it_holds() -> None:
+def test_a_diff_of_a_secret_names_the_changed_entry_and_hides_its_content() -> None:
     before = manifest("Secret", "a", "data: {same: c2FtZQ==, other: b25l}\nstringData: {plain: word}")
     after = manifest("Secret", "a", "data: {same: c2FtZQ==, other: dHdv}\nstringData: {plain: other-word}")
     text = diff(before, after)
@@ -58,17 +58,17 @@ def test_secrets_show_which_entry_changes_and_never_what_it_holds() -> None:
     assert not {"c2FtZQ", "b25l", "dHdv", "word"} & set(text.replace("-", " ").split())
 
 
-# What stays
+# Objects that remain after delete
 
 
-def test_what_a_chart_keeps_is_named() -> None:
+def test_objects_that_a_chart_keeps_are_named() -> None:
     kept = "metadata: {name: mpijobs.kubeflow.org, annotations: {helm.sh/resource-policy: keep}}"
     assert kept_after_delete(f"kind: CustomResourceDefinition\n{kept}") == [
         "the CustomResourceDefinition mpijobs.kubeflow.org, and all MPIJobs"
     ]
 
 
-# Versions and amounts
+# Versions and quantities
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_what_a_chart_keeps_is_named() -> None:
         ("", ">=1.27.0-0", None),
     ],
 )
-def test_the_clusters_version_is_held_against_the_charts_range(
+def test_the_clusters_version_is_compared_with_the_charts_range(
     version: str, constraint: str, inside: bool | None
 ) -> None:
     assert in_range(version, constraint) is inside
@@ -94,7 +94,7 @@ def container(**requests: str) -> dict[str, object]:
     return {"resources": {"requests": requests}}
 
 
-def test_a_pod_asks_for_its_containers_together_or_for_the_largest_that_goes_first() -> None:
+def test_a_pod_requests_the_sum_of_its_containers_or_the_largest_init_container() -> None:
     spec = {
         "containers": [container(cpu="1", memory="1Gi"), container(cpu="500m")],
         "initContainers": [container(cpu="4"), container(memory="512Mi")],
@@ -103,14 +103,14 @@ def test_a_pod_asks_for_its_containers_together_or_for_the_largest_that_goes_fir
     assert asked(spec) == {"cpu": 4.25, "memory": 2.0**30}
 
 
-def test_a_limit_stands_for_the_request_that_is_not_there() -> None:
+def test_a_limit_is_the_request_when_no_request_is_set() -> None:
     resources = {"limits": {"nvidia.com/gpu": "8", "memory": "2Gi"}, "requests": {"memory": "1Gi"}}
     spec = {"containers": [{"resources": resources}]}
     assert asked(spec) == {"nvidia.com/gpu": 8.0, "memory": 2.0**30}
     assert asked(spec, "limits") == {"nvidia.com/gpu": 8.0, "memory": 2.0**31}
 
 
-def test_what_pods_leave_of_a_node_is_free() -> None:
+def test_the_resources_that_pods_do_not_request_are_free() -> None:
     node = {
         "metadata": {"name": "n"},
         "status": {"allocatable": {"cpu": "4", "nvidia.com/gpu": "8", "pods": "3"}},
@@ -118,7 +118,7 @@ def test_what_pods_leave_of_a_node_is_free() -> None:
     pod = {"spec": {"nodeName": "n", "containers": [container(**{"nvidia.com/gpu": "2", "cpu": "1500m"})]}}
     (left,) = free([node], [pod, {"spec": {"nodeName": "other"}}]).values()
     assert left == {"cpu": 2.5, "nvidia.com/gpu": 6.0, "pods": 2.0}
-    assert fitting(left, {"nvidia.com/gpu": 2.0}) == 2, "by the pods that a node takes"
+    assert fitting(left, {"nvidia.com/gpu": 2.0}) == 2, "limited by the number of pods of the node"
     assert fitting(left, {"cpu": 1.0, "nvidia.com/gpu": 4.0}) == 1
     assert fitting(left, {"vpc.amazonaws.com/efa": 1.0}) == 0
 
@@ -132,7 +132,7 @@ def test_what_pods_leave_of_a_node_is_free() -> None:
         ("memory", 512 * 2**20, "512 MiB memory"),
     ],
 )
-def test_amounts_are_said_as_people_say_them(resource: str, amount: float, text: str) -> None:
+def test_quantities_are_shown_in_readable_units(resource: str, amount: float, text: str) -> None:
     assert shown(resource, amount) == text
 
 
@@ -140,13 +140,13 @@ def test_amounts_are_said_as_people_say_them(resource: str, amount: float, text:
 
 
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule.id) for rule in CLUSTER_RULES.values()])
-def test_a_rule_about_the_cluster_says_why_it_exists(rule: Rule) -> None:
+def test_a_rule_about_the_cluster_has_a_reason_and_examples(rule: Rule) -> None:
     assert rule.why.endswith(".") and len(rule.why) > 60
     assert rule.failing and rule.passing and not rule.title.endswith(".")
     assert rule.id not in RULES
 
 
-def test_explain_and_rules_know_them() -> None:
+def test_explain_and_rules_include_the_rules_about_the_cluster() -> None:
     explained = subprocess.run(
         [PROGRAM, "explain", "mrc123"], capture_output=True, text=True, timeout=60
     ).stdout
@@ -158,7 +158,7 @@ def test_explain_and_rules_know_them() -> None:
 # Helm
 
 
-def test_a_helm_that_does_not_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_helm_command_that_does_not_end_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "helm"
     program.write_text("#!/bin/sh\nexec sleep 60\n")
     program.chmod(0o755)

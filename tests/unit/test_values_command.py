@@ -1,4 +1,4 @@
-"""The mrc-values program: output, exit codes, what it loads."""
+"""The mrc-values program: output, exit codes, imported packages."""
 
 import json
 import subprocess
@@ -9,20 +9,20 @@ import pytest
 from values_files import CHART
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
-GOOD = ["--set", "maskrcnn.image=a/b:1", "--set", "maskrcnn.node_group=p4d"]
+VALID = ["--set", "maskrcnn.image=a/b:1", "--set", "maskrcnn.node_group=p4d"]
 
 
-def call(*arguments: str | Path, folder: Path = CHART) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAM, *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+def call(*arguments: str | Path, directory: Path = CHART) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([PROGRAM, *arguments], cwd=directory, capture_output=True, text=True, timeout=60)
 
 
-def test_a_good_file_is_fine() -> None:
-    result = call("validate", *GOOD)
+def test_valid_values_have_no_findings() -> None:
+    result = call("validate", *VALID)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", ".: fine\n")
 
 
 def test_findings_go_to_stdout_and_the_count_to_stderr() -> None:
-    result = call("validate", *GOOD, "--set", "maskrcnn.gpus=20", "--set", "maskrcnn.nccl_min_rings=8")
+    result = call("validate", *VALID, "--set", "maskrcnn.gpus=20", "--set", "maskrcnn.nccl_min_rings=8")
     assert result.returncode == 1
     assert [line.split()[3] for line in result.stdout.splitlines()] == ["MRC014", "MRC072"]
     assert result.stderr == ".: 1 error, 1 info\n"
@@ -31,19 +31,19 @@ def test_findings_go_to_stdout_and_the_count_to_stderr() -> None:
 def test_a_values_file_in_place_of_the_chart_is_checked_against_the_default_chart(tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_text("maskrcnn:\n  gpus: 20\n")
-    result = call("validate", file, *GOOD)
+    result = call("validate", file, *VALID)
     assert result.stdout.startswith(f"{file}:2:9: error MRC014 maskrcnn.gpus: ")
     assert result.stderr == ".: 1 error\n"
 
 
-def test_warnings_do_not_fail() -> None:
-    result = call("validate", *GOOD, "--set", "global.source_cidr=0.0.0.0/0")
+def test_warnings_do_not_change_the_exit_code() -> None:
+    result = call("validate", *VALID, "--set", "global.source_cidr=0.0.0.0/0")
     assert (result.returncode, result.stderr) == (0, ".: 1 warning\n")
 
 
 def test_json_is_a_list_of_findings(tmp_path: Path) -> None:
     (tmp_path / "values.yaml").write_text("maskrcnn:\n  gpus: 20\n")
-    result = call("validate", CHART, "-f", "values.yaml", *GOOD, "--format", "json", folder=tmp_path)
+    result = call("validate", CHART, "-f", "values.yaml", *VALID, "--format", "json", directory=tmp_path)
     assert json.loads(result.stdout) == [
         {
             "file": "values.yaml",
@@ -59,7 +59,7 @@ def test_json_is_a_list_of_findings(tmp_path: Path) -> None:
 
 
 def test_json_without_findings_is_an_empty_list() -> None:
-    assert json.loads(call("validate", *GOOD, "--format", "json").stdout) == []
+    assert json.loads(call("validate", *VALID, "--format", "json").stdout) == []
 
 
 @pytest.mark.parametrize(
@@ -90,9 +90,9 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments: list[str], line: str
     assert result.stderr.splitlines()[-1].startswith(line)
 
 
-def test_the_chart_is_the_folder_one_is_in_or_charts_maskrcnn() -> None:
-    assert call("validate", *GOOD, folder=CHART.parents[1]).stderr == "charts/maskrcnn: fine\n"
-    assert call("validate", *GOOD, folder=CHART).stderr == ".: fine\n"
+def test_the_default_chart_is_the_working_directory_or_charts_maskrcnn() -> None:
+    assert call("validate", *VALID, directory=CHART.parents[1]).stderr == "charts/maskrcnn: fine\n"
+    assert call("validate", *VALID, directory=CHART).stderr == ".: fine\n"
 
 
 def test_explain_gives_reason_and_examples() -> None:
@@ -110,20 +110,20 @@ def test_node_groups_shows_the_charts_catalogue() -> None:
 
 
 def test_helms_notices_about_linked_subcharts_are_not_shown(tmp_path: Path) -> None:
-    (tmp_path / "board").mkdir()
-    (tmp_path / "board" / "Chart.yaml").write_text("apiVersion: v2\nname: board\nversion: 1.0.0\n")
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "Chart.yaml").write_text("apiVersion: v2\nname: server\nversion: 1.0.0\n")
     (tmp_path / "chart" / "charts").mkdir(parents=True)
-    (tmp_path / "chart" / "charts" / "board").symlink_to(tmp_path / "board")
+    (tmp_path / "chart" / "charts" / "server").symlink_to(tmp_path / "server")
     (tmp_path / "chart" / "Chart.yaml").write_text(
-        "apiVersion: v2\nname: chart\nversion: 1.0.0\ndependencies: [{name: board, version: 1.0.0}]\n"
+        "apiVersion: v2\nname: chart\nversion: 1.0.0\ndependencies: [{name: server, version: 1.0.0}]\n"
     )
-    assert call("validate", "chart", folder=tmp_path).stderr == "chart: fine\n"
+    assert call("validate", "chart", directory=tmp_path).stderr == "chart: fine\n"
 
 
-def test_validate_loads_nothing_large() -> None:
+def test_validate_imports_no_large_package() -> None:
     program = (
         "import sys; from mrc_values.cli import app\n"
-        f"try: app({['validate', str(CHART), *GOOD]})\n"
+        f"try: app({['validate', str(CHART), *VALID]})\n"
         "except SystemExit: print(sorted({name.split('.')[0] for name in sys.modules}))"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout

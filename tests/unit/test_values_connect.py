@@ -1,4 +1,4 @@
-"""The way to the cluster: what is wrong with a kubeconfig or the network is one line with what to do."""
+"""Connecting to a cluster: problems with the kubeconfig or the network are one line with the fix."""
 
 import socket
 import time
@@ -11,9 +11,9 @@ import yaml
 from mrc_values.cluster.client import NODES, ClusterError, Forbidden, Unreachable, connect
 
 
-def kubeconfig(folder: Path, server: str, **user: Any) -> Path:
+def kubeconfig(directory: Path, server: str, **user: Any) -> Path:
     """A kubeconfig with the contexts ``here`` (current) and ``team``."""
-    file = folder / "kubeconfig"
+    file = directory / "kubeconfig"
     contexts = [
         {"name": "here", "context": {"cluster": "c", "user": "u"}},
         {"name": "team", "context": {"cluster": "c", "user": "u", "namespace": "vision"}},
@@ -43,7 +43,7 @@ def test_a_context_gives_server_and_namespace(tmp_path: Path) -> None:
     assert connect("team", file).server == "https://example.invalid"
 
 
-def test_an_unknown_context_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+def test_an_unknown_context_is_reported_with_the_available_ones(tmp_path: Path) -> None:
     file = kubeconfig(tmp_path, "https://example.invalid")
     with pytest.raises(ClusterError) as error:
         connect("prod", file)
@@ -53,12 +53,14 @@ def test_an_unknown_context_is_told_with_those_that_are_there(tmp_path: Path) ->
     )
 
 
-def test_the_environment_names_the_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_selects_the_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path, "https://example.invalid")))
     assert connect().server == "https://example.invalid"
 
 
-def test_no_kubeconfig_is_told_with_how_to_make_one(tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_is_reported_with_how_to_create_one(tmp_path: Path) -> None:
     with pytest.raises(ClusterError) as error:
         connect(kubeconfig=tmp_path / "none")
     assert message(error) == (
@@ -68,7 +70,7 @@ def test_no_kubeconfig_is_told_with_how_to_make_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["a: [", "[1, 2]", "just text", "", "\x00"])
-def test_a_file_that_is_no_kubeconfig_is_one_line(tmp_path: Path, text: str) -> None:
+def test_an_invalid_kubeconfig_is_one_line(tmp_path: Path, text: str) -> None:
     file = tmp_path / "kubeconfig"
     file.write_text(text)
     with pytest.raises(ClusterError) as error:
@@ -76,7 +78,7 @@ def test_a_file_that_is_no_kubeconfig_is_one_line(tmp_path: Path, text: str) -> 
     assert message(error).startswith(f"{file}: ")
 
 
-def test_a_login_program_that_fails_is_named(tmp_path: Path) -> None:
+def test_a_failed_login_program_is_named(tmp_path: Path) -> None:
     program = {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": "no-such-login",
@@ -89,7 +91,7 @@ def test_a_login_program_that_fails_is_named(tmp_path: Path) -> None:
     assert "no-such-login" in message(error)
 
 
-def test_a_port_where_nobody_listens_is_unreachable(tmp_path: Path) -> None:
+def test_a_closed_port_is_unreachable(tmp_path: Path) -> None:
     cluster = connect(kubeconfig=kubeconfig(tmp_path, "https://127.0.0.1:1"))
     with pytest.raises(Unreachable) as error:
         list(cluster.list(NODES))
@@ -99,7 +101,7 @@ def test_a_port_where_nobody_listens_is_unreachable(tmp_path: Path) -> None:
     )
 
 
-def test_a_name_that_nobody_knows_is_unreachable(tmp_path: Path) -> None:
+def test_an_unknown_host_is_unreachable(tmp_path: Path) -> None:
     cluster = connect(kubeconfig=kubeconfig(tmp_path, "https://cluster.invalid"))
     with pytest.raises(Unreachable) as error:
         list(cluster.list(NODES))
@@ -108,12 +110,12 @@ def test_a_name_that_nobody_knows_is_unreachable(tmp_path: Path) -> None:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """A server that takes connections and says nothing."""
+    """A server that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_server_that_says_nothing_is_given_up(
+def test_a_server_that_does_not_respond_times_out(
     tmp_path: Path, silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mrc_values.cluster import client
@@ -168,7 +170,7 @@ def answering(status: str, body: str) -> Iterator[str]:
         ("418 Teapot", ClusterError, "cannot list nodes (418): no rights"),
     ],
 )
-def test_a_refusal_says_what_was_asked_and_what_the_server_said(
+def test_a_rejected_request_is_reported_with_the_servers_message(
     tmp_path: Path, status: str, kind: type[ClusterError], words: str
 ) -> None:
     for server in answering(status, '{"kind": "Status", "message": "no rights"}'):
@@ -178,7 +180,7 @@ def test_a_refusal_says_what_was_asked_and_what_the_server_said(
         assert message(error).startswith(f"{server}: {words}")
 
 
-def test_an_answer_that_is_no_kubernetes_is_one_line(tmp_path: Path) -> None:
+def test_a_response_that_is_not_from_kubernetes_is_one_line(tmp_path: Path) -> None:
     for server in answering("200 OK", "<html>proxy</html>"):
         cluster = connect(kubeconfig=kubeconfig(tmp_path, server))
         with pytest.raises(ClusterError) as error:
@@ -186,7 +188,7 @@ def test_an_answer_that_is_no_kubernetes_is_one_line(tmp_path: Path) -> None:
         assert message(error).startswith(f"{server}: ")
 
 
-def test_of_a_huge_log_only_the_end_is_kept(tmp_path: Path) -> None:
+def test_only_the_end_of_a_huge_log_is_kept(tmp_path: Path) -> None:
     from mrc_values.cluster import client
 
     body = "x" * (client.MAX_LOG_BYTES + 1000) + "the end"

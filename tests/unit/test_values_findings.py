@@ -1,4 +1,4 @@
-"""What validation says about whole files: exact text, place, order."""
+"""Findings for complete files: exact text, position and order."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ BROKEN = sorted(Path(__file__).with_name("broken").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
-def test_a_broken_file_gives_these_findings(file: Path) -> None:
+def test_a_broken_file_has_the_expected_findings(file: Path) -> None:
     assert lines(check(CHART, [file])) == file.with_suffix(".txt").read_text().splitlines()
 
 
-def test_a_value_of_a_flag_names_the_flag(tmp_path: Path) -> None:
+def test_a_finding_about_a_value_set_by_a_flag_names_the_flag(tmp_path: Path) -> None:
     assert lines(checked(tmp_path, "", "maskrcnn.gpus=20")) == [
         "--set maskrcnn.gpus=20: error MRC014 maskrcnn.gpus: "
         "20 is not a multiple of 8, the GPUs of a p4d node. Set gpus to 16 or 24."
     ]
 
 
-def test_an_item_that_a_flag_changes_in_a_list_of_a_file_names_the_flag(tmp_path: Path) -> None:
+def test_a_finding_about_a_list_item_changed_by_a_flag_names_the_flag(tmp_path: Path) -> None:
     text = "maskrcnn:\n  extra_config: [TRAIN.WARMUP=500, TRAIN.CHECKPOINT_PERIOD=2]\n"
     result = checked(tmp_path, text, "maskrcnn.extra_config[1]=TRAIN.WARMUB=1")
     assert [line.split(": ")[:2] for line in lines(result)] == [
@@ -39,33 +39,33 @@ def test_an_item_that_a_flag_changes_in_a_list_of_a_file_names_the_flag(tmp_path
         ("jupyter: {enabled: true, imag: 'a/b:1'}", "MRC003 jupyter.imag"),
     ],
 )
-def test_what_follows_from_a_refused_or_misspelt_value_is_not_said(
+def test_consequences_of_a_rejected_or_misspelled_value_are_not_reported(
     text: str, only: str, tmp_path: Path
 ) -> None:
     errors = [f for f in checked(tmp_path, text).findings if f.severity == "error"]
     assert [f"{f.rule} {'.'.join(map(str, f.path))}" for f in errors] == [only]
 
 
-def test_a_text_for_a_section_is_found_although_a_flag_replaces_it(tmp_path: Path) -> None:
+def test_a_string_in_place_of_a_section_is_found_although_a_flag_replaces_it(tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_text("maskrcnn:\n  gpus:16\n")
     result = check(CHART, [file], ["maskrcnn.gpus=16", "maskrcnn.image=a/b:1", "maskrcnn.node_group=p4d"])
     assert [line[:36] for line in lines(result)] == ["values.yaml:2:3: error MRC004 maskrc"]
 
 
-def test_true_in_quotes_says_to_take_them_away(tmp_path: Path) -> None:
+def test_a_quoted_boolean_is_reported_with_the_unquoted_value(tmp_path: Path) -> None:
     (finding,) = checked(tmp_path, "maskrcnn: {gang: 'True'}").findings
     assert finding.fix == "Write it without quotes: true."
 
 
-def test_of_two_files_the_later_counts_and_is_named(tmp_path: Path) -> None:
+def test_the_later_of_two_files_takes_precedence_and_is_named(tmp_path: Path) -> None:
     result = checked(
         tmp_path, "maskrcnn:\n  gpus: 20\n", base="maskrcnn: {image: 'a/b:1', node_group: p4d, gpus: 16}"
     )
     assert [line.split(":")[:3] for line in lines(result)] == [["values.yaml", "2", "9"]]
 
 
-def test_a_value_that_came_by_a_merge_key_is_placed_where_it_is_written(tmp_path: Path) -> None:
+def test_a_value_from_a_merge_key_is_reported_where_it_is_written(tmp_path: Path) -> None:
     text = "maskrcnn:\n  env: &nccl\n    GPUS: 1.10\n  launcher:\n    node_selector:\n      <<: *nccl\n"
     assert [line.split(" ")[:4] for line in lines(checked(tmp_path, text))] == [
         ["values.yaml:3:11:", "error", "MRC004", "maskrcnn.launcher.node_selector.GPUS:"],
@@ -73,25 +73,25 @@ def test_a_value_that_came_by_a_merge_key_is_placed_where_it_is_written(tmp_path
     ]
 
 
-def test_of_two_merged_mappings_the_one_that_helm_uses_is_named(tmp_path: Path) -> None:
+def test_the_merged_mapping_that_helm_uses_is_the_reported_one(tmp_path: Path) -> None:
     env, launcher = "{A: &a {GPUS: 1.10}, B: &b {GPUS: 2.20}}", "{node_selector: {<<: [*a, *b]}}"
     text = f"maskrcnn:\n  env: {env}\n  launcher: {launcher}\n"
     found = [f for f in checked(tmp_path, text).findings if f.path[-2:] == ("node_selector", "GPUS")]
     assert [(f.position.column, f.message.split()[0]) for f in found] == [(22, "1.1")]
 
 
-def test_findings_come_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_findings_are_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = "maskrcnn:\n  lr_schedule: '[3, 2]'\n  gpus: 20\n  data_dir: /data\n  zzz: 1\n  aaa: 1\n"
     assert [finding.position.line for finding in checked(tmp_path, text).findings] == [2, 3, 4, 5, 6]
 
 
-def test_a_default_is_placed_in_the_section_where_the_user_would_change_it(tmp_path: Path) -> None:
+def test_a_default_is_reported_in_the_section_where_the_user_would_change_it(tmp_path: Path) -> None:
     text = "global: {}\n\nmaskrcnn:\n  gpus: 64\n"
     found = next(finding for finding in checked(tmp_path, text).findings if finding.rule == "MRC064")
     assert (found.position.line, found.position.column) == (3, 1)
 
 
-def test_a_missing_image_is_one_finding_and_hides_no_other(tmp_path: Path) -> None:
+def test_a_missing_image_is_one_finding_and_does_not_hide_others(tmp_path: Path) -> None:
     result = checked(
         tmp_path, "maskrcnn: {env: {A: {valueFrom: {nonsense: {}}}}}", base="maskrcnn: {node_group: p4d}"
     )
@@ -101,11 +101,11 @@ def test_a_missing_image_is_one_finding_and_hides_no_other(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "text", ["maskrcnn: {env: INFO}", "maskrcnn: {launcher: {resources: 2Gi}}", "global: kubeflow"]
 )
-def test_a_plain_value_for_a_section_is_found_although_helm_ignores_it(text: str, tmp_path: Path) -> None:
+def test_a_scalar_in_place_of_a_section_is_found_although_helm_ignores_it(text: str, tmp_path: Path) -> None:
     assert rule_ids(checked(tmp_path, text)) == {"MRC004"}
 
 
-def test_a_pattern_ends_at_the_end_of_the_text_as_for_helm(tmp_path: Path) -> None:
+def test_a_trailing_newline_does_not_match_a_pattern_as_in_helm(tmp_path: Path) -> None:
     assert rule_ids(checked(tmp_path, "maskrcnn:\n  queue: |\n    gpu\n")) == {"MRC009"}
 
 
@@ -118,7 +118,7 @@ def test_a_contradiction_between_two_settings_is_one_finding(tmp_path: Path) -> 
     assert found[0].path == ("maskrcnn", "extra_config", 0)
 
 
-def test_with_a_script_of_the_image_the_charts_values_are_checked_and_extra_config_is_not(
+def test_extra_config_is_not_checked_when_the_image_has_its_own_script(
     tmp_path: Path,
 ) -> None:
     script = "train_script: /a/train.py, extra_config: [A.B=1], lr_schedule: soon, backbone_norm: Freeze"
@@ -126,7 +126,7 @@ def test_with_a_script_of_the_image_the_charts_values_are_checked_and_extra_conf
 
 
 @pytest.mark.parametrize(
-    ("values", "noticed"),
+    ("values", "warned"),
     [
         ("base_lr: 0.0015625", True),
         ("base_lr: '0.00125'", True),
@@ -139,8 +139,8 @@ def test_with_a_script_of_the_image_the_charts_values_are_checked_and_extra_conf
         ("base_lr: 0.0015625, train_script: /mask-rcnn-tensorflow/MaskRCNN/train.py", False),
     ],
 )
-def test_a_learning_rate_of_one_image_is_noticed(values: str, noticed: bool, tmp_path: Path) -> None:
-    assert ("MRC080" in rule_ids(checked(tmp_path, f"maskrcnn: {{{values}}}"))) is noticed
+def test_a_learning_rate_per_image_is_a_warning(values: str, warned: bool, tmp_path: Path) -> None:
+    assert ("MRC080" in rule_ids(checked(tmp_path, f"maskrcnn: {{{values}}}"))) is warned
 
 
 ECR = "123456789012.dkr.ecr"
@@ -182,30 +182,30 @@ ECR = "123456789012.dkr.ecr"
         ("tensorboard: {log_dir: ../other}", "error MRC031"),
     ],
 )
-def test_what_the_rules_say_besides_their_examples(text: str, expected: str, tmp_path: Path) -> None:
+def test_rules_beyond_their_examples(text: str, expected: str, tmp_path: Path) -> None:
     found = [f"{f.severity} {f.rule}" for f in checked(tmp_path, text).findings if f.severity != "info"]
     assert found == ([expected] if expected else [])
 
 
 def test_values_of_a_subchart_are_checked_even_when_it_is_switched_off(tmp_path: Path) -> None:
-    chart, sub = tmp_path / "chart", tmp_path / "chart" / "charts" / "board"
+    chart, sub = tmp_path / "chart", tmp_path / "chart" / "charts" / "server"
     sub.mkdir(parents=True)
     (chart / "Chart.yaml").write_text(
         "apiVersion: v2\nname: chart\nversion: 1.0.0\n"
-        "dependencies: [{name: board, version: 1.0.0, condition: board.enabled}]\n"
+        "dependencies: [{name: server, version: 1.0.0, condition: server.enabled}]\n"
     )
-    (chart / "values.yaml").write_text("board: {enabled: false}\n")
-    (sub / "Chart.yaml").write_text("apiVersion: v2\nname: board\nversion: 1.0.0\n")
+    (chart / "values.yaml").write_text("server: {enabled: false}\n")
+    (sub / "Chart.yaml").write_text("apiVersion: v2\nname: server\nversion: 1.0.0\n")
     (sub / "values.yaml").write_text("port: 80\n")
     (sub / "values.schema.json").write_text('{"properties": {"port": {"type": "integer"}}}')
     file = tmp_path / "values.yaml"
-    file.write_text("board:\n  port: eighty\n")
+    file.write_text("server:\n  port: eighty\n")
     assert lines(check(chart, [file])) == [
-        'values.yaml:2:9: error MRC004 board.port: "eighty" is not an integer.'
+        'values.yaml:2:9: error MRC004 server.port: "eighty" is not an integer.'
     ]
 
 
-def test_workers_that_lose_their_efa_interface_are_named_with_what_to_set(tmp_path: Path) -> None:
+def test_workers_without_an_efa_interface_are_reported_with_the_fix(tmp_path: Path) -> None:
     assert lines(checked(tmp_path, "maskrcnn:\n  gpus_per_node: 1\n")) == [
         "values.yaml:2:18: warning MRC092 maskrcnn.gpus_per_node: 8 workers share a p4d node with "
         "4 EFA interfaces, "
@@ -216,11 +216,11 @@ def test_workers_that_lose_their_efa_interface_are_named_with_what_to_set(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["tutorial-plain", "tutorial-optimized"])
-def test_a_values_file_of_the_tutorial_has_no_error_but_the_missing_image(name: str) -> None:
+def test_a_values_file_of_the_tutorial_has_no_error_except_the_missing_image(name: str) -> None:
     result = check(CHART, [CHART.parents[1] / "tests" / "charts" / "values" / f"{name}.yaml"])
     assert {finding.rule for finding in result.findings if finding.severity == "error"} <= {"MRC020"}
 
 
 @pytest.mark.parametrize("file", sorted((CHART / "examples").glob("*.yaml")), ids=lambda file: file.stem)
-def test_the_charts_examples_have_no_error_but_the_missing_image(file: Path) -> None:
+def test_the_charts_examples_have_no_error_except_the_missing_image(file: Path) -> None:
     assert rule_ids(check(CHART, [file])) <= {"MRC020", "MRC016"}

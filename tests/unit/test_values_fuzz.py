@@ -1,4 +1,4 @@
-"""What no values file should be: the whole program, with little memory, on files made to break it."""
+"""The whole program, with limited memory, on files made to break it."""
 
 import json
 import random
@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from mrc_cli.errors import UsageError
 from mrc_values.documents import read_file
-from mutations import FOLDER
+from mutations import DIRECTORY
 from values_files import CHART
 
-COMPLETE = (FOLDER / "maskrcnn.yaml").read_bytes()
+COMPLETE = (DIRECTORY / "maskrcnn.yaml").read_bytes()
 MEMORY = 512 << 20
-"""Bytes that the program may allocate, for all files one after the other; without a file it needs 100 MB."""
+"""Bytes that the program may allocate for all files in sequence; without any file it needs 100 MB."""
 SECONDS = 300
-"""Then it is killed: it hangs."""
+"""Timeout for all files."""
 
 FINDING = re.compile(
     r"(?P<file>values\.yaml:\d+:\d+|--set \S+): (error|warning|info) MRC\d{3}( .+?)?: .*[.?]"
@@ -26,7 +26,7 @@ FINDING = re.compile(
 UNKNOWN_KEY = "unknown key in maskrcnn."
 
 HOSTILE: dict[str, tuple[bytes, int, str]] = {
-    # name: (content, exit code, what the first line must say)
+    # name: (content, exit code, text of the first error)
     "empty": (b"", 0, ""),
     "a comment": (b"# nothing\n" * 50_000, 0, ""),
     "CRLF": (b"maskrcnn:\r\n  gpus: 20\r\n", 1, "values.yaml:2:9: error MRC014 maskrcnn.gpus"),
@@ -43,8 +43,8 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "an image": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 1, "values.yaml:1:1: error MRC001: byte 0x89"),
     "an archive": (b"\x1f\x8b\x08\0\0\0\0\0\0\xff", 1, "values.yaml:1:2: error MRC001: byte 0x8b"),
     "10 MB": (b"a: 1\n" * 2_000_000, 1, "the file has more than 1,000,000 bytes."),
-    "10 MB in a line": (b"a: " + b"x" * 10_000_000, 1, "the file has more than 1,000,000 bytes."),
-    "almost 1 MB of text": (
+    "10 MB on one line": (b"a: " + b"x" * 10_000_000, 1, "the file has more than 1,000,000 bytes."),
+    "a string of almost 1 MB": (
         b"maskrcnn: {name: " + b"x" * 999_000 + b"}",
         1,
         "999000 characters, at most 63 are",
@@ -55,22 +55,34 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
         1,
         "its aliases expand to more than 10,000 values",
     ),
-    "long text by alias": (
+    "a long string by alias": (
         b"a: &a " + b"x" * 100_000 + b"\nb: [" + b",".join([b"*a"] * 4000) + b"]\n",
         1,
         "its aliases expand to more than 2,000,000 bytes.",
     ),
-    "an anchor in itself": (b"a: &a {<<: *a}\n", 1, "its aliases expand to more than 10,000 values"),
+    "an anchor that contains itself": (
+        b"a: &a {<<: *a}\n",
+        1,
+        "its aliases expand to more than 10,000 values",
+    ),
     "deep lists": (b"a: " + b"[" * 100_000, 1, "values are nested more than 50 levels deep."),
-    "deep names": (b"{a: " * 50_000, 1, "values are nested more than 50 levels deep."),
-    "deep brackets in text": (
+    "deep mappings": (b"{a: " * 50_000, 1, "values are nested more than 50 levels deep."),
+    "deep brackets in a string": (
         b"maskrcnn:\n  lr_schedule: '" + b"[" * 4000 + b"'\n",
         1,
         "values.yaml:2:16: error MRC062",
     ),
-    "a name twice": (b"maskrcnn:\n  gpus: 8\n  gpus: 8\n", 1, "values.yaml:3:3: error MRC002 maskrcnn.gpus"),
-    "a section twice": (b"maskrcnn: {gpus: 8}\nmaskrcnn: {name: a}\n", 1, "values.yaml:2:1: error MRC002"),
-    "4,900 unknown names": (
+    "a duplicate key": (
+        b"maskrcnn:\n  gpus: 8\n  gpus: 8\n",
+        1,
+        "values.yaml:3:3: error MRC002 maskrcnn.gpus",
+    ),
+    "a duplicate section": (
+        b"maskrcnn: {gpus: 8}\nmaskrcnn: {name: a}\n",
+        1,
+        "values.yaml:2:1: error MRC002",
+    ),
+    "4,900 unknown keys": (
         b"maskrcnn:\n" + b"".join(b"  zz%d: 1\n" % n for n in range(4900)),
         1,
         f"values.yaml:2:3: error MRC003 maskrcnn.zz0: {UNKNOWN_KEY}",
@@ -85,13 +97,13 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
         1,
         "4096 are allowed.",
     ),
-    "a whole number of 5,000 digits": (b"maskrcnn:\n  gpus: " + b"9" * 5000, 1, "is not an integer."),
-    "5,000 digits as text": (
+    "an integer of 5,000 digits": (b"maskrcnn:\n  gpus: " + b"9" * 5000, 1, "is not an integer."),
+    "5,000 digits as a string": (
         b"maskrcnn:\n  base_lr: '" + b"9" * 5000 + b"'",
         1,
         "values.yaml:2:12: error MRC0",
     ),
-    "a float made of a large number": (
+    "a large integer that becomes a float": (
         b"maskrcnn:\n  horovod_fusion_threshold: 12345678901234567890\n",
         1,
         "values.yaml:2:29: error MRC071 maskrcnn.horovod_fusion_threshold: 12345678901234567890 is too large",
@@ -105,12 +117,12 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
     "an impossible date": (b"maskrcnn:\n  lr_schedule: '2026-99-99'\n", 1, "values.yaml:2:16: error MRC062"),
     "a tab": (b"maskrcnn:\n\tgpus: 16\n", 1, "values.yaml:2:1: error MRC001: not YAML"),
     "a no-break space": ("maskrcnn:\n\xa0 gpus: 8\n".encode(), 1, "Indent with plain spaces."),
-    "no blank after a colon": (
+    "no space after a colon": (
         b"maskrcnn:\n  gpus:16\n",
         1,
         'values.yaml:2:3: error MRC004 maskrcnn: "gpus:16"',
     ),
-    "Python's objects": (
+    "a Python object": (
         b"maskrcnn: !!python/object/apply:os.system [echo]\n",
         1,
         "values.yaml:1:11: error MRC004 maskrcnn",
@@ -132,9 +144,9 @@ from pathlib import Path
 resource.setrlimit(resource.RLIMIT_DATA, (int(sys.argv[1]),) * 2)
 from mrc_values.cli import main
 
-for folder in sys.argv[3:]:
+for directory in sys.argv[3:]:
     out, err = io.StringIO(), io.StringIO()
-    sys.argv = ["mrc-values", "validate", sys.argv[2], "-f", f"{folder}/values.yaml"]
+    sys.argv = ["mrc-values", "validate", sys.argv[2], "-f", f"{directory}/values.yaml"]
     sys.argv += ["--set=maskrcnn.image=a/b:1", "--set=maskrcnn.node_group=p4d"]
     code = 0
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -142,24 +154,24 @@ for folder in sys.argv[3:]:
             main()
         except SystemExit as end:
             code = end.code
-    text = out.getvalue().replace(f"{folder}/", "")
-    print(json.dumps([folder, code, text.splitlines(), err.getvalue()]), flush=True)
+    text = out.getvalue().replace(f"{directory}/", "")
+    print(json.dumps([directory, code, text.splitlines(), err.getvalue()]), flush=True)
 """
 
 
-def _validated(folder: Path, contents: dict[str, bytes]) -> dict[str, Any]:
-    """Exit code, lines of stdout and stderr of mrc-values on each content, in one process."""
-    folders = {}
+def _validated(directory: Path, contents: dict[str, bytes]) -> dict[str, Any]:
+    """Exit code, lines of stdout, and stderr of mrc-values for each content, all in one process."""
+    directories = {}
     for number, (name, content) in enumerate(contents.items()):
-        folders[name] = folder / str(number)
-        folders[name].mkdir()
-        (folders[name] / "values.yaml").write_bytes(content)
-    command = [sys.executable, "-c", _PROGRAM, str(MEMORY), str(CHART), *map(str, folders.values())]
+        directories[name] = directory / str(number)
+        directories[name].mkdir()
+        (directories[name] / "values.yaml").write_bytes(content)
+    command = [sys.executable, "-c", _PROGRAM, str(MEMORY), str(CHART), *map(str, directories.values())]
     done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
     results = {row[0]: row[1:] for row in map(json.loads, done.stdout.splitlines())}
     return {
         name: results.get(str(made), [done.returncode, [], done.stderr[-2000:]])
-        for name, made in folders.items()
+        for name, made in directories.items()
     }
 
 
@@ -187,7 +199,7 @@ def test_a_hundred_damaged_files_give_findings_and_no_traceback(tmp_path: Path) 
 
 
 def _damaged(content: bytes, chance: random.Random) -> bytes:
-    """A file with a few bytes changed, taken out, put in, or cut off."""
+    """A file with a few bytes changed, removed, inserted or repeated."""
     made = bytearray(content)
     for _ in range(chance.randint(1, 5)):
         at = chance.randrange(len(made))
@@ -205,12 +217,12 @@ def _damaged(content: bytes, chance: random.Random) -> bytes:
     return bytes(made)
 
 
-def test_a_folder_is_no_values_file(tmp_path: Path) -> None:
+def test_a_directory_is_not_a_values_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"{tmp_path}: is a directory"):
         read_file(tmp_path)
 
 
-def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path\n"
         "from mrc_values.documents import read_file\n"

@@ -1,4 +1,4 @@
-"""mrc-values new: a chart from a chart."""
+"""mrc-values new: a chart copied from another."""
 
 import os
 import shutil
@@ -18,43 +18,47 @@ from values_files import BASE, CHART
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
 TRAINING = [
-    folder.name for folder in sorted(CHART.parent.iterdir()) if (folder / "files" / "launch.sh").is_file()
+    directory.name
+    for directory in sorted(CHART.parent.iterdir())
+    if (directory / "files" / "launch.sh").is_file()
 ]
 VALUES = yaml.safe_load(BASE)
 
 
 @pytest.fixture
 def charts(tmp_path: Path) -> Path:
-    """A copy of the charts, links included."""
+    """A copy of the charts, symbolic links included."""
     shutil.copytree(CHART.parent, tmp_path / "charts", symlinks=True)
     return tmp_path / "charts"
 
 
 def call(charts: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`mrc-values new ...` in the folder above the charts."""
+    """`mrc-values new ...` in the directory above the charts."""
     command: list[str | Path] = [PROGRAM, "new", *arguments]
     return subprocess.run(command, cwd=charts.parent, capture_output=True, text=True, timeout=60)
 
 
-def everything(folder: Path) -> dict[str, str | bytes]:
-    """Files by path with their content, links with where they lead."""
+def everything(directory: Path) -> dict[str, str | bytes]:
+    """Content of files and targets of links, by path."""
     found: dict[str, str | bytes] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(directory.rglob("*")):
         if path.is_symlink():
-            found[str(path.relative_to(folder))] = str(path.readlink())
+            found[str(path.relative_to(directory))] = str(path.readlink())
         elif path.is_file():
-            found[str(path.relative_to(folder))] = path.read_bytes()
+            found[str(path.relative_to(directory))] = path.read_bytes()
     return found
 
 
 def rendered(chart: Path, release: str, namespace: str = "default") -> list[dict[str, Any]]:
-    """What a release with an image renders, with every sub-chart on."""
+    """The objects of a release with an image and every sub-chart enabled."""
     values = VALUES | {name: {"enabled": True, "image": "a/b:1"} for name in subcharts(chart)}
     return list(objects(render(chart, values, release, namespace)))
 
 
 def subcharts(chart: Path) -> list[str]:
-    return [folder.name for folder in (chart / "charts").glob("*") if (folder / "Chart.yaml").is_file()]
+    return [
+        directory.name for directory in (chart / "charts").glob("*") if (directory / "Chart.yaml").is_file()
+    ]
 
 
 def names(items: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
@@ -63,7 +67,7 @@ def names(items: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
 
 
 def selectors(value: Any) -> set[str]:
-    """Every label selector in an object, as text."""
+    """Every label selector in an object, as a string."""
     if isinstance(value, list):
         return {selector for item in value for selector in selectors(item)}
     if not isinstance(value, dict):
@@ -72,7 +76,7 @@ def selectors(value: Any) -> set[str]:
     return own | {selector for item in value.values() for selector in selectors(item)}
 
 
-def test_the_next_commands_are_the_output(charts: Path) -> None:
+def test_new_prints_the_next_commands(charts: Path) -> None:
     result = call(charts, "team-b", "--from", "maskrcnn", "--namespace", "vision")
     assert result.returncode == 0
     assert result.stdout == (
@@ -83,7 +87,7 @@ def test_the_next_commands_are_the_output(charts: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["maskrcnn", "charts/maskrcnn", "./charts/maskrcnn/"])
-def test_the_old_chart_is_named_or_a_folder(charts: Path, source: str) -> None:
+def test_the_source_is_a_name_or_a_directory(charts: Path, source: str) -> None:
     assert call(charts, "mine", "--from", source).stdout == (
         "mrc-values validate ./charts/mine\nhelm install mine ./charts/mine\n"
     )
@@ -112,14 +116,14 @@ def test_only_name_and_namespace_differ(charts: Path, old: str) -> None:
 
 
 @pytest.mark.parametrize("old", TRAINING)
-def test_it_renders_what_the_old_one_does_but_for_the_chart_s_name(charts: Path, old: str) -> None:
+def test_the_copy_renders_the_same_objects_except_for_the_charts_name(charts: Path, old: str) -> None:
     assert call(charts, "mine", "--from", old).returncode == 0
 
     def texts(chart: str) -> dict[str, str]:
         found = render(charts / chart, VALUES, "one")
         return {path.removeprefix(f"{chart}/"): text for path, text in found.items()}
 
-    # The chart's name is in two labels, and in the hash of the job's settings.
+    # Two labels and the hash of the job's settings contain the chart's name.
     old_texts, new_texts = texts(old), texts("mine")
     assert set(old_texts) == set(new_texts)
     labels = (f"app.kubernetes.io/name: {old}", f"helm.sh/chart: {old}-")
@@ -132,7 +136,7 @@ def test_it_renders_what_the_old_one_does_but_for_the_chart_s_name(charts: Path,
 
 @pytest.mark.parametrize("namespace", [None, "vision"])
 @pytest.mark.parametrize("old", TRAINING)
-def test_both_install_side_by_side(charts: Path, old: str, namespace: str | None) -> None:
+def test_source_and_copy_can_be_installed_side_by_side(charts: Path, old: str, namespace: str | None) -> None:
     assert (
         call(charts, "mine", "--from", old, *(["--namespace", namespace] if namespace else [])).returncode
         == 0
@@ -144,7 +148,7 @@ def test_both_install_side_by_side(charts: Path, old: str, namespace: str | None
     assert {space for _, space, _ in names(other)} == {namespace or "kubeflow"}
 
 
-def test_a_fixed_name_of_the_old_job_is_not_the_new_one_s(charts: Path) -> None:
+def test_a_fixed_job_name_of_the_source_is_not_copied(charts: Path) -> None:
     values = charts / "maskrcnn" / "values.yaml"
     values.write_text(values.read_text().replace('  name: ""', "  name: coco  # of the old chart", 1))
     assert call(charts, "mine", "--from", "maskrcnn").returncode == 0
@@ -154,7 +158,7 @@ def test_a_fixed_name_of_the_old_job_is_not_the_new_one_s(charts: Path) -> None:
 
 
 @pytest.mark.parametrize("old", TRAINING)
-def test_validate_works_on_it(charts: Path, old: str) -> None:
+def test_validate_accepts_the_copy_as_a_chart(charts: Path, old: str) -> None:
     call(charts, "mine", "--from", old)
     values = charts.parent / "values.yaml"
     values.write_text(BASE.replace("node_group: p4d", "node_group: p4d, gpus: 20"))
@@ -163,7 +167,7 @@ def test_validate_works_on_it(charts: Path, old: str) -> None:
     ] == [("MRC014", 1)]
 
 
-def test_a_new_chart_of_a_new_chart(charts: Path) -> None:
+def test_a_copy_can_be_copied(charts: Path) -> None:
     call(charts, "mine", "--from", "maskrcnn", "--namespace", "vision")
     call(charts, "mine-2", "--from", "mine", "--namespace", "1e3")
     assert yaml.safe_load((charts / "mine-2" / "Chart.yaml").read_text())["name"] == "mine-2"
@@ -171,7 +175,9 @@ def test_a_new_chart_of_a_new_chart(charts: Path) -> None:
 
 
 NAME_RULE = "Use lower-case letters, digits and hyphens, starting with a letter and not ending with a hyphen."
-SPACE_RULE = "Use at most 63 lower-case letters, digits and hyphens, not starting or ending with a hyphen."
+NAMENAMESPACE_RULE = (
+    "Use at most 63 lower-case letters, digits and hyphens, not starting or ending with a hyphen."
+)
 LONG = "x" * 54
 
 
@@ -183,8 +189,8 @@ LONG = "x" * 54
         ("2nd", "--from maskrcnn", 2, f"'2nd' cannot be the name of a chart. {NAME_RULE}"),
         ("", "--from maskrcnn", 2, f"'' cannot be the name of a chart. {NAME_RULE}"),
         (LONG, "--from maskrcnn", 2, f"{LONG} has 54 characters. The name of a release has at most 53."),
-        ("mine", "--from maskrcnn --namespace A", 2, f"'A' cannot be a namespace. {SPACE_RULE}"),
-        ("mine", "--from maskrcnn --namespace=", 2, f"'' cannot be a namespace. {SPACE_RULE}"),
+        ("mine", "--from maskrcnn --namespace A", 2, f"'A' cannot be a namespace. {NAMENAMESPACE_RULE}"),
+        ("mine", "--from maskrcnn --namespace=", 2, f"'' cannot be a namespace. {NAMENAMESPACE_RULE}"),
         (
             "mine",
             "--from maskrcn",
@@ -205,7 +211,9 @@ LONG = "x" * 54
         ),
     ],
 )
-def test_what_cannot_be_is_one_line(charts: Path, name: str, arguments: str, code: int, line: str) -> None:
+def test_invalid_arguments_are_one_line(
+    charts: Path, name: str, arguments: str, code: int, line: str
+) -> None:
     before = everything(charts)
     result = call(charts, name, *arguments.split())
     assert (result.returncode, result.stdout) == (code, "")
@@ -213,7 +221,7 @@ def test_what_cannot_be_is_one_line(charts: Path, name: str, arguments: str, cod
     assert everything(charts) == before
 
 
-def test_a_folder_that_helm_cannot_load_is_refused(charts: Path) -> None:
+def test_a_directory_that_helm_cannot_load_is_rejected(charts: Path) -> None:
     (charts / "broken").mkdir()
     (charts / "broken" / "Chart.yaml").write_text("name: broken\n")
     result = call(charts, "mine", "--from", "broken")
@@ -234,7 +242,7 @@ def test_a_folder_that_helm_cannot_load_is_refused(charts: Path) -> None:
         ("files/gone", "nowhere", "the link to nowhere is broken."),
     ],
 )
-def test_a_link_that_cannot_be_copied_is_refused_and_nothing_is_left(
+def test_a_link_that_cannot_be_copied_is_rejected_and_nothing_is_left(
     charts: Path, tmp_path: Path, link: str, to: str, message: str
 ) -> None:
     outside = tmp_path / "secret.txt"
@@ -253,7 +261,7 @@ def test_a_link_that_cannot_be_copied_is_refused_and_nothing_is_left(
     assert [path.name for path in charts.iterdir() if path.name.startswith(".mine")] == []
 
 
-def test_a_pipe_in_the_chart_is_refused_rather_than_read(charts: Path) -> None:
+def test_a_named_pipe_in_the_chart_is_rejected(charts: Path) -> None:
     os.mkfifo(charts / "maskrcnn" / "examples" / "pipe")
     result = call(charts, "mine", "--from", "maskrcnn")
     assert result.returncode != 0
@@ -273,7 +281,7 @@ def test_a_chart_without_a_namespace_cannot_be_given_one(charts: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_cannot_be_written_to_is_one_line(charts: Path) -> None:
+def test_a_directory_that_is_not_writable_is_one_line(charts: Path) -> None:
     charts.chmod(0o555)
     try:
         result = call(charts, "mine", "--from", "maskrcnn")

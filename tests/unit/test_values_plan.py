@@ -1,4 +1,4 @@
-"""mrc-values plan: what follows from nodes and file systems, and how it gets into a file."""
+"""mrc-values plan: the values derived from nodes and file systems, and how they are written to a file."""
 
 import subprocess
 import sys
@@ -23,10 +23,10 @@ def planned(
     chart: Path = CHART,
     file_systems: FileSystems = EFS,
 ) -> dict[str, Any]:
-    """Values by their dotted names."""
+    """Planned values by dotted name."""
     loaded, _ = values.load(chart, (), sets)
     found = plan(catalogue.load(chart).node_groups[group], nodes, file_systems, loaded)
-    return {".".join(map(str, each.path)): each.value for each in found}
+    return {".".join(map(str, value.path)): value.value for value in found}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def planned(
         ("g5-xlarge", 3, 3, 1, 40000),
     ],
 )
-def test_gpus_and_the_steps_of_an_epoch_follow_from_the_nodes(
+def test_gpus_and_steps_per_epoch_follow_from_the_nodes(
     group: str, nodes: int, gpus: int, per_node: int, steps: int
 ) -> None:
     found = planned(group, nodes)
@@ -49,23 +49,23 @@ def test_gpus_and_the_steps_of_an_epoch_follow_from_the_nodes(
     assert (found["maskrcnn.gpu_nodes"], found["maskrcnn.steps_per_epoch"]) == (nodes, steps)
 
 
-def test_the_batch_of_a_gpu_counts_for_the_steps() -> None:
+def test_steps_per_epoch_depend_on_the_batch_size_per_gpu() -> None:
     assert planned("p4d", 4, "maskrcnn.batch_size_per_gpu=4")["maskrcnn.steps_per_epoch"] == 938
 
 
-def test_the_optimized_flavour_has_its_steps_from_images_per_epoch() -> None:
+def test_the_optimized_chart_takes_its_steps_from_images_per_epoch() -> None:
     assert "maskrcnn.steps_per_epoch" not in planned("p4d", 4, chart=OPTIMIZED)
 
 
-def test_a_data_set_of_unknown_size_keeps_its_steps() -> None:
+def test_the_steps_for_a_data_set_of_unknown_size_are_unchanged() -> None:
     assert "maskrcnn.steps_per_epoch" not in planned("p4d", 4, 'maskrcnn.data_train=["mine"]')
 
 
-def test_the_learning_rate_is_left_to_the_trainer_which_scales_it() -> None:
+def test_the_learning_rate_is_unchanged_because_the_trainer_scales_it() -> None:
     assert not {name for name in planned("p4d", 4, "maskrcnn.base_lr=0.02") if "lr" in name}
 
 
-def test_what_the_node_group_decides_is_taken_back() -> None:
+def test_values_that_the_node_group_sets_are_reset() -> None:
     found = planned("p4d", 4, "maskrcnn.efa=1", "maskrcnn.gpu_instance_type=p3.16xlarge")
     assert (found["maskrcnn.efa"], found["maskrcnn.gpu_instance_type"]) == (None, None)
     assert not {"maskrcnn.efa", "maskrcnn.gpu_instance_type"} & planned("p4d", 4).keys()
@@ -85,13 +85,13 @@ def test_what_the_node_group_decides_is_taken_back() -> None:
         ),
     ],
 )
-def test_the_claim_of_another_file_system_is_taken_back(sets: list[str], expected: dict[str, str]) -> None:
+def test_the_claim_of_another_file_system_is_reset(sets: list[str], expected: dict[str, str]) -> None:
     found = planned("p4d", 1, *sets, file_systems=FileSystems("fsx", "efs"))
     places = {name: value for name, value in found.items() if name.endswith(("_fs", "_pvc"))}
     assert places == expected
 
 
-def test_a_new_file_says_why_each_value_is_there() -> None:
+def test_a_new_file_explains_each_value() -> None:
     loaded, _ = values.load(CHART)
     text = new_file(plan(catalogue.load(CHART).node_groups["p4d"], 4, EFS, loaded))
     assert "  gpus: 32  # 4 x 8\n" in text
@@ -102,7 +102,7 @@ def test_a_new_file_says_why_each_value_is_there() -> None:
 def edit(text: str) -> str:
     loaded, _ = values.load(CHART)
     wanted = plan(catalogue.load(CHART).node_groups["p4d"], 4, EFS, loaded)
-    return edited(text, [each for each in wanted if each.path[-1] in ("gpus", "gpu_nodes")])
+    return edited(text, [value for value in wanted if value.path[-1] in ("gpus", "gpu_nodes")])
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,13 @@ def edit(text: str) -> str:
         pytest.param(
             "# nothing yet\n",
             "# nothing yet\nmaskrcnn:\n  gpus: 32  # 4 x 8\n  gpu_nodes: 4  # workers\n",
-            id="comments alone",
+            id="comments only",
         ),
         pytest.param("", "maskrcnn:\n  gpus: 32  # 4 x 8\n  gpu_nodes: 4  # workers\n", id="an empty file"),
         pytest.param(
             "maskrcnn:\r\n  gpus: 16\r\n",
             "maskrcnn:\r\n  gpus: 32\r\n  gpu_nodes: 4  # workers\r\n",
-            id="line ends of Windows",
+            id="Windows line endings",
         ),
         pytest.param(
             "maskrcnn:\n  gpus: 16\n  lr: null\n  off: no\n  big: 67108864\n  text: |\n    a\n    b\n",
@@ -151,26 +151,26 @@ def test_only_the_planned_lines_of_a_file_change(before: str, after: str) -> Non
     assert edit(before) == after
 
 
-def call(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+def call(*arguments: str | Path, directory: Path) -> subprocess.CompletedProcess[str]:
     argv = [PROGRAM, "plan", CHART, *arguments]
     return subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+        argv, cwd=directory, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
     )
 
 
-def test_the_program_shows_a_diff_and_writes_when_told(tmp_path: Path) -> None:
+def test_plan_shows_a_diff_and_writes_only_with_write(tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     before = "maskrcnn:\n  image: a/b:1\n  gpus: 16\n"
     file.write_text(before)
     flags = ("--node-group", "p4d", "--nodes", "4", "-f", "values.yaml")
-    shown = call(*flags, folder=tmp_path)
+    shown = call(*flags, directory=tmp_path)
     assert "-  gpus: 16\n+  gpus: 32\n" in shown.stdout
     assert shown.stderr == "values.yaml: not written. Use --write to write it.\n"
     assert file.read_text() == before
-    written = call(*flags, "--write", folder=tmp_path)
+    written = call(*flags, "--write", directory=tmp_path)
     assert (written.returncode, written.stderr) == (0, "values.yaml: written.\n")
     assert yaml.safe_load(file.read_text())["maskrcnn"]["steps_per_epoch"] == 3750
-    again = call(*flags, "--write", folder=tmp_path)
+    again = call(*flags, "--write", directory=tmp_path)
     assert (again.returncode, again.stdout, again.stderr) == (0, "", "values.yaml: no changes.\n")
 
 
@@ -184,6 +184,6 @@ def test_the_program_shows_a_diff_and_writes_when_told(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(flags: list[str], line: str, tmp_path: Path) -> None:
-    result = call(*flags, folder=tmp_path)
+    result = call(*flags, directory=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert line in result.stderr.splitlines()[-1]

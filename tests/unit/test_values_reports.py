@@ -1,4 +1,4 @@
-"""Findings as programs read them."""
+"""Findings in machine-readable formats."""
 
 import json
 import os
@@ -30,7 +30,7 @@ IN_A_FLAG = Finding(
 )
 
 
-def test_sarif_places_a_finding_in_its_file() -> None:
+def test_sarif_has_the_position_of_a_finding() -> None:
     log = json.loads(reports.as_sarif([IN_A_FILE], TOOL))
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
@@ -55,7 +55,7 @@ def test_sarif_places_a_finding_in_its_file() -> None:
     ]
 
 
-def test_sarif_has_the_line_of_a_finding_for_viewers_without_the_file(tmp_path: Path) -> None:
+def test_sarif_contains_the_source_line_for_viewers_without_the_file(tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
     file.write_bytes(b"\xef\xbb\xbfmaskrcnn:\r\n  gpus: 20  # two nodes\r\n")
     log = json.loads(reports.as_sarif([replace(IN_A_FILE, position=Position(str(file), 2, 9))], TOOL))
@@ -65,7 +65,7 @@ def test_sarif_has_the_line_of_a_finding_for_viewers_without_the_file(tmp_path: 
     jsonschema.Draft4Validator(OFFICIAL).validate(log)
 
 
-def test_sarif_of_a_pipe_has_no_line(tmp_path: Path) -> None:
+def test_sarif_of_a_pipe_contains_no_source_line(tmp_path: Path) -> None:
     pipe = tmp_path / "values.yaml"
     os.mkfifo(pipe)
     argv: list[str | Path] = [PROGRAM, "validate", CHART, "-f", pipe, "--format=sarif"]
@@ -80,7 +80,7 @@ def test_sarif_of_a_pipe_has_no_line(tmp_path: Path) -> None:
     assert place == {"artifactLocation": {"uri": str(pipe)}, "region": {"startLine": 1, "startColumn": 18}}
 
 
-def test_sarif_helps_with_the_reason_and_examples_of_a_rule() -> None:
+def test_sarif_contains_the_reason_and_examples_of_a_rule() -> None:
     (rule,) = json.loads(reports.as_sarif([IN_A_FILE], TOOL))["runs"][0]["tool"]["driver"]["rules"]
     assert rule["name"] == rule["shortDescription"]["text"] == RULES["MRC014"].title
     why, fails, passes, command = rule["help"]["text"].split("\n\n")
@@ -90,7 +90,7 @@ def test_sarif_helps_with_the_reason_and_examples_of_a_rule() -> None:
     assert command == "mrc-values explain MRC014"
 
 
-def test_sarif_names_the_flag_of_a_finding_that_no_file_has() -> None:
+def test_sarif_names_the_flag_of_a_finding_without_a_file() -> None:
     (result,) = json.loads(reports.as_sarif([IN_A_FLAG], TOOL))["runs"][0]["results"]
     assert result["message"]["text"] == "--set maskrcnn.env.A=1: 100% odd."
     assert "physicalLocation" not in result["locations"][0]
@@ -101,7 +101,7 @@ BROKEN = sorted(Path(__file__).with_name("broken").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
-def test_sarif_is_legal_by_the_official_schema(file: Path) -> None:
+def test_sarif_matches_the_official_schema(file: Path) -> None:
     log = json.loads(reports.as_sarif(check(CHART, [file]).findings, TOOL))
     jsonschema.Draft4Validator(OFFICIAL).validate(log)
     assert log["$schema"] == OFFICIAL["id"]
@@ -109,11 +109,11 @@ def test_sarif_is_legal_by_the_official_schema(file: Path) -> None:
 
 
 @pytest.mark.parametrize("findings", [[], [IN_A_FLAG], [IN_A_FILE, IN_A_FLAG]], ids=len)
-def test_sarif_is_legal_without_findings_and_without_places(findings: list[Finding]) -> None:
+def test_sarif_is_valid_without_findings_and_without_positions(findings: list[Finding]) -> None:
     jsonschema.Draft4Validator(OFFICIAL).validate(json.loads(reports.as_sarif(findings, TOOL)))
 
 
-def test_the_official_schema_refuses_another_level() -> None:
+def test_the_official_schema_rejects_an_unknown_level() -> None:
     log = json.loads(reports.as_sarif([IN_A_FILE], TOOL))
     log["runs"][0]["results"][0]["level"] = "bad"
     assert not jsonschema.Draft4Validator(OFFICIAL).is_valid(log)
@@ -137,7 +137,7 @@ JSON_SHAPE = {
         },
     },
 }
-"""What docs/mrc-values.md promises of --format json."""
+"""The output of --format json as documented in docs/mrc-values.md."""
 
 
 @pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
@@ -153,7 +153,7 @@ def test_every_key_of_json_is_documented() -> None:
     assert all(f"`{key}`" in page for key in keys)
 
 
-def test_sarif_of_nothing_is_a_run_without_results() -> None:
+def test_sarif_without_findings_is_a_run_without_results() -> None:
     (run,) = json.loads(reports.as_sarif([], TOOL))["runs"]
     assert run["results"] == run["tool"]["driver"]["rules"] == []
 

@@ -1,4 +1,4 @@
-"""Every rule by its own examples."""
+"""Every rule against its own examples."""
 
 from pathlib import Path
 
@@ -16,20 +16,20 @@ def test_a_rule_finds_its_failing_example(rule: Rule, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", ALL)
-def test_the_passing_example_of_a_rule_has_no_error_at_all(rule: Rule, tmp_path: Path) -> None:
+def test_the_passing_example_of_a_rule_has_no_error(rule: Rule, tmp_path: Path) -> None:
     result = checked(tmp_path, rule.passing)
     assert rule.id not in rule_ids(result)
     assert rule_ids(result, Severity.ERROR) == set()
 
 
 @pytest.mark.parametrize("rule", ALL)
-def test_a_rule_says_why_it_exists(rule: Rule) -> None:
+def test_a_rule_has_a_reason(rule: Rule) -> None:
     assert rule.why.endswith(".") and len(rule.why) > 60
     assert not rule.title.endswith(".")
 
 
 def test_rules_run_on_values_of_every_wrong_type(tmp_path: Path) -> None:
-    """A rule looks only at values that the schema accepts; the others are the schema's to report."""
+    """Rules check only values that the schema accepts; the schema check reports the others."""
     names = (
         "gpus",
         "gpus_per_node",

@@ -1,4 +1,4 @@
-"""What mrc-values makes of messages, logs and tables of a job in a cluster."""
+"""How mrc-values interprets the messages, logs and pods of a job in a cluster."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ from mrc_values.cluster.reasons import Reason
 from mrc_values.cluster.status import Pod, Status, summary
 
 WORKER = {"spec": {"containers": [{"resources": {"requests": {"nvidia.com/gpu": "8"}}}]}}
-"""A pod that asks for eight GPUs, on whatever node."""
+"""A pod that requests eight GPUs, on any node."""
 
 
 @pytest.mark.parametrize(
@@ -33,10 +33,10 @@ WORKER = {"spec": {"containers": [{"resources": {"requests": {"nvidia.com/gpu": 
         ),
         ("no nodes available to schedule pods", "no-nodes"),
         ("0/3 nodes are available: 3 node(s) were odd.", "unschedulable"),
-        ("a scheduler of its own says no", "unschedulable"),
+        ("a custom scheduler rejects the pod", "unschedulable"),
     ],
 )
-def test_a_schedulers_message_is_named_without_knowing_the_nodes(message: str, reason: str) -> None:
+def test_a_schedulers_message_has_a_reason_without_access_to_nodes(message: str, reason: str) -> None:
     assert scheduling.explain(message, WORKER, None).id == reason
 
 
@@ -53,7 +53,7 @@ def node(*keys: str) -> dict[str, object]:
         ([node("node.kubernetes.io/disk-pressure")], "nodes-unhealthy"),
         ([node("node.kubernetes.io/not-ready")], "nodes-not-ready"),
         ([node("dedicated")], "taint"),
-        # The node that becomes available first decides, and it must be free of all its taints.
+        # The node that becomes available first decides, once all of its taints are gone.
         ([node("karpenter.sh/disrupted"), node("efs.csi.aws.com/agent-not-ready")], "nodes-starting"),
         ([node("efs.csi.aws.com/agent-not-ready", "dedicated")], "taint"),
     ],
@@ -73,7 +73,7 @@ def test_a_start_up_taint_is_explained_with_its_name_and_without_harmful_advice(
     assert (cause.id, "fsx.csi.aws.com/agent-not-ready" in cause.text) == ("nodes-starting", True)
 
 
-def test_what_comes_after_the_nodes_in_a_schedulers_message_is_not_counted() -> None:
+def test_the_preemption_part_of_a_schedulers_message_is_ignored() -> None:
     message = (
         "0/18 nodes are available: 14 node(s) didn't match Pod's node affinity/selector, 4 Insufficient "
         "nvidia.com/gpu. no new claims to deallocate, preemption: 0/18 nodes are available: 14 Preemption is "
@@ -100,16 +100,16 @@ def test_what_comes_after_the_nodes_in_a_schedulers_message_is_not_counted() -> 
         ('Pod "x" is invalid: spec.containers[0].image: Required value', "refused"),
     ],
 )
-def test_a_refusal_of_the_api_server_is_named(message: str, reason: str) -> None:
+def test_a_rejection_by_the_api_server_has_a_reason(message: str, reason: str) -> None:
     assert rejections.explain(message).id == reason
 
 
-def test_an_exit_code_without_a_meaning_of_its_own_is_told_as_it_is() -> None:
+def test_an_unknown_exit_code_is_reported_as_a_number() -> None:
     assert containers.ended({"exitCode": 3}).text == "the container ended with exit code 3"
 
 
 def line(text: str) -> str:
-    """As a rank's line comes through the launcher."""
+    """A rank's line as it appears in the launcher's log."""
     return f"[1,0]<stdout>:demo-worker-0:26:26 [0] {text}"
 
 
@@ -153,16 +153,16 @@ def line(text: str) -> str:
         ([], "", None, None),
     ],
 )
-def test_nccls_words_tell_the_network(
+def test_the_network_is_read_from_nccls_log(
     lines: list[str], network: str, nics: int | None, direct: bool | None
 ) -> None:
     found = nccl.transport(map(line, lines))
     assert (found.network, found.nics, found.gpu_direct) == (network, nics, direct)
 
 
-def test_one_rank_on_tcp_makes_the_job_slow() -> None:
-    said = ["NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)", "NCCL INFO Using network Socket"]
-    assert nccl.transport(map(line, said)).network == "tcp"
+def test_one_rank_on_tcp_makes_the_network_tcp() -> None:
+    lines = ["NCCL INFO NET/OFI Selected Provider is efa (found 4 nics)", "NCCL INFO Using network Socket"]
+    assert nccl.transport(map(line, lines)).network == "tcp"
 
 
 @pytest.mark.parametrize(
@@ -174,12 +174,12 @@ def test_tcp_is_a_warning_between_nodes_only(efa: int, workers: int, words: str)
     assert bool(advice) == bool(words)
 
 
-def test_a_log_that_is_opened_again_goes_on_where_it_was() -> None:
+def test_a_reopened_log_continues_after_the_last_line() -> None:
     position = ReadPosition()
     assert position.reopened() == ""
     for text in ("2026-01-01T00:00:05.1Z a", "2026-01-01T00:00:05.12Z b", "2026-01-01T00:00:05.12Z c"):
         assert position.new(text) == text[-1]
-    assert position.reopened() == "2026-01-01T00:00:05Z", "the server takes whole seconds"
+    assert position.reopened() == "2026-01-01T00:00:05Z", "the server accepts whole seconds only"
     again = [
         "2026-01-01T00:00:05.1Z a",
         "2026-01-01T00:00:05.12Z b",
@@ -190,10 +190,10 @@ def test_a_log_that_is_opened_again_goes_on_where_it_was() -> None:
     assert [position.new(text) for text in again] == [None, None, None, "d", "e"]
 
 
-def test_a_reason_of_many_pods_names_three() -> None:
+def test_a_reason_shared_by_many_pods_names_three() -> None:
     pods = tuple(f"demo-worker-{number}" for number in range(5))
-    said = str(Reason("taint", "the pod does not tolerate a taint", "Tolerate it.", pods))
-    assert said == (
+    text = str(Reason("taint", "the pod does not tolerate a taint", "Tolerate it.", pods))
+    assert text == (
         "demo-worker-0, demo-worker-1, demo-worker-2 and 2 more: "
         "the pod does not tolerate a taint. Tolerate it."
     )
@@ -223,7 +223,7 @@ def status(pods: list[Pod]) -> Status:
     )
 
 
-def test_of_many_workers_only_those_are_shown_that_differ() -> None:
+def test_of_many_workers_only_the_exceptions_are_shown() -> None:
     pods = [Pod(f"demo-worker-{n}", "worker", "Running", True, 0, f"p4d-{n}") for n in range(63)]
     rows = status([*pods, Pod("demo-worker-63", "worker", "Pending", False, 0, "")]).pod_rows()
     assert rows == [

@@ -1,4 +1,4 @@
-"""Files that are no values files: one clear line each. Their cost is bounded in test_values_fuzz.py."""
+"""Files that are not values files, with one line for each. test_values_fuzz.py limits time and memory."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ UNREADABLE: dict[str, tuple[str | bytes, str, str]] = {
         "2:4",
         f"not YAML: found unexpected end of stream while scanning a quoted scalar. {CHECK}",
     ),
-    "two values in a line": (
+    "two values on a line": (
         "a: b: c\n",
         "1:5",
         f"not YAML: mapping values are not allowed in this context. {CHECK}",
@@ -71,7 +71,7 @@ UNREADABLE: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "a billion laughs": (f"a0: &a0 [1, 1, 1]\n{LAUGHS}", "1:1", TOO_MANY),
     "a billion merges": (f"a0: &a0 {{}}\n{MERGES}", "1:1", TOO_MANY),
-    "an alias to much text": (
+    "an alias of a long string": (
         f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 100)}]\n",
         "1:1",
         "its aliases expand to more than 2,000,000 bytes. Write the values without aliases.",
@@ -87,12 +87,12 @@ UNREADABLE: dict[str, tuple[str | bytes, str, str]] = {
         "1:5",
         "the key is a mapping. Helm does not expand {{ }} in a values file. Write the value itself.",
     ),
-    "a list for a name": (
+    "a list as a key": (
         "[a]: 1\n",
         "1:1",
         "the key is a list. Write a string before the colon.",
     ),
-    "a word to merge": (
+    "a string to merge": (
         "a:\n  <<: b\n",
         "2:7",
         "<< merges a mapping, but this is a single value. Refer to an anchor: <<: *name.",
@@ -116,12 +116,12 @@ def test_what_helm_reads_without_complaint_has_no_findings(text: str, tmp_path: 
     assert lines(checked(tmp_path, text)) == []
 
 
-def test_windows_line_ends_do_not_move_places(tmp_path: Path) -> None:
+def test_windows_line_endings_do_not_shift_positions(tmp_path: Path) -> None:
     result = checked(tmp_path, b"maskrcnn:\r\n  name: coco\r\n  gpus: 20\r\n")
     assert [(f.position.line, f.position.column) for f in result.findings] == [(3, 9)]
 
 
-def test_names_that_yaml_takes_for_booleans_are_named_as_helm_names_them(tmp_path: Path) -> None:
+def test_keys_that_yaml_reads_as_booleans_are_named_as_in_helm(tmp_path: Path) -> None:
     assert lines(checked(tmp_path, "maskrcnn:\n  gpus: 16\n  on: 1\n"))[0].startswith(
         "values.yaml:3:3: error MRC003 maskrcnn.true: unknown key in maskrcnn."
     )

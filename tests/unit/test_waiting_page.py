@@ -9,18 +9,18 @@ PAGE = (ROOT / "docs" / "waiting.md").read_text()
 WORD = re.compile(r"[a-z]+(-[a-z]+)+")
 
 NO_REASONS = {"current-context", "maskrcnn-optimized", "ephemeral-storage"}
-"""Words of the code with a hyphen that are something else."""
+"""Words with a hyphen in the code that are not reasons."""
 
 
 def texts() -> set[str]:
-    """Every text in the code that looks at clusters."""
+    """Every string in the code of mrc_values.cluster."""
     files = (ROOT / "tools" / "mrc_values" / "cluster").glob("*.py")
     nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text())))
     return {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def reasons_made() -> set[str]:
-    """Reasons of one word can be told from other words only where they are made."""
+    """All reasons. One of a single word is recognized only where a Reason or Cause is constructed."""
     found = {text for text in texts() if WORD.fullmatch(text)} - NO_REASONS
     for file in (ROOT / "tools" / "mrc_values" / "cluster").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
@@ -40,5 +40,5 @@ def test_every_reason_is_on_the_page() -> None:
     assert reasons_made() - reasons_on_the_page() == set()
 
 
-def test_the_page_has_no_reason_that_nothing_gives() -> None:
+def test_the_page_has_no_reason_that_the_code_never_gives() -> None:
     assert reasons_on_the_page() - texts() == set()

@@ -7,20 +7,20 @@ from mrc_values.check import Result, check
 
 CHART = Path(__file__).parents[2] / "charts" / "maskrcnn"
 
-# What every file needs to have no findings of its own.
+# The minimum for a file without findings.
 BASE = "maskrcnn: {image: 'registry.example.com/mask-rcnn:1.0', node_group: p4d}\n"
 
 
-def checked(folder: Path, text: str | bytes, *sets: str, base: str = BASE) -> Result:
+def checked(directory: Path, text: str | bytes, *sets: str, base: str = BASE) -> Result:
     """The chart's values under ``base`` and then ``text``, written to values.yaml."""
-    below, file = folder / "base.yaml", folder / "values.yaml"
+    below, file = directory / "base.yaml", directory / "values.yaml"
     below.write_text(base)
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     return check(CHART, [below, file], sets)
 
 
 def lines(result: Result) -> list[str]:
-    """Findings as a user reads them, without the folders."""
+    """Findings as a user reads them, without the directories."""
     return [
         str(finding).replace(f"{Path(finding.position.file).parent}/", "", 1) for finding in result.findings
     ]

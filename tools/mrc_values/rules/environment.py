@@ -70,7 +70,7 @@ def nccl_knows_the_setting(context: Context) -> Iterator[Violation]:
     if values.get("maskrcnn.nccl_min_rings") not in (None, ""):
         yield Violation(
             "maskrcnn.nccl_min_rings",
-            "NCCL_MIN_NRINGS is deprecated since NCCL 2.5, and NCCL chooses a better number itself.",
+            "NCCL_MIN_NRINGS has been deprecated since NCCL 2.5; NCCL chooses a better number itself.",
             "Remove nccl_min_rings, or set it to null.",
         )
     for name, value in _env(context).items():

@@ -383,7 +383,7 @@ def _fix(key: str) -> str:
 
     field = known_keys().get(key)
     description = str(getattr(field, "description", "") or "")
-    return f"{key} is: {description[0].lower()}{description[1:]}" if description else ""
+    return f"Correct the value. {key}: {description[0].lower()}{description[1:]}" if description else ""
 
 
 def _text(setting: ConfigArgument | None, default: str) -> str:
