@@ -1,4 +1,4 @@
-"""Help for tests of graph-mode TensorFlow."""
+"""Fixtures for TensorFlow graphs and for tiny training runs."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def first_session() -> None:
-    """That of a process makes the threads of all its sessions."""
+    """Create the process's first session, whose thread pool all later sessions share."""
     from model_graphs import one_thread
     from mrc_train.tfgraph import tf, v1
 
@@ -44,18 +44,21 @@ def _open_shape(value: np.ndarray) -> list[int | None]:
 
 @pytest.fixture(scope="session")
 def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn scenes of 64 x 64 pixels: 16 to train on, 4 to validate."""
+    """Drawn scenes of 64 x 64 pixels: 16 for training, 4 for validation."""
     from mrc_train import scenes
 
-    folder = tmp_path_factory.mktemp("scenes")
-    scenes.main([str(folder), "--train", "16", "--val", "4", "--size", "64"])
-    return folder
+    directory = tmp_path_factory.mktemp("scenes")
+    scenes.main([str(directory), "--train", "16", "--val", "4", "--size", "64"])
+    return directory
 
 
 @pytest.fixture
 def one_core() -> Iterator[None]:
-    """One thread a rank: two add up in an order that the load of the machine decides, and a last digit can
-    turn the choice of a proposal."""
+    """Restrict ranks to one thread.
+
+    Several threads add in an order that depends on the machine's load, and a difference in the last digit can
+    change which proposals are selected.
+    """
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     yield
@@ -64,7 +67,7 @@ def one_core() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> Path:
-    """Folder of a finished run of two epochs; for reading only."""
+    """Directory of a finished run of two epochs; read-only."""
     import tiny
 
     logdir = tmp_path_factory.mktemp("finished")

@@ -1,6 +1,6 @@
 """``mrc-train``, but each rank writes its own trainable variables and momenta at the end of every epoch.
 
-The trainer's broadcast at the end of an epoch is off: it would make the ranks equal whatever they did.
+The trainer's broadcast at the end of an epoch is off: it would make the ranks equal in any case.
 """
 
 import sys

@@ -1,7 +1,7 @@
-"""``mrc-train`` as on a GPU in float16, on a CPU: the loss is scaled, the graph computes in float32.
+"""``mrc-train`` on a CPU as in float16 on a GPU: the loss is scaled, but the graph computes in float32.
 
-``python float16_ranks.py SCALE DIVISOR …``: the loss scale to begin with and by what it is divided after a
-step that is left out. Each rank writes what dump_ranks.py writes, and its loss scale.
+``python float16_ranks.py SCALE DIVISOR …``: the initial loss scale, and its divisor after a skipped step.
+Each rank writes the same variables as with dump_ranks.py, and its loss scale.
 """
 
 import sys

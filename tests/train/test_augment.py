@@ -28,7 +28,7 @@ POLYGON = outline(4, np.array([90.5, 75.25]), 60.0, 0.3).reshape(-1)
         (1, 1, (800, 800)),
     ],
 )
-def test_the_short_edge_becomes_800_unless_the_long_one_would_pass_1333(
+def test_the_short_edge_becomes_800_unless_the_long_edge_would_exceed_1333(
     height: int, width: int, expected: tuple[int, int]
 ) -> None:
     assert resized_size(height, width, 800, 1333) == expected
@@ -39,24 +39,24 @@ def test_mirroring_twice_changes_nothing(axis: str) -> None:
     rng = np.random.default_rng(0)
     edge = 40 if axis == "transpose" else 60
     mirror = Transform(40, edge, 40, edge, **{axis: True})
-    picture = rng.integers(0, 256, (40, edge, 3), np.uint8)
+    image = rng.integers(0, 256, (40, edge, 3), np.uint8)
     boxes = np.array([[1.5, 2, 30, 39.25], [0, 0, edge, 40]], np.float32)
-    np.testing.assert_array_equal(mirror.image(mirror.image(picture)), picture)
-    np.testing.assert_array_equal(mirror.bitmap(mirror.bitmap(picture[..., 0] & 1)), picture[..., 0] & 1)
+    np.testing.assert_array_equal(mirror.image(mirror.image(image)), image)
+    np.testing.assert_array_equal(mirror.bitmap(mirror.bitmap(image[..., 0] & 1)), image[..., 0] & 1)
     np.testing.assert_array_equal(mirror.boxes(mirror.boxes(boxes)), boxes)
     np.testing.assert_allclose(mirror.polygons(mirror.polygons([POLYGON]))[0], POLYGON, atol=1e-12)
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
 @pytest.mark.parametrize("size", [(40, 50), (60, 75), (25, 31)])
-def test_a_box_stays_on_what_is_drawn_in_the_picture(
+def test_a_transformed_box_still_encloses_the_drawn_rectangle(
     symmetry: dict[str, bool], size: tuple[int, int]
 ) -> None:
-    picture = np.zeros((40, 50, 3), np.uint8)
-    picture[10:30, 5:20] = 255
+    image = np.zeros((40, 50, 3), np.uint8)
+    image[10:30, 5:20] = 255
     transform = Transform(40, 50, *size, **symmetry)
 
-    moved = transform.image(picture)
+    moved = transform.image(image)
     (box,) = transform.boxes(np.array([[5, 10, 20, 30]], np.float32))
 
     assert moved.shape[:2] == transform.size
@@ -66,7 +66,9 @@ def test_a_box_stays_on_what_is_drawn_in_the_picture(
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES)
 @pytest.mark.parametrize("size", [(160, 200), (240, 300), (100, 125)])
-def test_polygons_and_run_lengths_move_alike(symmetry: dict[str, bool], size: tuple[int, int]) -> None:
+def test_polygons_and_run_lengths_are_transformed_alike(
+    symmetry: dict[str, bool], size: tuple[int, int]
+) -> None:
     transform = Transform(160, 200, *size, **symmetry)
     straight = Transform(160, 200, 160, 200)
     from_polygon = transform.mask([POLYGON])

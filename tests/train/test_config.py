@@ -25,7 +25,7 @@ def test_a_value_is_a_python_or_yaml_literal_and_never_evaluated(text: str, valu
     assert parse_literal(text) == value
 
 
-def test_the_tutorials_settings_are_understood() -> None:
+def test_the_tutorials_settings_are_valid() -> None:
     cfg = parse(
         [
             "MODE_MASK=True",
@@ -86,7 +86,7 @@ def test_an_error_has_every_problem_with_the_settings_that_it_is_about() -> None
 
 
 @pytest.mark.parametrize(("block", "smallest"), [("bottleneck", 4), ("basic", 16)])
-def test_so_few_channels_that_onednn_crashes_are_refused(block: str, smallest: int) -> None:
+def test_so_few_channels_that_onednn_crashes_are_rejected(block: str, smallest: int) -> None:
     def channels(first: int) -> list[str]:
         return [f"BACKBONE.BLOCK={block}", f"BACKBONE.CHANNELS=({first},{first},{first},4)"]
 
@@ -113,11 +113,11 @@ def test_layers_with_group_norm_need_multiples_of_32_channels(settings: list[str
     assert str(error.value) == f"{message}: group normalization needs multiples of 32 channels"
 
 
-def test_of_two_values_for_one_setting_the_last_counts() -> None:
+def test_the_last_of_two_values_for_one_setting_takes_precedence() -> None:
     assert parse(["TRAIN.SEED=1", "TRAIN.SEED=2"]).TRAIN.SEED == 2
 
 
-def test_settings_survive_the_run_folder() -> None:
+def test_settings_survive_the_run_directory() -> None:
     cfg = parse(
         ["BACKBONE.NORM=None", "TRAIN.LR_EPOCH_SCHEDULE=[(16, 0.1), (24, None)]", "DATA.BASEDIR=/data"]
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coco_files import image, thing, write_split
+from coco_files import annotation, image, write_split
 from mrc_train.config import parse
 from mrc_train.data.annotations import EMPTY_BOX, NO_MASK, DataError
 from mrc_train.data.coco import Split, load_split, training_records
@@ -18,8 +18,8 @@ Content = dict[str, Any]
 
 def split_with(directory: Path, change: Callable[[Content], object]) -> Split:
     """A split of two images with one object each, after a change to its annotation file."""
-    things = [thing(1, [10, 5, 20, 15]), thing(2, [8, 6, 20, 15], 2)]
-    file = write_split(directory, [image(1), image(2)], things)
+    objects = [annotation(1, [10, 5, 20, 15]), annotation(2, [8, 6, 20, 15], 2)]
+    file = write_split(directory, [image(1), image(2)], objects)
     content = json.loads(file.read_text())
     change(content)
     file.write_text(json.dumps(content))
@@ -90,7 +90,7 @@ def perfect_results(split: Split) -> list[Content]:
         rle_with_float_counts,
     ],
 )
-def test_what_other_tools_write_is_trained_on_and_scored(
+def test_the_output_of_other_tools_is_trained_on_and_scored(
     change: Callable[[Content], object], tmp_path: Path
 ) -> None:
     split = split_with(tmp_path, change)
@@ -140,7 +140,7 @@ def test_training_and_evaluation_leave_out_the_same_objects(
         (first("annotations", bbox=[True, 5, 20, 15]), "has no 'bbox' of four numbers"),
     ],
 )
-def test_what_cannot_be_meant_is_one_line(
+def test_an_unusable_value_is_an_error_of_one_line(
     change: Callable[[Content], object], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError) as error:
@@ -162,7 +162,7 @@ def test_a_lone_surrogate_in_a_class_name_can_be_written_anywhere(tmp_path: Path
     split.summary().encode()
 
 
-def test_categories_of_one_name_are_told_apart_and_named_once(tmp_path: Path) -> None:
+def test_categories_of_the_same_name_stay_distinct_and_are_noted_once(tmp_path: Path) -> None:
     split = split_with(tmp_path, everywhere("categories", name="red"))
     assert split.categories.names == ("red (id 1)", "red (id 2)")
     assert split.summary().count("2 categories are called red") == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coco_files import CATEGORIES, image, thing, write_split
+from coco_files import CATEGORIES, annotation, image, write_split
 from mrc_train.config import Config, parse
 from mrc_train.data.annotations import EMPTY_BOX, NO_MASK, DataError
 from mrc_train.data.categories import Categories
@@ -19,8 +19,8 @@ def config(basedir: Path, *settings: str) -> Config:
     return parse([f"DATA.BASEDIR={basedir}", "DATA.TRAIN=train2017", *settings])
 
 
-def test_a_split_has_pictures_with_boxes_as_corners_and_labels_from_1(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(7)], [thing(7, [10, 5, 20, 15], category_id=2)])
+def test_a_split_has_images_with_boxes_as_corners_and_labels_from_1(tmp_path: Path) -> None:
+    write_split(tmp_path, [image(7)], [annotation(7, [10, 5, 20, 15], category_id=2)])
 
     split = load_split(tmp_path, "train2017")
 
@@ -35,8 +35,8 @@ def test_a_split_has_pictures_with_boxes_as_corners_and_labels_from_1(tmp_path: 
     assert record.read().shape == (40, 60, 3)
 
 
-def test_tensorpacks_name_of_a_split_means_the_same_folder(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9])])
+def test_tensorpacks_name_of_a_split_means_the_same_directory(tmp_path: Path) -> None:
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 9, 9])])
     assert (
         load_split(tmp_path, "coco_train2017").annotation_file
         == load_split(tmp_path, "train2017").annotation_file
@@ -47,7 +47,7 @@ def test_cocos_own_91_ids_become_80_labels_and_back(tmp_path: Path) -> None:
     absent = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # from the COCO paper's 91 to the data set's 80
     ids = [number for number in range(1, 91) if number not in absent]
     shuffled = [{"id": number, "name": f"class {number}"} for number in reversed(ids)]
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9], category_id=90)], categories=shuffled)
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 9, 9], category_id=90)], categories=shuffled)
 
     categories = load_split(tmp_path, "train2017").categories
 
@@ -59,8 +59,8 @@ def test_cocos_own_91_ids_become_80_labels_and_back(tmp_path: Path) -> None:
 
 def test_category_ids_may_start_at_0_and_have_gaps(tmp_path: Path) -> None:
     categories = [{"id": 0, "name": "zero"}, {"id": 1000, "name": "thousand"}]
-    things = [thing(1, [0, 0, 9, 9], 0), thing(1, [9, 9, 9, 9], 1000)]
-    write_split(tmp_path, [image(1)], things, categories=categories)
+    objects = [annotation(1, [0, 0, 9, 9], 0), annotation(1, [9, 9, 9, 9], 1000)]
+    write_split(tmp_path, [image(1)], objects, categories=categories)
     (record,) = load_split(tmp_path, "train2017").records
     assert record.labels.tolist() == [1, 2]
 
@@ -113,7 +113,9 @@ def setting(where: str, index: int, **values: Any) -> Callable[[Content], None]:
 def test_a_file_that_contradicts_itself_is_one_clear_error(
     tmp_path: Path, damage: Callable[[Content], None], message: str
 ) -> None:
-    file = write_split(tmp_path, [image(1), image(2)], [thing(1, [0, 0, 9, 9]), thing(2, [0, 0, 9, 9], 2)])
+    file = write_split(
+        tmp_path, [image(1), image(2)], [annotation(1, [0, 0, 9, 9]), annotation(2, [0, 0, 9, 9], 2)]
+    )
     content = json.loads(file.read_text())
     damage(content)
     file.write_text(json.dumps(content))
@@ -141,14 +143,14 @@ def test_a_missing_annotation_file_names_what_belongs_there(tmp_path: Path) -> N
         load_split(tmp_path, "train2017")
 
 
-def test_a_missing_picture_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_image_directory_is_named(tmp_path: Path) -> None:
     write_split(tmp_path, [image(1)], [])
     (tmp_path / "train2017").rename(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="train2017: directory not found"):
         load_split(tmp_path, "train2017")
 
 
-def test_pictures_may_lie_in_folders_of_their_own(tmp_path: Path) -> None:
+def test_images_may_be_in_subdirectories(tmp_path: Path) -> None:
     write_split(tmp_path, [image(1, file_name="north/1.png"), image(2, file_name="south/1.png")], [])
     assert [record.path.parent.name for record in load_split(tmp_path, "train2017").records] == [
         "north",
@@ -156,19 +158,19 @@ def test_pictures_may_lie_in_folders_of_their_own(tmp_path: Path) -> None:
     ]
 
 
-def test_pictures_are_looked_for_with_one_listing_not_one_by_one(
+def test_images_are_checked_with_one_directory_listing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_split(tmp_path, [image(number) for number in range(1, 30)], [])
     listed: list[Any] = []
     real_scandir, real_stat = os.scandir, os.stat
-    asked: list[Any] = []
+    stat_paths: list[Any] = []
     monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), real_scandir(path))[1])
-    monkeypatch.setattr(os, "stat", lambda path, **kw: (asked.append(path), real_stat(path, **kw))[1])
+    monkeypatch.setattr(os, "stat", lambda path, **kw: (stat_paths.append(path), real_stat(path, **kw))[1])
     load_split(tmp_path, "train2017")
     monkeypatch.undo()
     assert len(listed) == 1
-    assert not [path for path in asked if str(path).endswith(".png")]
+    assert not [path for path in stat_paths if str(path).endswith(".png")]
 
 
 FULL_RLE = {"size": [40, 60], "counts": [0, 2400]}
@@ -177,22 +179,22 @@ FULL_RLE = {"size": [40, 60], "counts": [0, 2400]}
 @pytest.mark.parametrize(
     ("damaged", "reason"),
     [
-        (thing(1, [5, 5, 0, 10]), EMPTY_BOX),
-        (thing(1, [5, 5, 10, -3]), EMPTY_BOX),
-        (thing(1, [60, 5, 10, 10]), EMPTY_BOX),
-        (thing(1, [5, -10, 10, 10]), EMPTY_BOX),
-        (thing(1, [5, 5, float("nan"), 10]), EMPTY_BOX),
-        (thing(1, [5, 5, 9, 9], segmentation=[]), NO_MASK),
-        (thing(1, [5, 5, 9, 9], segmentation=None), NO_MASK),
-        (thing(1, [5, 5, 9, 9], segmentation=[[5, 5, 9, 9]]), NO_MASK),
-        (thing(1, [5, 5, 9, 9], segmentation={**FULL_RLE, "size": [60, 40]}), NO_MASK),
-        (thing(1, [5, 5, 9, 9], segmentation={**FULL_RLE, "counts": [0, 2399]}), NO_MASK),
+        (annotation(1, [5, 5, 0, 10]), EMPTY_BOX),
+        (annotation(1, [5, 5, 10, -3]), EMPTY_BOX),
+        (annotation(1, [60, 5, 10, 10]), EMPTY_BOX),
+        (annotation(1, [5, -10, 10, 10]), EMPTY_BOX),
+        (annotation(1, [5, 5, float("nan"), 10]), EMPTY_BOX),
+        (annotation(1, [5, 5, 9, 9], segmentation=[]), NO_MASK),
+        (annotation(1, [5, 5, 9, 9], segmentation=None), NO_MASK),
+        (annotation(1, [5, 5, 9, 9], segmentation=[[5, 5, 9, 9]]), NO_MASK),
+        (annotation(1, [5, 5, 9, 9], segmentation={**FULL_RLE, "size": [60, 40]}), NO_MASK),
+        (annotation(1, [5, 5, 9, 9], segmentation={**FULL_RLE, "counts": [0, 2399]}), NO_MASK),
     ],
 )
 def test_an_unusable_object_is_left_out_and_counted(
     tmp_path: Path, damaged: dict[str, Any], reason: str
 ) -> None:
-    write_split(tmp_path, [image(1)], [damaged, thing(1, [1, 1, 9, 9], 2)])
+    write_split(tmp_path, [image(1)], [damaged, annotation(1, [1, 1, 9, 9], 2)])
 
     split = load_split(tmp_path, "train2017")
 
@@ -202,8 +204,8 @@ def test_an_unusable_object_is_left_out_and_counted(
     assert f"left out 1 {reason}" in split.summary()
 
 
-def test_an_object_without_segmentation_is_used_when_masks_are_not_wanted(tmp_path: Path) -> None:
-    entry = thing(1, [5, 5, 9, 9])
+def test_an_object_without_a_segmentation_is_used_without_masks(tmp_path: Path) -> None:
+    entry = annotation(1, [5, 5, 9, 9])
     del entry["segmentation"]
     write_split(tmp_path, [image(1)], [entry])
     split = load_split(tmp_path, "train2017", masks=False)
@@ -211,14 +213,14 @@ def test_an_object_without_segmentation_is_used_when_masks_are_not_wanted(tmp_pa
     assert len(split.records[0].boxes) == 1
 
 
-def test_a_box_that_reaches_out_of_the_picture_ends_at_its_edges(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1)], [thing(1, [-5, -5, 500, 500])])
+def test_a_box_that_extends_beyond_the_image_is_clipped(tmp_path: Path) -> None:
+    write_split(tmp_path, [image(1)], [annotation(1, [-5, -5, 500, 500])])
     np.testing.assert_array_equal(load_split(tmp_path, "train2017").records[0].boxes, [[0, 0, 60, 40]])
 
 
 def test_a_crowd_is_kept_marked_and_not_counted_among_the_objects(tmp_path: Path) -> None:
-    things = [thing(1, [0, 0, 9, 9]), thing(1, [0, 0, 60, 40], iscrowd=1, segmentation=FULL_RLE)]
-    write_split(tmp_path, [image(1)], things)
+    objects = [annotation(1, [0, 0, 9, 9]), annotation(1, [0, 0, 60, 40], iscrowd=1, segmentation=FULL_RLE)]
+    write_split(tmp_path, [image(1)], objects)
     split = load_split(tmp_path, "train2017")
     (record,) = split.records
     assert record.crowd.tolist() == [False, True]
@@ -227,9 +229,9 @@ def test_a_crowd_is_kept_marked_and_not_counted_among_the_objects(tmp_path: Path
     assert "1 objects and 1 crowds of 2 classes" in split.summary()
 
 
-def test_pictures_without_objects_are_left_out_of_training_and_kept_in_validation(tmp_path: Path) -> None:
-    crowd = thing(3, [0, 0, 60, 40], iscrowd=1, segmentation=FULL_RLE)
-    write_split(tmp_path, [image(1), image(2), image(3)], [thing(1, [0, 0, 9, 9]), crowd])
+def test_images_without_objects_are_left_out_of_training_and_kept_in_validation(tmp_path: Path) -> None:
+    crowd = annotation(3, [0, 0, 60, 40], iscrowd=1, segmentation=FULL_RLE)
+    write_split(tmp_path, [image(1), image(2), image(3)], [annotation(1, [0, 0, 9, 9]), crowd])
 
     training = training_records(config(tmp_path))
     assert [record.image_id for record in training.records] == [1]
@@ -239,20 +241,20 @@ def test_pictures_without_objects_are_left_out_of_training_and_kept_in_validatio
 
 
 def test_a_class_without_objects_is_named_in_the_summary(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9], 1)])
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 9, 9], 1)])
     assert "no object of plate" in load_split(tmp_path, "train2017").summary()
 
 
 def test_the_summary_has_the_objects_of_each_class(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9], 2)] * 3 + [thing(1, [0, 0, 9, 9], 1)])
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 9, 9], 2)] * 3 + [annotation(1, [0, 0, 9, 9], 1)])
     first, table = load_split(tmp_path, "train2017").summary().splitlines()
     assert first == "train2017: 1 images, 4 objects of 2 classes"
     assert table.split() == ["disc", "1", "plate", "3"]
 
 
 def test_training_splits_are_joined(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9])])
-    write_split(tmp_path, [image(1), image(2)], [thing(2, [0, 0, 9, 0])], name="more")
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 9, 9])])
+    write_split(tmp_path, [image(1), image(2)], [annotation(2, [0, 0, 9, 0])], name="more")
     training = training_records(
         config(tmp_path, "DATA.TRAIN=['train2017', 'more']", "DATA.FILTER_EMPTY_ANNOTATIONS=False")
     )
@@ -265,7 +267,7 @@ def test_training_splits_are_joined(tmp_path: Path) -> None:
     assert training.dropped == {EMPTY_BOX: 1}
 
 
-def test_training_splits_with_other_categories_are_refused(tmp_path: Path) -> None:
+def test_training_splits_with_different_categories_are_rejected(tmp_path: Path) -> None:
     write_split(tmp_path, [image(1)], [])
     write_split(tmp_path, [image(1)], [], name="more", categories=[CATEGORIES[0], {"id": 2, "name": "dish"}])
     with pytest.raises(DataError, match="more has category 2 'dish' where train2017 has 'plate'"):
@@ -273,16 +275,16 @@ def test_training_splits_with_other_categories_are_refused(tmp_path: Path) -> No
 
 
 def test_nothing_left_to_train_on_is_an_error(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 0, 0])])
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 0, 0])])
     with pytest.raises(DataError, match="train2017: no image with an object is left"):
         training_records(config(tmp_path))
 
 
 def test_real_photos_have_the_objects_that_their_readme_counts() -> None:
-    folder = os.environ.get("MRC_TEST_PHOTOS")
-    if not folder:
-        pytest.skip("MRC_TEST_PHOTOS names no folder of photos")
-    splits = [load_split(Path(folder), name) for name in ("train2017", "val2017")]
+    directory = os.environ.get("MRC_TEST_PHOTOS")
+    if not directory:
+        pytest.skip("MRC_TEST_PHOTOS names no directory of photos")
+    splits = [load_split(Path(directory), name) for name in ("train2017", "val2017")]
     assert [len(split.records) for split in splits] == [14, 4]
     assert sum(int(split.objects_per_class().sum()) for split in splits) == 165
     assert splits[0].categories == Categories(("date", "fig", "hazelnut"), (1, 2, 3))
@@ -290,11 +292,11 @@ def test_real_photos_have_the_objects_that_their_readme_counts() -> None:
 
 
 @pytest.mark.parametrize("name", ["../other/1.png", "/etc/hostname", "sub/../../1.png"])
-def test_a_file_name_that_leaves_the_splits_folder_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_file_name_outside_the_splits_directory_is_rejected(name: str, tmp_path: Path) -> None:
     (tmp_path / "train2017").mkdir()
     (tmp_path / "annotations").mkdir()
-    picture = {"id": 3, "file_name": name, "height": 40, "width": 60}
-    content = {"images": [picture], "annotations": [], "categories": [{"id": 1, "name": "disc"}]}
+    entry = {"id": 3, "file_name": name, "height": 40, "width": 60}
+    content = {"images": [entry], "annotations": [], "categories": [{"id": 1, "name": "disc"}]}
     (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=f"image 3: {re.escape(name)} leaves the split's directory"):
         load_split(tmp_path, "train2017")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from coco_files import jpeg_with_exif_rotation, write_picture
+from coco_files import jpeg_with_exif_rotation, write_image
 from mrc_train.config import parse
 from mrc_train.data.decoding import UnreadableImage
 from mrc_train.data.images import inference_image, padded, read_annotated, read_image
@@ -17,7 +17,7 @@ def test_annotations_may_refer_to_the_rotated_or_the_stored_image(
 
 
 def test_an_image_whose_size_is_not_the_annotated_one_is_unreadable(tmp_path: Path) -> None:
-    write_picture(tmp_path / "a.png", 30, 50)
+    write_image(tmp_path / "a.png", 30, 50)
     with pytest.raises(UnreadableImage, match=r"a.png: 50 x 30 pixels, annotated as 51 x 30"):
         read_annotated(tmp_path / "a.png", 30, 51)
 

@@ -17,7 +17,7 @@ from mrc_train.drawing import (
 from mrc_train.evaluation.detections import Detections
 
 NAMES = Categories(("cup", "pan"), (1, 2))
-GREY = np.full((600, 800, 3), 128, np.uint8)
+GRAY = np.full((600, 800, 3), 128, np.uint8)
 
 
 def one(
@@ -51,40 +51,40 @@ def same_colour(pixel: np.ndarray, colour: tuple[int, int, int]) -> bool:
 
 
 def test_a_mask_tints_its_pixels_and_no_others() -> None:
-    drawn = draw_detections(GREY, one([300, 200, 500, 400]), NAMES, 0.5)
+    drawn = draw_detections(GRAY, one([300, 200, 500, 400]), NAMES, 0.5)
     expected = 0.6 * 128 + 0.4 * np.array(class_colour(1))
     np.testing.assert_allclose(drawn[220:380, 320:480].reshape(-1, 3), [expected] * 160 * 160, atol=1)
-    np.testing.assert_array_equal(drawn[420:], GREY[420:])
-    np.testing.assert_array_equal(drawn[:, 520:], GREY[:, 520:])
+    np.testing.assert_array_equal(drawn[420:], GRAY[420:])
+    np.testing.assert_array_equal(drawn[:, 520:], GRAY[:, 520:])
 
 
-def test_a_box_is_a_line_of_the_classs_colour() -> None:
+def test_a_box_is_drawn_in_the_colour_of_its_class() -> None:
     boxes_only = one([300, 200, 500, 400], label=2)
     boxes_only = Detections(boxes_only.boxes, boxes_only.scores, boxes_only.labels)
-    drawn = draw_detections(GREY, boxes_only, NAMES, 0.5)
+    drawn = draw_detections(GRAY, boxes_only, NAMES, 0.5)
     for x, y in ((500, 300), (300, 300), (400, 400)):
         assert same_colour(drawn[y, x], class_colour(2))
-    np.testing.assert_array_equal(drawn[230:380, 330:480], GREY[230:380, 330:480])
+    np.testing.assert_array_equal(drawn[230:380, 330:480], GRAY[230:380, 330:480])
 
 
-def test_the_image_given_is_not_drawn_on() -> None:
-    image = GREY.copy()
+def test_the_input_image_is_not_modified() -> None:
+    image = GRAY.copy()
     draw_detections(image, one([300, 200, 500, 400]), NAMES, 0.5)
-    np.testing.assert_array_equal(image, GREY)
+    np.testing.assert_array_equal(image, GRAY)
 
 
 def test_detections_below_the_threshold_are_not_drawn() -> None:
-    drawn = draw_detections(GREY, one([300, 200, 500, 400], score=0.49), NAMES, 0.5)
-    np.testing.assert_array_equal(drawn, GREY)
+    drawn = draw_detections(GRAY, one([300, 200, 500, 400], score=0.49), NAMES, 0.5)
+    np.testing.assert_array_equal(drawn, GRAY)
 
 
-def test_no_detections_leave_the_image_as_it_is() -> None:
+def test_without_detections_the_image_is_unchanged() -> None:
     nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
-    np.testing.assert_array_equal(draw_detections(GREY, nothing, NAMES, 0.5), GREY)
+    np.testing.assert_array_equal(draw_detections(GRAY, nothing, NAMES, 0.5), GRAY)
 
 
 @pytest.mark.parametrize(("height", "width"), [(128, 128), (100, 300), (1, 500), (7, 3)])
-def test_a_small_image_is_enlarged_by_a_whole_factor(height: int, width: int) -> None:
+def test_a_small_image_is_enlarged_by_an_integer_factor(height: int, width: int) -> None:
     box = [0.0, 0.0, float(width), float(height)]
     drawn = draw_detections(
         np.zeros((height, width, 3), np.uint8), one(box, shape=(height, width)), NAMES, 0.5
@@ -96,10 +96,10 @@ def test_a_small_image_is_enlarged_by_a_whole_factor(height: int, width: int) ->
 
 @pytest.mark.parametrize("box", [[0, 0, 30, 20], [770, 0, 800, 20], [0, 580, 30, 600], [770, 580, 800, 600]])
 def test_a_caption_stays_in_the_image_at_every_corner(box: list[float]) -> None:
-    centre = draw_detections(GREY, one([400, 300, 430, 320]), NAMES, 0.5)
-    corner = draw_detections(GREY, one(box), NAMES, 0.5)
-    ground = [np.all(drawn == class_colour(1), axis=-1).sum() for drawn in (centre, corner)]
-    assert ground[1] > 0.75 * ground[0]  # the caption's ground is most of the pure colour there is
+    centre = draw_detections(GRAY, one([400, 300, 430, 320]), NAMES, 0.5)
+    corner = draw_detections(GRAY, one(box), NAMES, 0.5)
+    areas = [np.all(drawn == class_colour(1), axis=-1).sum() for drawn in (centre, corner)]
+    assert areas[1] > 0.75 * areas[0]  # most pixels of the pure colour are the background of the caption
 
 
 def test_captions_of_objects_in_one_place_do_not_cover_each_other() -> None:
@@ -109,7 +109,7 @@ def test_captions_of_objects_in_one_place_do_not_cover_each_other() -> None:
         np.array([0.9, 0.8], np.float32),
         np.array([1, 2], np.int32),
     )
-    drawn = draw_detections(GREY, both, NAMES, 0.5)
+    drawn = draw_detections(GRAY, both, NAMES, 0.5)
     caption_rows = [
         np.flatnonzero(np.all(drawn[:, 330:340] == class_colour(label), axis=-1).sum(axis=1) > 5)
         for label in (1, 2)
@@ -124,31 +124,31 @@ def test_neighbouring_classes_have_colours_that_differ() -> None:
     assert np.diagonal(distances, offset=1).min() > 150
 
 
-def test_letters_that_the_font_lacks_become_question_marks() -> None:
-    shape = draw_detections(GREY, one([300, 200, 500, 400]), Categories(("löffel", "x"), (1, 2)), 0.5).shape
-    assert shape == GREY.shape
+def test_characters_missing_from_the_font_become_question_marks() -> None:
+    shape = draw_detections(GRAY, one([300, 200, 500, 400]), Categories(("löffel", "x"), (1, 2)), 0.5).shape
+    assert shape == GRAY.shape
 
 
 @pytest.mark.parametrize("masks", [True, False])
 def test_ground_truth_is_drawn_with_or_without_masks(masks: bool) -> None:
-    drawn = draw_ground_truth(GREY, record(masks=masks), NAMES)
+    drawn = draw_ground_truth(GRAY, record(masks=masks), NAMES)
     assert same_colour(drawn[300, 300], class_colour(2))
-    assert np.array_equal(drawn[300, 200], GREY[0, 0]) != masks
+    assert np.array_equal(drawn[300, 200], GRAY[0, 0]) != masks
 
 
 def test_a_crowd_has_a_longer_caption() -> None:
-    plain, crowd = (draw_ground_truth(GREY, record(crowd=crowd), NAMES) for crowd in (False, True))
+    plain, crowd = (draw_ground_truth(GRAY, record(crowd=crowd), NAMES) for crowd in (False, True))
     pure = [int(np.all(drawn == class_colour(2), axis=-1).sum()) for drawn in (plain, crowd)]
     assert pure[1] > pure[0]
 
 
 def test_detections_are_on_the_left_and_the_ground_truth_on_the_right() -> None:
-    drawn = detections_beside_ground_truth(GREY, one([500, 300, 700, 500]), record(), NAMES, 0.5)
+    drawn = detections_beside_ground_truth(GRAY, one([500, 300, 700, 500]), record(), NAMES, 0.5)
     band = drawn.shape[0] - 600
     assert 20 < band < 80 and drawn.shape[1] > 1600
     left, right = drawn[band:, :800], drawn[band:, -800:]
-    np.testing.assert_array_equal(left, draw_detections(GREY, one([500, 300, 700, 500]), NAMES, 0.5))
-    np.testing.assert_array_equal(right, draw_ground_truth(GREY, record(), NAMES))
+    np.testing.assert_array_equal(left, draw_detections(GRAY, one([500, 300, 700, 500]), NAMES, 0.5))
+    np.testing.assert_array_equal(right, draw_ground_truth(GRAY, record(), NAMES))
     assert drawn[:band, :400].max() > 200  # letters
 
 
@@ -161,5 +161,5 @@ def test_images_of_several_sizes_make_a_grid() -> None:
 
 
 def test_a_row_has_a_heading_for_each_image() -> None:
-    row = side_by_side([("before", GREY), ("after", GREY)])
+    row = side_by_side([("before", GRAY), ("after", GRAY)])
     assert row.shape[0] > 600 and row.shape[1] == 800 + 8 + 800

@@ -1,4 +1,4 @@
-"""Evaluations that fail cost neither the training nor a checkpoint."""
+"""A failed evaluation neither stops training nor costs a checkpoint."""
 
 import json
 import shutil

@@ -31,7 +31,7 @@ np.savez(output, boxes=found.boxes, scores=found.scores, labels=found.labels, ma
 
 @pytest.fixture(scope="module")
 def exported(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An exported model; for reading only."""
+    """An exported model; read-only."""
     target = tmp_path_factory.mktemp("exported") / "new" / "model"
     done = tiny.run("mrc-predict", "--load", finished, "--export", target, "--config", *SETTINGS)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""What ends a run before its time, and how it goes on: signals, dead ranks, full disks, torn files, NaN."""
+"""Interrupted runs and how they resume: signals, dead ranks, full disks, damaged files, NaN."""
 
 import json
 import resource
@@ -25,16 +25,16 @@ def variables(checkpoint: Path) -> dict[str, np.ndarray]:
 
 
 def lines_until(process: "subprocess.Popen[str]", *texts: str) -> list[str]:
-    """Output up to the line in which the last of the texts was found."""
+    """The output up to the line that completes ``texts``."""
     assert process.stdout is not None
-    seen: list[str] = []
+    lines: list[str] = []
     wanted = list(texts)
     for line in process.stdout:
-        seen.append(line)
+        lines.append(line)
         wanted = [text for text in wanted if text not in line]
         if not wanted:
-            return seen
-    pytest.fail(f"ended without {wanted}:\n{''.join(seen)}")
+            return lines
+    pytest.fail(f"ended without {wanted}:\n{''.join(lines)}")
 
 
 def ranks_alive(logdir: Path) -> list[psutil.Process]:
@@ -50,7 +50,7 @@ def ranks_alive(logdir: Path) -> list[psutil.Process]:
 
 @pytest.fixture
 def started() -> Iterator[list["subprocess.Popen[str]"]]:
-    """Processes to end when the test has failed."""
+    """Processes to kill at the end of the test."""
     processes: list[subprocess.Popen[str]] = []
     yield processes
     for process in processes:
@@ -62,37 +62,37 @@ THREE_EPOCHS = ("TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(3, None)]"
 
 
 @pytest.mark.usefixtures("one_core")
-def test_a_run_that_sigterm_ended_within_an_epoch_goes_on_as_if_it_had_not(
+def test_a_run_stopped_by_sigterm_within_an_epoch_resumes_bit_by_bit(
     tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
     settings = (
         *(*THREE_EPOCHS, "TRAIN.BASE_LR=0.05", "TRAIN.BATCH_SIZE_PER_GPU=2"),
         *("TRAIN.GRADIENT_ACCUMULATION=2", "PREPROC.AUGMENT=dihedral", "DATA.NUM_WORKERS=2"),
     )
-    assert tiny.train(tmp_path / "whole", tiny_scenes, *settings).returncode == 0
-    halves = tmp_path / "halves"
-    command = ("mrc-train", "--logdir", halves, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS)
+    assert tiny.train(tmp_path / "uninterrupted", tiny_scenes, *settings).returncode == 0
+    resumed = tmp_path / "resumed"
+    command = ("mrc-train", "--logdir", resumed, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS)
     process = tiny.start(*command, *settings)
     started.append(process)
-    lines_until(process, "rank 0 of 1")  # the first step comes seconds later, and is finished
+    lines_until(process, "rank 0 of 1")  # the first step follows seconds later, and completes
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
-    assert f"stopped after step 1; start again to resume from model-1 in {halves}" in output
+    assert f"stopped after step 1; start again to resume from model-1 in {resumed}" in output
     assert "run_end outcome=stopped step=1 steps=9 signal=SIGTERM" in output
 
-    done = tiny.train(halves, tiny_scenes, *settings)
+    done = tiny.train(resumed, tiny_scenes, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"resuming from {halves / 'model-1'}" in done.stdout
+    assert f"resuming from {resumed / 'model-1'}" in done.stdout
     steps = [
         [(entry["epoch_num"], entry["global_step"]) for entry in json.loads((run / "stats.json").read_text())]
-        for run in (tmp_path / "whole", halves)
+        for run in (tmp_path / "uninterrupted", resumed)
     ]
     assert steps[0] == steps[1] == [(1, 3), (2, 6), (3, 9)]
-    one, other = variables(tmp_path / "whole" / "model-9"), variables(halves / "model-9")
+    one, other = variables(tmp_path / "uninterrupted" / "model-9"), variables(resumed / "model-9")
     assert one.keys() == other.keys()
     for name, value in one.items():
-        if not name.startswith("EMA/"):  # averages for the log, of the last start
+        if not name.startswith("EMA/"):  # averages for the log, which begin at each start
             assert value.tobytes() == other[name].tobytes(), name
 
 
@@ -117,7 +117,7 @@ def test_sigterm_to_the_launcher_ends_all_ranks_with_143_after_one_step(
     assert int(variables(tmp_path / "run" / "model-1")["global_step"]) == 1
 
 
-def test_a_second_signal_ends_a_run_at_once(
+def test_a_second_signal_ends_a_run_immediately(
     tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
     command = ("mrc-train", "--logdir", tmp_path, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS)
@@ -125,7 +125,7 @@ def test_a_second_signal_ends_a_run_at_once(
     started.append(process)
     lines_until(process, "rank 0 of 1")
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.2)  # two of the same kind at the same time are one
+    time.sleep(0.2)  # signals of one kind that arrive together are delivered once
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGINT
@@ -149,7 +149,7 @@ def test_when_a_rank_dies_all_ranks_end_within_a_minute_and_mpirun_fails(
     assert not ranks_alive(tmp_path)
 
 
-def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_leaves_the_one_before_it(
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_keeps_the_previous_one(
     finished: Path, tiny_scenes: Path, tmp_path: Path
 ) -> None:
     logdir = tmp_path / "run"
@@ -163,7 +163,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_leaves_the_one_bef
         capture_output=True,
         text=True,
         timeout=300,
-        # No file of this process grows beyond the limit: to it, the disk is full.
+        # With a limit on file sizes, writes fail as on a full disk.
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest)),
     )
     assert limited.returncode == 1
@@ -176,7 +176,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_leaves_the_one_bef
     assert variables(logdir / "model-6").keys() == variables(finished / "model-6").keys()
 
 
-def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint_and_says_what_it_passes_over(
+def test_a_killed_run_resumes_from_its_newest_complete_checkpoint_and_logs_what_it_skips(
     tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
     data, logdir = tmp_path / "data", tmp_path / "run"
@@ -190,7 +190,7 @@ def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint_and_says_what_it_
         time.sleep(0.05)
     process.kill()
     process.communicate()
-    # A checkpoint that the kill cut off: its data end too early.
+    # A checkpoint that was truncated by the kill.
     newest = max(logdir.glob("model-*.index"), key=lambda path: int(path.stem.split("-")[1]))
     for suffix in (".index", ".data-00000-of-00001"):
         content = newest.with_suffix(suffix).read_bytes()
@@ -212,7 +212,7 @@ def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint_and_says_what_it_
 DIVERGING = ("TRAIN.STEPS_PER_EPOCH=1", "TRAIN.LR_EPOCH_SCHEDULE=[(30, None)]", "TRAIN.EVAL_PERIOD=0")
 
 
-def test_a_loss_that_is_not_finite_ends_all_ranks_and_names_step_pictures_and_checkpoint(
+def test_a_loss_that_is_not_finite_ends_all_ranks_and_names_step_images_and_checkpoint(
     tiny_scenes: Path, tmp_path: Path
 ) -> None:
     done = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *DIVERGING, "TRAIN.BASE_LR=1e30")
@@ -234,9 +234,7 @@ def test_weights_that_are_not_finite_are_not_saved(tiny_scenes: Path, tmp_path: 
     assert not list(tmp_path.glob("model-*"))
 
 
-def test_a_run_goes_on_only_with_the_classes_that_it_began_with(
-    finished: Path, tiny_scenes: Path, tmp_path: Path
-) -> None:
+def test_a_run_resumes_only_with_the_same_classes(finished: Path, tiny_scenes: Path, tmp_path: Path) -> None:
     logdir, data = tmp_path / "run", tmp_path / "data"
     shutil.copytree(finished, logdir)
     shutil.copytree(tiny_scenes, data)

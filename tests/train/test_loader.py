@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from coco_files import image, thing, write_split
+from coco_files import annotation, image, write_split
 from mrc_train.config import Config, parse
 from mrc_train.data import loader
 from mrc_train.data.annotations import DataError
@@ -43,10 +43,10 @@ def assert_same(one: list[list[Any]], other: list[list[Any]]) -> None:
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("scenes")
-    for _ in make_scenes(folder, Arguments(train=20, val=1, size=64)):
+    directory = tmp_path_factory.mktemp("scenes")
+    for _ in make_scenes(directory, Arguments(train=20, val=1, size=64)):
         pass
-    return folder
+    return directory
 
 
 def augmenting(basedir: Path, *settings: str) -> Config:
@@ -58,10 +58,14 @@ def augmenting(basedir: Path, *settings: str) -> Config:
     return config(basedir, *both, *settings)
 
 
-def test_pictures_of_several_sizes_share_a_padded_batch(tmp_path: Path) -> None:
+def test_images_of_several_sizes_share_a_padded_batch(tmp_path: Path) -> None:
     wide, tall = image(1, 40, 60), image(2, 70, 40)
-    things = [thing(1, [10, 5, 20, 15], 2), thing(2, [0, 0, 9, 30]), thing(2, [20, 30, 15, 40])]
-    write_split(tmp_path, [wide, tall], things)
+    objects = [
+        annotation(1, [10, 5, 20, 15], 2),
+        annotation(2, [0, 0, 9, 30]),
+        annotation(2, [20, 30, 15, 40]),
+    ]
+    write_split(tmp_path, [wide, tall], objects)
 
     (batch,) = batches(config(tmp_path, "TRAIN.BATCH_SIZE_PER_GPU=2"), 1)
 
@@ -100,7 +104,7 @@ def test_masks_are_those_of_pycocotools_bit_by_bit(scenes: Path) -> None:
 
 
 def test_packed_masks_reach_the_last_column_of_any_width(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1, 40, 45)], [thing(1, [0, 0, 45, 40])])
+    write_split(tmp_path, [image(1, 40, 45)], [annotation(1, [0, 0, 45, 40])])
     ((_, _, _, _, gt_masks, _),) = batches(config(tmp_path), 1)
     expected = np.zeros((64, 64), np.uint8)
     expected[:40, :45] = 1
@@ -108,22 +112,22 @@ def test_packed_masks_reach_the_last_column_of_any_width(tmp_path: Path) -> None
 
 
 def test_without_mask_mode_there_are_no_masks(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9], segmentation=[])])
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 9, 9], segmentation=[])])
     (batch,) = batches(config(tmp_path, "MODE_MASK=False"), 1)
     assert [array.shape for array in batch] == [(1, 64, 64, 3), (1, 2), (1, 1, 4), (1, 1), (1,)]
 
 
 def test_a_crowd_is_label_minus_1_with_its_box_and_no_mask(tmp_path: Path) -> None:
     runs = {"size": [40, 60], "counts": [0, 2400]}
-    crowd = thing(1, [0, 0, 60, 40], 2, iscrowd=1, segmentation=runs)
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9]), crowd])
+    crowd = annotation(1, [0, 0, 60, 40], 2, iscrowd=1, segmentation=runs)
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 9, 9]), crowd])
     ((_, _, gt_boxes, gt_labels, gt_masks, _),) = batches(config(tmp_path), 1)
     assert gt_labels.tolist() == [[1, -1]]
     np.testing.assert_array_equal(gt_boxes[0, 1], [0, 0, 60, 40])
     assert gt_masks[0, 0].any() and not gt_masks[0, 1].any()
 
 
-def test_a_picture_without_objects_has_room_for_one_that_is_padding(tmp_path: Path) -> None:
+def test_an_image_without_objects_has_one_object_of_padding(tmp_path: Path) -> None:
     write_split(tmp_path, [image(1)], [])
     ((_, _, gt_boxes, gt_labels, gt_masks, _),) = batches(
         config(tmp_path, "DATA.FILTER_EMPTY_ANNOTATIONS=False"), 1
@@ -132,8 +136,8 @@ def test_a_picture_without_objects_has_room_for_one_that_is_padding(tmp_path: Pa
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 500), (500, 1), (1, 1)])
-def test_a_picture_one_pixel_high_trains(tmp_path: Path, height: int, width: int) -> None:
-    write_split(tmp_path, [image(1, height, width)], [thing(1, [0, 0, width, height])])
+def test_an_image_one_pixel_high_can_be_trained_on(tmp_path: Path, height: int, width: int) -> None:
+    write_split(tmp_path, [image(1, height, width)], [annotation(1, [0, 0, width, height])])
     ((_, image_size, gt_boxes, gt_labels, gt_masks, _),) = batches(
         config(tmp_path, "PREPROC.AUGMENT=dihedral"), 1
     )
@@ -149,10 +153,10 @@ def test_the_stream_is_the_same_for_any_number_of_workers(scenes: Path, workers:
     assert_same(batches(augmenting(scenes, f"DATA.NUM_WORKERS={workers}"), 12), alone)
 
 
-def test_a_resumed_stream_goes_on_where_the_run_stopped(scenes: Path) -> None:
+def test_a_resumed_stream_continues_where_the_run_stopped(scenes: Path) -> None:
     cfg = augmenting(scenes, "DATA.NUM_WORKERS=2")
-    whole = batches(cfg, 10, rank=1, size=2)
-    assert_same(batches(cfg, 6, rank=1, size=2, start_step=4), whole[4:])
+    uninterrupted = batches(cfg, 10, rank=1, size=2)
+    assert_same(batches(cfg, 6, rank=1, size=2, start_step=4), uninterrupted[4:])
 
 
 def test_another_seed_gives_another_order(scenes: Path) -> None:
@@ -164,7 +168,7 @@ def test_another_seed_gives_another_order(scenes: Path) -> None:
 
 
 def test_another_seed_gives_other_augmentation(tmp_path: Path) -> None:
-    write_split(tmp_path, [image(1)], [thing(1, [0, 0, 9, 9])])
+    write_split(tmp_path, [image(1)], [annotation(1, [0, 0, 9, 9])])
     sizes = [
         [batch[1].tolist() for batch in batches(augmenting(tmp_path, f"TRAIN.SEED={seed}"), 6)]
         for seed in (0, 1)
@@ -172,21 +176,21 @@ def test_another_seed_gives_other_augmentation(tmp_path: Path) -> None:
     assert sizes[0] != sizes[1]
 
 
-def test_an_image_is_augmented_anew_in_every_pass(scenes: Path) -> None:
+def test_an_image_is_augmented_differently_in_every_pass(scenes: Path) -> None:
     stream = batches(augmenting(scenes, "TRAIN.BATCH_SIZE_PER_GPU=1"), 100)
     sizes = {tuple(batch[1][0]) for batch in stream if batch[-1][0] == 1}
     assert len(sizes) >= 3
 
 
-def test_two_ranks_share_out_a_pass_without_overlap(scenes: Path) -> None:
+def test_two_ranks_divide_a_pass_without_overlap(scenes: Path) -> None:
     cfg = augmenting(scenes, "TRAIN.BATCH_SIZE_PER_GPU=5")
     ids = [np.concatenate([batch[-1] for batch in batches(cfg, 2, rank, 2)]) for rank in (0, 1)]
     assert sorted(np.concatenate(ids)) == list(range(1, 21))
 
 
-def spoilt(tmp_path: Path, *broken: int, total: int = 6) -> Config:
+def split_with_unreadable(tmp_path: Path, *broken: int, total: int = 6) -> Config:
     numbers = range(1, total + 1)
-    write_split(tmp_path, [image(n) for n in numbers], [thing(n, [0, 0, 9, 9]) for n in numbers])
+    write_split(tmp_path, [image(n) for n in numbers], [annotation(n, [0, 0, 9, 9]) for n in numbers])
     for number in broken:
         (tmp_path / "train2017" / f"{number}.png").write_bytes(b"not an image")
     return config(tmp_path)
@@ -195,17 +199,17 @@ def spoilt(tmp_path: Path, *broken: int, total: int = 6) -> Config:
 def test_an_unreadable_image_is_replaced_by_the_next_and_named_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cfg = spoilt(tmp_path, 3, 6)
+    cfg = split_with_unreadable(tmp_path, 3, 6)
     flow = loader.training_flow(cfg, training_records(cfg).records, 0, 1)
     ids = [int(batch[-1][0]) for batch in islice(flow, 12)]
-    sound = [int(batch[-1][0]) for batch in batches(spoilt(tmp_path), 12)]
+    sound = [int(batch[-1][0]) for batch in batches(split_with_unreadable(tmp_path), 12)]
     assert ids == [{3: 4, 6: 1}.get(number, number) for number in sound]
     assert len(flow.unreadable) == len(caplog.records) == 2
     assert "3.png: not an image" in caplog.text and "(2 so far)" in caplog.text
 
 
-def test_a_picture_of_another_size_than_annotated_is_replaced(tmp_path: Path) -> None:
-    cfg = spoilt(tmp_path)
+def test_an_image_of_another_size_than_annotated_is_replaced(tmp_path: Path) -> None:
+    cfg = split_with_unreadable(tmp_path)
     file = tmp_path / "annotations" / "instances_train2017.json"
     content = json.loads(file.read_text())
     content["images"][2]["width"] += 1
@@ -215,7 +219,7 @@ def test_a_picture_of_another_size_than_annotated_is_replaced(tmp_path: Path) ->
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_when_nothing_is_readable_the_stream_ends_with_the_reason(tmp_path: Path, workers: int) -> None:
-    spoilt(tmp_path, 1, 2, 3, 4, 5, 6)
+    split_with_unreadable(tmp_path, 1, 2, 3, 4, 5, 6)
     cfg = config(tmp_path, f"DATA.NUM_WORKERS={workers}")
     flow = loader.training_flow(cfg, training_records(cfg).records, 0, 1)
     with pytest.raises(
@@ -230,8 +234,8 @@ def test_a_stream_without_images_is_rejected() -> None:
         loader.training_flow(parse([]), [], 0, 1)
 
 
-def test_an_error_in_a_worker_is_raised_where_the_batch_is_taken(tmp_path: Path) -> None:
-    spoilt(tmp_path)
+def test_an_error_in_a_worker_is_raised_to_the_consumer(tmp_path: Path) -> None:
+    split_with_unreadable(tmp_path)
     cfg = config(tmp_path, "DATA.NUM_WORKERS=2")
     (record, *_) = training_records(cfg).records
     broken = ImageRecord(**{**vars(record), "segmentations": []})
@@ -272,7 +276,7 @@ def test_only_a_few_batches_are_prepared_ahead(scenes: Path, monkeypatch: pytest
 
 def test_the_memory_of_a_long_stream_stays_flat(tmp_path: Path) -> None:
     write_split(
-        tmp_path, [image(n, 256, 256) for n in range(8)], [thing(n, [9, 9, 90, 90]) for n in range(8)]
+        tmp_path, [image(n, 256, 256) for n in range(8)], [annotation(n, [9, 9, 90, 90]) for n in range(8)]
     )
     cfg = config(
         tmp_path,
@@ -284,4 +288,4 @@ def test_the_memory_of_a_long_stream_stays_flat(tmp_path: Path) -> None:
     seen = [process.memory_info().rss for _ in islice(stream, 600)]
     stream.close()
     batch = 2 * 320 * 320 * 3
-    assert max(seen[500:]) - max(seen[:200]) < 40 * batch, "of 400 batches more than 40 are still there"
+    assert max(seen[500:]) - max(seen[:200]) < 40 * batch, "of 400 batches more than 40 are still in memory"

@@ -29,7 +29,7 @@ def rectangle(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
 
 
 def test_run_lengths_go_down_the_columns() -> None:
-    # By hand: columns (0, 1), (1, 1), (0, 0) of a 2 x 3 picture.
+    # A 2 x 3 image with the columns (0, 1), (1, 1), (0, 0).
     mask = segmentation_to_mask(clean_segmentation({"size": [2, 3], "counts": [1, 3, 2]}, 2, 3), 2, 3)
     np.testing.assert_array_equal(mask, [[0, 1, 0], [1, 1, 0]])
 
@@ -93,12 +93,12 @@ def test_the_usable_polygons_of_an_object_are_kept() -> None:
     np.testing.assert_array_equal(kept, [0, 0, 4, 0, 4, 4])
 
 
-def test_a_polygon_may_reach_out_of_the_picture() -> None:
+def test_a_polygon_may_extend_beyond_the_image() -> None:
     polygons = clean_segmentation([[-20, -20, 28, -20, 28, 28, -20, 28]], 8, 8)
     assert segmentation_to_mask(polygons, 8, 8).all()
 
 
-def test_polygons_on_pixel_edges_fill_just_those_pixels() -> None:
+def test_polygons_on_pixel_edges_fill_exactly_those_pixels() -> None:
     expected = np.zeros((10, 12), np.uint8)
     expected[2:5, 3:11] = 1
     np.testing.assert_array_equal(polygons_to_mask([rectangle(3, 2, 11, 5)], 10, 12), expected)
@@ -166,7 +166,7 @@ def test_pasting_agrees_with_a_slow_reference(cells: int) -> None:
     np.testing.assert_array_equal(pasted, expected)
 
 
-def test_a_full_mask_pastes_to_its_whole_box() -> None:
+def test_a_full_mask_fills_its_box() -> None:
     expected = np.zeros((12, 10), np.uint8)
     expected[3:8, 2:6] = 1
     box = np.array([2, 3, 6, 8], np.float32)
@@ -178,12 +178,12 @@ def test_a_full_mask_pastes_to_its_whole_box() -> None:
     "box",
     [[5, 5, 5, 9], [5.5, 5, 5.5, 9], [5, 5.5, 9, 5.5], [9, 5, 5, 9], [20, 20, 30, 30], [-9, -9, -1, -1]],
 )
-def test_a_box_without_area_in_the_picture_pastes_nothing(box: list[float]) -> None:
+def test_a_box_without_area_inside_the_image_pastes_nothing(box: list[float]) -> None:
     assert not paste_mask(np.ones((28, 28), np.float32), np.array(box, np.float32), 16, 16).any()
 
 
 def cropped_and_pasted(polygons: Polygons, height: int, width: int) -> float:
-    """IoU of an object's mask with the same cut to 28 x 28 over its box and pasted back."""
+    """IoU of an object's mask with its 28 x 28 crop pasted back over the box."""
     points = np.concatenate([polygon.reshape(-1, 2) for polygon in polygons])
     low, high = points.min(axis=0), points.max(axis=0)
     small = [((polygon.reshape(-1, 2) - low) / (high - low) * 28).reshape(-1) for polygon in polygons]
@@ -203,12 +203,12 @@ def test_cropping_and_pasting_drawn_shapes_keeps_them() -> None:
 
 
 def test_cropping_and_pasting_real_objects_keeps_them() -> None:
-    folder = os.environ.get("MRC_TEST_PHOTOS")
-    if not folder:
-        pytest.skip("MRC_TEST_PHOTOS names no folder of photos")
+    directory = os.environ.get("MRC_TEST_PHOTOS")
+    if not directory:
+        pytest.skip("MRC_TEST_PHOTOS names no directory of photos")
     overlaps = [
         cropped_and_pasted(segmentation, record.height, record.width)
-        for record in load_split(Path(folder), "train2017").records
+        for record in load_split(Path(directory), "train2017").records
         for segmentation in record.segmentations
         if isinstance(segmentation, list)
     ]
@@ -216,7 +216,7 @@ def test_cropping_and_pasting_real_objects_keeps_them() -> None:
     assert np.mean(overlaps) > 0.94
 
 
-def test_resizing_a_bitmap_keeps_its_place() -> None:
+def test_resizing_a_bitmap_keeps_the_position_of_objects() -> None:
     bitmap = np.zeros((20, 30), np.uint8)
     bitmap[5:15, 10:20] = 1
     doubled = np.zeros((40, 60), np.uint8)

@@ -165,10 +165,10 @@ def test_an_npz_of_a_complete_model_detects_and_is_exported_unchanged(
 
     settings = [*tiny.SETTINGS, f"DATA.BASEDIR={tiny_scenes}"]
     predictor = Predictor.load(npz, settings)
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    image, image_size = inference_image(predictor.cfg, picture)
+    original = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    image, image_size = inference_image(predictor.cfg, original)
     expected = Graph(training=False)({"image": image, "image_size": image_size})
-    found = predictor(picture)
+    found = predictor(original)
     assert len(found) > 5
     np.testing.assert_allclose(found.scores, expected["output/scores"], atol=1e-6)
     np.testing.assert_allclose(found.boxes, expected["output/boxes"], atol=1e-4)

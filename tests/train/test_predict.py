@@ -88,8 +88,8 @@ def test_all_readable_images_are_predicted_when_one_cannot_be_read(
 
 
 def test_evaluating_on_other_classes_or_no_split_is_rejected(finished: Path, tmp_path: Path) -> None:
-    things = [coco_files.thing(1, [5, 5, 20, 20])]
-    coco_files.write_split(tmp_path, [coco_files.image(1)], things, name="val2017")
+    objects = [coco_files.annotation(1, [5, 5, 20, 20])]
+    coco_files.write_split(tmp_path, [coco_files.image(1)], objects, name="val2017")
     command = ("mrc-predict", "--load", finished, "--evaluate", tmp_path / "out.json", "--config")
     other = tiny.run(*command, f"DATA.BASEDIR={tmp_path}")
     assert other.returncode == 1

@@ -22,14 +22,16 @@ from pycocotools.coco import COCO
 FEW = Arguments(train=12, val=3, size=64, seed=7)
 
 
-def made(folder: Path, arguments: Arguments = FEW) -> Path:
-    for _ in make_scenes(folder, arguments):
+def made(directory: Path, arguments: Arguments = FEW) -> Path:
+    for _ in make_scenes(directory, arguments):
         pass
-    return folder
+    return directory
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def contents(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made(tmp_path_factory.mktemp("few"))
 
 
-def test_the_trainer_reads_the_folder_as_a_coco_data_set(few: Path) -> None:
+def test_the_trainer_reads_the_directory_as_a_coco_data_set(few: Path) -> None:
     splits = [load_split(few, name) for name in ("train2017", "val2017")]
     assert [len(split.records) for split in splits] == [12, 3]
     assert splits[0].categories.names == SHAPES
@@ -63,7 +65,7 @@ def test_the_file_holds_the_drawn_masks_to_the_pixel(few: Path) -> None:
             assert annotation["area"] == len(rows)
 
 
-def test_stored_pictures_are_close_to_the_drawn_ones(few: Path) -> None:
+def test_stored_images_are_close_to_the_drawn_ones(few: Path) -> None:
     for number in range(1, FEW.train + 1):
         scene = draw_scene(np.random.default_rng([FEW.seed, 0, number]), FEW.size)
         stored = cv2.imread(str(few / "train2017" / f"{number:06d}.jpg"))
@@ -80,27 +82,27 @@ def test_other_arguments_draw_other_scenes(few: Path, tmp_path: Path, other: Arg
     assert contents(made(tmp_path / "other", other))[first] != contents(few)[first]
 
 
-def test_a_scene_does_not_depend_on_how_many_there_are(few: Path, tmp_path: Path) -> None:
+def test_a_scene_does_not_depend_on_the_number_of_scenes(few: Path, tmp_path: Path) -> None:
     fewer = contents(made(tmp_path / "fewer", Arguments(train=2, val=1, size=64, seed=7)))
     for name in ("train2017/000002.jpg", "val2017/000001.jpg"):
         assert fewer[name] == contents(few)[name]
 
 
 def test_no_scene_is_in_both_splits(few: Path) -> None:
-    pictures = [content for name, content in contents(few).items() if name.endswith(".jpg")]
-    assert len(set(pictures)) == 15
+    images = [content for name, content in contents(few).items() if name.endswith(".jpg")]
+    assert len(set(images)) == 15
 
 
 @pytest.mark.parametrize("label", range(1, len(SHAPES) + 1))
 def test_every_class_has_its_own_outline(label: int) -> None:
     corners = outline(label, np.zeros(2), 10.0, 0.0)
     area = cv2.contourArea(corners.astype(np.float32))
-    # Circle of radius 10, the square, triangle and five-pointed star in it, by hand.
+    # The areas of a circle of radius 10 and of the inscribed square, triangle and five-pointed star.
     expected = {"circle": 314.2, "square": 200.0, "triangle": 129.9, "star": 5 * 10 * 4.5 * np.sin(np.pi / 5)}
     assert area == pytest.approx(expected[SHAPES[label - 1]], rel=0.01)
 
 
-def test_a_third_of_every_shape_can_be_seen() -> None:
+def test_a_third_of_every_shape_is_visible() -> None:
     for seed in range(30):
         scene = draw_scene(np.random.default_rng(seed), 64)
         assert len(scene.labels) == len(scene.masks)
@@ -137,27 +139,27 @@ def test_any_mask_is_written_exactly(seed: int) -> None:
 
 
 def test_a_second_call_writes_nothing(tmp_path: Path) -> None:
-    folder = made(tmp_path / "scenes")
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    made(folder)
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    directory = made(tmp_path / "scenes")
+    before = {path: path.stat().st_mtime_ns for path in directory.rglob("*")}
+    made(directory)
+    assert {path: path.stat().st_mtime_ns for path in directory.rglob("*")} == before
 
 
-def test_an_interrupted_call_starts_over(few: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "scenes"
-    for done, _ in make_scenes(folder, FEW):
+def test_an_interrupted_call_starts_from_scratch(few: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "scenes"
+    for done, _ in make_scenes(directory, FEW):
         if done == 5:
             break
-    (folder / "train2017" / "000002.jpg").write_bytes(b"half a pict")
-    assert contents(made(folder)) == contents(few)
+    (directory / "train2017" / "000002.jpg").write_bytes(b"truncated")
+    assert contents(made(directory)) == contents(few)
 
 
 def test_other_arguments_replace_the_scenes(few: Path, tmp_path: Path) -> None:
-    folder = made(tmp_path / "scenes", Arguments(train=20, val=1, size=32))
-    assert contents(made(folder)) == contents(few)
+    directory = made(tmp_path / "scenes", Arguments(train=20, val=1, size=32))
+    assert contents(made(directory)) == contents(few)
 
 
-def test_a_folder_of_somebody_else_is_refused_untouched(tmp_path: Path) -> None:
+def test_a_directory_with_other_content_is_rejected_and_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "train2017").mkdir()
     (tmp_path / "train2017" / "holiday.jpg").write_bytes(b"dear")
     with pytest.raises(ScenesError, match="not empty, and not made by mrc-scenes"):
@@ -165,15 +167,15 @@ def test_a_folder_of_somebody_else_is_refused_untouched(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"train2017/holiday.jpg": b"dear"}
 
 
-def test_the_command_prints_the_folder_and_its_progress(
+def test_the_command_prints_the_directory_and_its_progress(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "scenes"
-    assert main([str(folder), "--train", "3", "--val", "2", "--size", "32", "--seed", "1"]) == 0
+    directory = tmp_path / "scenes"
+    assert main([str(directory), "--train", "3", "--val", "2", "--size", "32", "--seed", "1"]) == 0
     output = capsys.readouterr()
-    assert output.out == f"{folder}\n"
+    assert output.out == f"{directory}\n"
     assert output.err.endswith("5 of 5 scenes\n")
-    info = json.loads((folder / "annotations" / "instances_val2017.json").read_text())["info"]
+    info = json.loads((directory / "annotations" / "instances_val2017.json").read_text())["info"]
     assert {key: info[key] for key in ("train", "val", "size", "seed")} == {
         "train": 3,
         "val": 2,
@@ -203,7 +205,7 @@ def test_wrong_usage_is_one_clear_line(
     assert not (tmp_path / "scenes").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_one_clear_line(
+def test_a_directory_that_cannot_be_created_is_one_clear_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -1,4 +1,4 @@
-"""Whole training runs: two ranks, resuming, what stops a run."""
+"""Complete training runs: two ranks, fine-tuning, invalid settings, defective data."""
 
 import json
 import shutil
@@ -17,11 +17,11 @@ EVERYTHING_SAMPLED = (
     "FRCNN.FG_RATIO=1",
     "PREPROC.AUGMENT=none",
 )
-"""Leaves nothing to chance, so that one process and two ranks have the same samples."""
+"""Sampling without randomness, so that one process and two ranks have the same samples."""
 
 
 DUMPING = ("python", Path(__file__).with_name("dump_ranks.py"))
-"""``mrc-train`` that leaves what each rank has learned beside the checkpoints."""
+"""``mrc-train`` that also writes each rank's variables next to the checkpoints."""
 
 
 def variables(checkpoint: Path) -> dict[str, np.ndarray]:
@@ -36,7 +36,7 @@ def annotations(data: Path, split: str = "val2017") -> Path:
 
 
 def from_weights(run: Path) -> tuple[str, ...]:
-    """Settings of two steps from the weights of a finished run: ranks and processes start alike."""
+    """Settings for two steps from the weights of a finished run, the same for all ranks and processes."""
     return (
         f"BACKBONE.WEIGHTS={run / 'model-6'}",
         "TRAIN.STEPS_PER_EPOCH=2",
@@ -49,14 +49,14 @@ def from_weights(run: Path) -> tuple[str, ...]:
 def two_ranks(
     tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path, finished: Path
 ) -> tuple[Path, str]:
-    """Folder and output of two steps by two ranks of one picture each."""
+    """Directory and output of two steps by two ranks with one image each."""
     logdir = tmp_path_factory.mktemp("two-ranks")
     done = tiny.train_two_ranks(DUMPING, logdir, tiny_scenes, *from_weights(finished), *EVERYTHING_SAMPLED)
     assert done.returncode == 0, done.stdout + done.stderr
     return logdir, done.stdout
 
 
-def test_two_ranks_see_different_pictures_of_one_order(two_ranks: tuple[Path, str]) -> None:
+def test_two_ranks_use_different_images_of_one_order(two_ranks: tuple[Path, str]) -> None:
     _, output = two_ranks
     assert "rank 0 of 2" in output and "images 0 to 0 of every 2 in the order of seed 0" in output
     assert "rank 1 of 2" in output and "images 1 to 1 of every 2 in the order of seed 0" in output
@@ -75,7 +75,7 @@ def test_gradients_sent_one_by_one_are_those_sent_together(
     command = tiny.two_ranks(DUMPING, tmp_path, tiny_scenes, *from_weights(finished), *EVERYTHING_SAMPLED)
     done = tiny.run(*command, **tiny.MPI, HOROVOD_FUSION_THRESHOLD="0")
     assert done.returncode == 0, done.stdout + done.stderr
-    fused, single = (np.load(folder / "rank-0.npz") for folder in (two_ranks[0], tmp_path))
+    fused, single = (np.load(directory / "rank-0.npz") for directory in (two_ranks[0], tmp_path))
     for name in fused.files:
         np.testing.assert_allclose(single[name], fused[name], atol=1e-6, rtol=0, err_msg=name)
 
@@ -90,7 +90,7 @@ def test_of_two_ranks_one_writes_events(two_ranks: tuple[Path, str]) -> None:
     [["TRAIN.BATCH_SIZE_PER_GPU=2"], ["TRAIN.GRADIENT_ACCUMULATION=2"]],
     ids=["a batch of two", "two batches of one"],
 )
-def test_two_ranks_of_one_picture_learn_what_one_process_learns_from_both(
+def test_two_ranks_with_one_image_each_learn_what_one_process_learns_from_both(
     settings: list[str], two_ranks: tuple[Path, str], tiny_scenes: Path, finished: Path, tmp_path: Path
 ) -> None:
     done = tiny.train(tmp_path, tiny_scenes, *settings, *from_weights(finished), *EVERYTHING_SAMPLED)
@@ -103,7 +103,7 @@ def test_two_ranks_of_one_picture_learn_what_one_process_learns_from_both(
         tolerance = 1e-5 if name in momenta else 2e-6
         np.testing.assert_allclose(shared[name], joint[name], atol=tolerance, rtol=0, err_msg=name)
     largest = max(float(np.abs(joint[name]).max()) for name in momenta)
-    assert largest > 1e-2, "nothing was learned: the comparison says nothing"
+    assert largest > 1e-2, "nothing was learned: the comparison is meaningless"
 
 
 def test_two_ranks_detect_what_one_process_detects(
@@ -134,8 +134,8 @@ def test_weights_for_other_classes_are_fine_tuned_with_new_last_layers(
     for split in ("train2017", "val2017"):
         content = json.loads(annotations(data, split).read_text())
         content["categories"] = [{"id": 5, "name": "mine"}]
-        for thing in content["annotations"]:
-            thing["category_id"] = 5
+        for annotation in content["annotations"]:
+            annotation["category_id"] = 5
         annotations(data, split).write_text(json.dumps(content))
     steps = ("TRAIN.STEPS_PER_EPOCH=1", "TRAIN.LR_EPOCH_SCHEDULE=[(1, None)]", "TRAIN.BASE_LR=1e-12")
     done = tiny.train(logdir, data, f"BACKBONE.WEIGHTS={weights}", *steps)
@@ -146,16 +146,16 @@ def test_weights_for_other_classes_are_fine_tuned_with_new_last_layers(
         "fastrcnn/outputs/box 32x20 there, 32x8 here; maskrcnn/conv 1x1x16x4 there, 1x1x16x1 here"
     ) in done.stdout
     before, after = np.load(weights), variables(logdir / "model-1")
-    anew = {name for name in before.files if after[name].shape != before[name].shape}
-    assert {name.rpartition("/")[0] for name in anew} == {
+    reinitialized = {name for name in before.files if after[name].shape != before[name].shape}
+    assert {name.rpartition("/")[0] for name in reinitialized} == {
         "fastrcnn/outputs/class",
         "fastrcnn/outputs/box",
         "maskrcnn/conv",
     }
-    for name in set(before.files) - anew:  # at such a rate a step moves nothing
+    for name in set(before.files) - reinitialized:  # at this rate a step changes nothing
         np.testing.assert_allclose(after[name], before[name], atol=1e-9, rtol=0, err_msg=name)
-    found = json.loads((logdir / "result" / "val2017-1.json").read_text())
-    assert {each["category_id"] for each in found} == {5}
+    detections = json.loads((logdir / "result" / "val2017-1.json").read_text())
+    assert {detection["category_id"] for detection in detections} == {5}
 
 
 def test_a_run_leaves_its_progress_statistics_and_settings(finished: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_run_leaves_its_progress_statistics_and_settings(finished: Path) -> No
     assert json.loads((finished / "result" / "val2017-6.json").read_text()) is not None
 
 
-def test_a_finished_run_says_so_and_changes_nothing(finished: Path, tiny_scenes: Path) -> None:
+def test_starting_a_finished_run_reports_it_and_changes_nothing(finished: Path, tiny_scenes: Path) -> None:
     before = (finished / "stats.json").read_bytes()
     done = tiny.train(finished, tiny_scenes, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
     assert done.returncode == 0
@@ -207,16 +207,16 @@ def test_a_mistake_in_the_settings_is_one_line_before_the_first_step(
     assert done.stderr.count("\n") == 1
 
 
-def test_predict_draws_what_it_finds(finished: Path, tiny_scenes: Path, tmp_path: Path) -> None:
+def test_predict_draws_its_detections(finished: Path, tiny_scenes: Path, tmp_path: Path) -> None:
     import cv2
 
-    picture = next((tiny_scenes / "val2017").iterdir())
+    image = next((tiny_scenes / "val2017").iterdir())
     threshold = "TEST.RESULT_SCORE_THRESH_VIS=0"
     done = tiny.run(
-        "mrc-predict", "--load", finished, "--predict", picture, "--output", tmp_path, "--config", threshold
+        "mrc-predict", "--load", finished, "--predict", image, "--output", tmp_path, "--config", threshold
     )
     assert done.returncode == 0, done.stderr
-    drawn = tmp_path / f"{picture.stem}-detections.png"
+    drawn = tmp_path / f"{image.stem}-detections.png"
     assert done.stdout.startswith(f"{drawn}: ")
     assert cv2.imread(str(drawn)) is not None
 
@@ -233,16 +233,22 @@ def test_evaluate_gives_the_metrics_that_training_reported(finished: Path, tmp_p
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: None, "{folder}: no such checkpoint; name the run's directory or model-<step> in it"),
-        (lambda folder: folder.mkdir(), "{folder}: no complete checkpoint found; has the run saved one yet?"),
+        (
+            lambda directory: None,
+            "{directory}: no such checkpoint; name the run's directory or model-<step> in it",
+        ),
+        (
+            lambda directory: directory.mkdir(),
+            "{directory}: no complete checkpoint found; has the run saved one yet?",
+        ),
     ],
 )
-def test_predict_says_in_one_line_what_it_cannot_load(make, message: str, tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    make(folder)
-    done = tiny.run("mrc-predict", "--load", folder, "--evaluate", tmp_path / "out.json")
+def test_predict_reports_in_one_line_what_it_cannot_load(make, message: str, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    make(directory)
+    done = tiny.run("mrc-predict", "--load", directory, "--evaluate", tmp_path / "out.json")
     assert done.returncode == 1
-    assert done.stderr == f"mrc-predict: error: {message.format(folder=folder)}\n"
+    assert done.stderr == f"mrc-predict: error: {message.format(directory=directory)}\n"
 
 
 def test_a_graph_compiled_by_xla_has_the_losses_of_one_that_is_not(
@@ -264,43 +270,43 @@ def test_a_graph_compiled_by_xla_has_the_losses_of_one_that_is_not(
     assert {name: ours[name] for name in losses} == pytest.approx(losses, rel=1e-4)
 
 
-CATEGORIES = [{"id": 0, "name": "disc"}, {"id": 7, "name": "plate"}, {"id": 90, "name": "never seen"}]
+CATEGORIES = [{"id": 0, "name": "disc"}, {"id": 7, "name": "plate"}, {"id": 90, "name": "unused"}]
 
 
 @pytest.fixture
-def troublesome(tmp_path: Path) -> Path:
-    """A data set with everything that a run has to live with."""
+def defective_data(tmp_path: Path) -> Path:
+    """A data set with every defect that a run tolerates."""
     images = [coco_files.image(number) for number in range(6)] + [coco_files.image(6, height=1, width=60)]
-    things = [
-        *(coco_files.thing(number, [5, 5, 30, 20], category_id=7 * (number % 2)) for number in range(4)),
-        coco_files.thing(0, [10, 10, 0, 5]),  # no area
-        coco_files.thing(1, [0, 0, 50, 30], category_id=0, iscrowd=1),
-        coco_files.thing(6, [5, 0, 20, 1], category_id=7),
-        coco_files.thing(4, [2, 2, 20, 20], category_id=0),
+    objects = [
+        *(coco_files.annotation(number, [5, 5, 30, 20], category_id=7 * (number % 2)) for number in range(4)),
+        coco_files.annotation(0, [10, 10, 0, 5]),  # no area
+        coco_files.annotation(1, [0, 0, 50, 30], category_id=0, iscrowd=1),
+        coco_files.annotation(6, [5, 0, 20, 1], category_id=7),
+        coco_files.annotation(4, [2, 2, 20, 20], category_id=0),
     ]
-    things[4]["category_id"] = 0
+    objects[4]["category_id"] = 0
     data = tmp_path / "data"
     for split in ("train2017", "val2017"):
-        coco_files.write_split(data, images, things, name=split, categories=CATEGORIES)
+        coco_files.write_split(data, images, objects, name=split, categories=CATEGORIES)
         (data / split / "3.png").write_bytes(b"\x89PNG cut off")
     return data
 
 
-def test_a_run_lives_with_troublesome_data_and_counts_what_it_leaves_out(
-    troublesome: Path, tmp_path: Path
+def test_a_run_tolerates_defective_data_and_counts_what_it_leaves_out(
+    defective_data: Path, tmp_path: Path
 ) -> None:
     settings = (
         "TRAIN.STEPS_PER_EPOCH=8",
         "TRAIN.LR_EPOCH_SCHEDULE=[(1, None)]",
         "TRAIN.BATCH_SIZE_PER_GPU=2",
     )
-    done = tiny.train(tmp_path / "run", troublesome, *settings)
+    done = tiny.train(tmp_path / "run", defective_data, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
     for line in (
         "train2017: 6 images, 6 objects and 1 crowds of 3 classes",
         "train2017: left out 1 objects whose box has no area inside the image",
         "train2017: left out 1 training images without objects",
-        "train2017: no object of never seen: nothing can be learned about it",
+        "train2017: no object of unused: nothing can be learned about it",
         "3.png: not an image that OpenCV can decode; another image takes its place (1 so far)",
         "3.png: not an image that OpenCV can decode; its objects count as not found",
     ):
@@ -310,11 +316,11 @@ def test_a_run_lives_with_troublesome_data_and_counts_what_it_leaves_out(
     assert {result["category_id"] for result in results} <= {0, 7, 90}
 
 
-def test_an_image_of_the_json_that_is_not_there_is_one_error_before_the_first_step(
-    troublesome: Path, tmp_path: Path
+def test_a_missing_image_file_is_one_error_before_the_first_step(
+    defective_data: Path, tmp_path: Path
 ) -> None:
-    (troublesome / "train2017" / "5.png").unlink()
-    done = tiny.train(tmp_path / "run", troublesome)
+    (defective_data / "train2017" / "5.png").unlink()
+    done = tiny.train(tmp_path / "run", defective_data)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "1 of 7 images" in done.stderr and "such as 5.png" in done.stderr

@@ -1,4 +1,4 @@
-"""Evaluation while a run goes on, and the end of a run at its target."""
+"""Evaluation during a run, and the end of a run at its target."""
 
 import json
 import re
@@ -16,13 +16,13 @@ def statistics(logdir: Path) -> list[dict[str, float]]:
     return json.loads((logdir / "stats.json").read_text())
 
 
-def test_scores_that_come_late_are_those_of_their_step(tiny_scenes: Path, tmp_path: Path) -> None:
+def test_delayed_metrics_are_those_of_their_step(tiny_scenes: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     settings = ("TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(4, None)]", "TRAIN.EVAL_ASYNC=True")
     done = tiny.train(tmp_path, tiny_scenes, *settings, "TRAIN.BASE_LR=0.05")
     assert done.returncode == 0, done.stdout + done.stderr
-    truth = tiny_scenes / "annotations" / "instances_val2017.json"
+    ground_truth = tiny_scenes / "annotations" / "instances_val2017.json"
     events = EventAccumulator(str(tmp_path))
     events.Reload()
     in_events = {event.step: event.value for event in events.Scalars("bbox/AP50")}
@@ -30,8 +30,10 @@ def test_scores_that_come_late_are_those_of_their_step(tiny_scenes: Path, tmp_pa
     for entry in statistics(tmp_path):
         step = entry["global_step"]
         results = json.loads((tmp_path / "result" / f"val2017-{step}.json").read_text())
-        # A figure of objects that there are none of, -1, is not a point of a curve.
-        expected = {n: value for n, value in evaluate(truth, results, masks=True).items() if value >= 0}
+        # A metric without objects, -1, is not a point of a curve.
+        expected = {
+            n: value for n, value in evaluate(ground_truth, results, masks=True).items() if value >= 0
+        }
         assert "bbox/AP_large" not in entry
         assert {name: entry[name] for name in expected} == pytest.approx(expected, abs=1e-9)
         assert in_events[step] == pytest.approx(expected["bbox/AP50"], abs=1e-6)
@@ -39,12 +41,14 @@ def test_scores_that_come_late_are_those_of_their_step(tiny_scenes: Path, tmp_pa
 
 
 def test_results_that_cannot_be_scored_are_an_error_and_the_next_ones_are_scored(tmp_path: Path) -> None:
-    truth = coco_files.write_split(tmp_path, [coco_files.image(1)], [coco_files.thing(1, [0, 0, 9, 9])])
+    ground_truth = coco_files.write_split(
+        tmp_path, [coco_files.image(1)], [coco_files.annotation(1, [0, 0, 9, 9])]
+    )
     empty = tmp_path / "empty.json"
     empty.write_text("[]")
     scorer = BackgroundScorer()
     for step, results in ((1, tmp_path / "gone.json"), (2, empty)):
-        scorer.submit(Job(step, "train2017", truth, results, masks=True))
+        scorer.submit(Job(step, "train2017", ground_truth, results, masks=True))
     (failed, error), (job, metrics) = scorer.finished(wait=True)
     assert failed.step == 1 and isinstance(error, ScoringError)
     assert re.search(r"gone.json: could not be scored: .*No such file", str(error))
@@ -52,7 +56,7 @@ def test_results_that_cannot_be_scored_are_an_error_and_the_next_ones_are_scored
     assert metrics["bbox/AP"] == metrics["segm/AP"] == 0
 
 
-def test_late_scores_end_all_ranks_at_the_target_and_a_new_start_changes_nothing(
+def test_delayed_metrics_end_all_ranks_at_the_target_and_a_restart_changes_nothing(
     tiny_scenes: Path, tmp_path: Path
 ) -> None:
     endless = ("TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=10")
@@ -72,7 +76,7 @@ def test_late_scores_end_all_ranks_at_the_target_and_a_new_start_changes_nothing
     assert (tmp_path / "stats.json").read_bytes() == before
 
 
-def test_a_run_below_one_of_its_targets_goes_on() -> None:
+def test_a_run_below_one_of_its_targets_continues() -> None:
     from mrc_train.config import parse
     from mrc_train.targets import reaches_target
 
@@ -94,7 +98,7 @@ def test_a_run_below_one_of_its_targets_goes_on() -> None:
         (["TEST.MASK_TARGET=0.3", "MODE_MASK=False"], "MODE_MASK=False: there are no masks to score"),
     ],
 )
-def test_a_target_that_nothing_can_reach_is_refused(settings: list[str], message: str) -> None:
+def test_an_unreachable_target_is_rejected(settings: list[str], message: str) -> None:
     from mrc_train.config import parse
     from mrc_train.errors import ConfigError
 

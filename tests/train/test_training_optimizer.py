@@ -1,4 +1,4 @@
-"""One step of the real model against the optimizer's rules, calculated by hand."""
+"""One step of the real model against the optimizer's rules, calculated independently."""
 
 from types import SimpleNamespace
 

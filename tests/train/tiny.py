@@ -1,4 +1,4 @@
-"""A model and a data set so small that a whole training takes seconds."""
+"""A model and a data set so small that a training run takes seconds."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ SETTINGS = (
 
 
 def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A program of this environment, by name, with its output as text."""
+    """Run a program of this environment and return its output as text."""
     program, *arguments = map(str, command)
     path = f"{BIN}:{os.environ['PATH']}"
     return subprocess.run(
@@ -48,7 +48,7 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
 
 
 def start(*command: str | Path, **environment: str) -> "subprocess.Popen[str]":
-    """A program of this environment with both its outputs in one pipe; the caller waits for it."""
+    """Start a program of this environment, stdout and stderr in one pipe; the caller waits for it."""
     program, *arguments = map(str, command)
     return subprocess.Popen(
         [str(BIN / program) if (BIN / program).exists() else program, *arguments],
@@ -60,7 +60,7 @@ def start(*command: str | Path, **environment: str) -> "subprocess.Popen[str]":
 
 
 def train(logdir: Path, data: Path, *settings: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``mrc-train`` as one process."""
+    """Run ``mrc-train`` as one process."""
     command = ("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *SETTINGS, *settings)
     return run(*command, **environment)
 
@@ -87,7 +87,7 @@ def two_ranks(program: Sequence[str | Path], logdir: Path, data: Path, *settings
 
 
 def run_ranks(count: int, *command: str | Path) -> subprocess.CompletedProcess[str]:
-    """A Python program and its arguments under ``mpirun``."""
+    """Run a Python program under ``mpirun`` with ``count`` ranks."""
     return run(
         *("mpirun", "--allow-run-as-root", "--bind-to", "none", "--oversubscribe", "-np", str(count)),
         *("--tag-output", "python", *command),
@@ -98,5 +98,5 @@ def run_ranks(count: int, *command: str | Path) -> subprocess.CompletedProcess[s
 def train_two_ranks(
     program: Sequence[str | Path], logdir: Path, data: Path, *settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """A trainer under ``mpirun`` with two ranks."""
+    """Run a trainer under ``mpirun`` with two ranks."""
     return run(*two_ranks(program, logdir, data, *settings), **MPI)
