@@ -31,7 +31,7 @@ class NotFiniteError(UserError):
 
 
 class RunDirectoryError(UserError):
-    """The run's folder, or a file named for the run, cannot be used."""
+    """A run's directory, or a file given for the run, cannot be used."""
 
 
 class Stopped(Exception):
