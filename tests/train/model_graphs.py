@@ -1,4 +1,4 @@
-"""The model's graph outside a trainer, with weights that say something."""
+"""The graph of a small model outside the trainer, with random weights, and batches to run it on."""
 
 import re
 from typing import Any
@@ -15,8 +15,10 @@ CLASSES = 5
 Arrays = dict[str, np.ndarray]
 
 
-def picture(height: int, width: int, boxes: list[list[float]], labels: list[int], seed: int = 0) -> Arrays:
-    """The inputs of a batch of one noisy image; each object's mask is its box."""
+def one_image_batch(
+    height: int, width: int, boxes: list[list[float]], labels: list[int], seed: int = 0
+) -> Arrays:
+    """Inputs of a batch of one noise image; the mask of each object is its box."""
     padded = [-(-length // 32) * 32 for length in (height, width)]
     image = np.zeros((1, *padded, 3), np.uint8)
     image[0, :height, :width] = np.random.default_rng(seed).integers(0, 256, (height, width, 3))
@@ -34,57 +36,63 @@ def picture(height: int, width: int, boxes: list[list[float]], labels: list[int]
     }
 
 
-def together(pictures: list[Arrays]) -> Arrays:
-    """One batch of several, padded at the end of every axis."""
+def collate(batches: list[Arrays]) -> Arrays:
+    """Combine batches of one image into one batch, padded at the end of every axis."""
 
-    def joined(arrays: list[np.ndarray]) -> np.ndarray:
+    def pad_and_concatenate(arrays: list[np.ndarray]) -> np.ndarray:
         shape = np.max([array.shape[1:] for array in arrays], axis=0)
         return np.concatenate(
             [
-                np.pad(a, [(0, 0), *((0, most - own) for most, own in zip(shape, a.shape[1:], strict=True))])
+                np.pad(
+                    a,
+                    [
+                        (0, 0),
+                        *((0, largest - side) for largest, side in zip(shape, a.shape[1:], strict=True)),
+                    ],
+                )
                 for a in arrays
             ]
         )
 
-    return {"step": pictures[0]["step"]} | {
-        name: joined([one[name] for one in pictures]) for name in pictures[0] if name != "step"
+    return {"step": batches[0]["step"]} | {
+        name: pad_and_concatenate([batch[name] for batch in batches]) for name in batches[0] if name != "step"
     }
 
 
 def random_weights(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> Arrays:
-    """Weights with which all parts of the network have something to say, and features stay moderate."""
+    """Weights with which every part of the network affects the outputs, and features stay moderate."""
     rng = np.random.default_rng(seed)
-    out = {}
+    weights = {}
     for name, shape in sorted(shapes.items()):
         if name.endswith(("variance/EMA", "gamma")):
-            out[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
+            weights[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
         elif len(shape) > 1:
-            # Small box offsets and, for scores that differ, objectness far from where the sigmoid is 1.
+            # Small box offsets, and objectness where the sigmoid is not saturated, so that scores differ.
             scale = 0.3 if "/box/" in name or name.startswith("rpn/class") else 1.0
-            out[name] = rng.normal(0, scale * np.prod(shape[:-1]) ** -0.5, shape).astype(np.float32)
+            weights[name] = rng.normal(0, scale * np.prod(shape[:-1]) ** -0.5, shape).astype(np.float32)
         else:
-            out[name] = rng.normal(0, 0.2, shape).astype(np.float32)
-    return out
+            weights[name] = rng.normal(0, 0.2, shape).astype(np.float32)
+    return weights
 
 
 def loss_names(graph: Any) -> list[str]:
-    """Names of the losses of a graph for training, without weight decay."""
+    """Names of the losses of a training graph, without weight decay."""
     names = (op.name for op in graph.get_operations())
     return [name for name in names if re.fullmatch(r"loss/([a-z0-9]+_(class|box)|mask|total)", name)]
 
 
 def one_thread() -> Any:
-    """A session's settings. One thread adds in one order: a RoI at a threshold is always on the same side.
+    """Session options for a single thread, so that sums, and with them thresholded RoIs, are reproducible.
 
-    The first session of a process makes the threads of all that follow, whatever those ask for.
+    The first session of a process determines the thread pool of all later ones, whatever their options.
     """
     return v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
 
 
 class Graph:
-    """A model as built for training or inference, at ``random_weights``.
+    """A model built for training or inference, with ``random_weights``.
 
-    The rank is an input, so that one graph can be any rank's.
+    The rank is an input, so that one graph can compute the results of any rank.
     """
 
     def __init__(self, *settings: str, training: bool) -> None:
@@ -109,22 +117,24 @@ class Graph:
             variables = v1.global_variables()
             self._gradients = None
             options = one_thread()
-            options.graph_options.rewrite_options.disable_meta_optimizer = True  # takes longer than a run
+            options.graph_options.rewrite_options.disable_meta_optimizer = (
+                True  # takes longer than running the graph
+            )
             self._session = v1.Session(config=options)
             self.values = random_weights({v.op.name: tuple(v.shape.as_list()) for v in variables})
             for v in variables:
                 v.load(self.values[v.op.name], self._session)
 
     def __call__(self, inputs: Arrays, rank: int = 0, gradients: bool = False) -> Any:
-        """Losses or detections by name; with ``gradients`` those of the total loss by variable."""
+        """Losses or detections by name, or with ``gradients`` the gradients of the total loss by variable."""
         outputs = self._outputs
         if gradients:
             with self._session.graph.as_default():
                 if self._gradients is None:
                     variables = v1.trainable_variables()
-                    found = tf.gradients(self._cost, variables)
+                    by_variable = tf.gradients(self._cost, variables)
                     self._gradients = {
-                        v.op.name: g for v, g in zip(variables, found, strict=True) if g is not None
+                        v.op.name: g for v, g in zip(variables, by_variable, strict=True) if g is not None
                     }
             outputs = self._gradients
         names = self._inputs if self._training else INFERENCE_INPUTS
@@ -132,12 +142,12 @@ class Graph:
         return self._session.run(outputs, {**feed, self._rank: rank})
 
     def stages(self, inputs: Arrays) -> Any:
-        """``MaskRCNN.stages`` in inference, and its outputs by name."""
+        """The values of ``MaskRCNN.stages`` in inference, and the outputs by name."""
         feed = {self._inputs[name]: inputs[name] for name in INFERENCE_INPUTS}
         return self._session.run((self._stages, self._outputs), feed)
 
     def averages(self) -> Arrays:
-        """The moving averages of batch norm as they are now."""
+        """The current moving averages of batch norm, by name."""
         with self._session.graph.as_default():
             variables = {v.op.name: v for v in v1.global_variables() if v.op.name.endswith("/EMA")}
         return self._session.run(variables)  # type: ignore[no-any-return]

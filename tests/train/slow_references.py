@@ -1,4 +1,4 @@
-"""Plain, slow versions of operations, written from their definitions, to check the fast ones against."""
+"""Slow reference implementations of operations, written directly from their definitions."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ Array = npt.NDArray[np.float64]
 
 
 def bilinear(image: Array, y: float, x: float) -> Array:
-    """Value of an image (h, w, ...) at a point, pixel i centred at i; 0 more than a pixel outside."""
+    """Value of an image (h, w, ...) at a point, with pixel i centred at i; 0 more than a pixel outside."""
     height, width = image.shape[:2]
     if not (-1 <= y <= height and -1 <= x <= width):
         return np.zeros(image.shape[2:])
@@ -21,7 +21,7 @@ def bilinear(image: Array, y: float, x: float) -> Array:
 
 
 def roi_align(image: Array, box: Array, stride: float, resolution: int, ratio: int) -> Array:
-    """RoIAlign of one box on one map (h, w, ...): (resolution, resolution, ...)."""
+    """RoIAlign of one box (4,) on one feature map (h, w, ...): (resolution, resolution, ...)."""
     x1, y1, x2, y2 = np.asarray(box, np.float64) / stride - 0.5
     out = np.zeros((resolution, resolution, *image.shape[2:]))
     for row in range(resolution):

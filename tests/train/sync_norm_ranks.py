@@ -1,6 +1,6 @@
-"""One rank of a model with SyncBN, under mpirun: writes its losses, gradients and moving averages after them.
+"""One rank of a model with SyncBN, under mpirun: writes its losses, gradients and updated moving averages.
 
-python sync_norm_ranks.py FOLDER
+Usage: ``python sync_norm_ranks.py DIRECTORY``
 """
 
 import sys
@@ -13,10 +13,10 @@ ranks = MpiRanks()
 import horovod.tensorflow as hvd  # noqa: E402
 import numpy as np  # noqa: E402
 from model_graphs import Graph  # noqa: E402
-from test_model_norms import PICTURES, SETTINGS  # noqa: E402
+from test_model_norms import BATCHES, SETTINGS  # noqa: E402
 
 hvd.init()
 graph = Graph(*SETTINGS, "BACKBONE.NORM=SyncBN", training=True)
-one = PICTURES[ranks.rank]
-results = graph(one, ranks.rank) | graph(one, ranks.rank, gradients=True) | graph.averages()
+batch = BATCHES[ranks.rank]
+results = graph(batch, ranks.rank) | graph(batch, ranks.rank, gradients=True) | graph.averages()
 np.savez(Path(sys.argv[1]) / f"{ranks.rank}.npz", **results)

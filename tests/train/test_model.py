@@ -1,4 +1,4 @@
-"""The graph as a whole: what it weighs, what it says before training, what a step changes."""
+"""The complete graph: its variables, its initial losses, and the variables that a step changes."""
 
 import math
 from collections.abc import Callable
@@ -16,7 +16,7 @@ TABLES = Path(__file__).with_name("names")
 
 
 def batch(boxes: list[list[float]], labels: list[int], size: int = 64) -> list[np.ndarray]:
-    """One noisy image; each object's mask is its box."""
+    """Inputs with one noise image; the mask of each object is its box."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (1, size, size, 3), np.uint8)
     masks = np.zeros((1, len(boxes), size, size), np.uint8)
@@ -34,12 +34,12 @@ def batch(boxes: list[list[float]], labels: list[int], size: int = 64) -> list[n
 
 
 OBJECTS = batch([[4, 4, 30, 34], [20, 28, 60, 60]], [1, 4])
-NOTHING = batch([[0, 0, 0, 0]], [0])
+NO_OBJECTS = batch([[0, 0, 0, 0]], [0])
 
 
 @pytest.fixture
 def step() -> Callable[..., Any]:
-    """``step(settings, inputs)``: losses before a training step, gradients, variables before and after it."""
+    """``step(settings, inputs)``: losses and gradients of one step, and the variables before and after it."""
     from model_graphs import loss_names
     from mrc_train.model.detector import MaskRCNN
     from mrc_train.schedule import LearningRate
@@ -68,7 +68,7 @@ def step() -> Callable[..., Any]:
     return run
 
 
-def test_before_training_every_class_is_as_likely_as_the_others(step: Callable[..., Any]) -> None:
+def test_initial_losses_are_those_of_equally_likely_classes(step: Callable[..., Any]) -> None:
     losses, *_ = step([], OBJECTS)
     assert losses["rpn_class"] == pytest.approx(math.log(2), abs=0.01)
     assert losses["fastrcnn_class"] == pytest.approx(math.log(CLASSES), abs=0.05)
@@ -77,8 +77,8 @@ def test_before_training_every_class_is_as_likely_as_the_others(step: Callable[.
     assert losses["fastrcnn_box"] > 0
 
 
-def test_a_picture_without_objects_teaches_background_only(step: Callable[..., Any]) -> None:
-    losses, gradients, *_ = step([], NOTHING)
+def test_an_image_without_objects_has_only_classification_losses(step: Callable[..., Any]) -> None:
+    losses, gradients, *_ = step([], NO_OBJECTS)
     assert (losses["rpn_box"], losses["fastrcnn_box"], losses["mask"]) == (0, 0, 0)
     assert losses["rpn_class"] == pytest.approx(math.log(2), abs=0.01)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
@@ -87,20 +87,20 @@ def test_a_picture_without_objects_teaches_background_only(step: Callable[..., A
 @pytest.mark.parametrize(
     ("freeze_at", "stages"), [(0, ()), (1, ("conv0/",)), (2, ("conv0/", "group0/"))], ids=range(3)
 )
-def test_frozen_stages_and_frozen_batch_norm_do_not_change(
+def test_frozen_stages_and_the_statistics_of_frozen_batch_norm_do_not_change(
     freeze_at: int, stages: tuple[str, ...], step: Callable[..., Any]
 ) -> None:
     *_, before, after = step(["BACKBONE.NORM=FreezeBN", f"BACKBONE.FREEZE_AT={freeze_at}"], OBJECTS)
     changed = {name for name in before if not np.array_equal(before[name], after[name])}
     frozen = {name for name in before if name.startswith(stages) or "/EMA" in name}
     assert frozen and not changed & frozen
-    # The affine part of a frozen batch norm is trained in the stages that are.
+    # Stages that are trained include the affine parameters of their frozen batch norm.
     trained = {"conv0/W", "conv0/bn/gamma", "group0/block0/conv2/bn/beta", "group1/block0/conv1/W"}
     assert changed & trained == {name for name in trained if not name.startswith(stages)}
     assert {"group1/block0/conv2/bn/beta", "fpn/lateral_1x1_c2/W"} <= changed
 
 
-def test_without_affine_training_scale_and_offset_stay(step: Callable[..., Any]) -> None:
+def test_frozen_affine_parameters_do_not_change(step: Callable[..., Any]) -> None:
     settings = ["BACKBONE.NORM=FreezeBN", "BACKBONE.FREEZE_AFFINE=True"]
     *_, before, after = step(settings, OBJECTS)
     affine = [name for name in before if name.endswith(("/gamma", "/beta"))]
@@ -108,7 +108,7 @@ def test_without_affine_training_scale_and_offset_stay(step: Callable[..., Any])
     assert not np.array_equal(before["conv0/W"], after["conv0/W"])
 
 
-def test_batch_norm_moves_its_averages(step: Callable[..., Any]) -> None:
+def test_a_step_updates_the_moving_averages_of_batch_norm(step: Callable[..., Any]) -> None:
     *_, before, after = step(["BACKBONE.NORM=BN"], OBJECTS)
     averages = [name for name in before if name.endswith("/EMA") and "/bn/" in name]
     assert averages and not any(np.array_equal(before[name], after[name]) for name in averages)
@@ -116,15 +116,15 @@ def test_batch_norm_moves_its_averages(step: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("norm", ["BN", "FreezeBN", "GN"])
 @pytest.mark.parametrize("zero", [True, False], ids=["zero_init_residual", "all_ones"])
-def test_the_scale_of_a_norm_starts_at_one_or_at_zero_at_the_end_of_a_residual_branch(
+def test_gamma_is_initialized_to_0_at_the_end_of_residual_branches_on_request_and_to_1_elsewhere(
     norm: str, zero: bool, step: Callable[..., Any]
 ) -> None:
     settings = [f"BACKBONE.NORM={norm}", f"BACKBONE.ZERO_INIT_RESIDUAL={zero}"]
     *_, before, _ = step([*settings, "BACKBONE.CHANNELS=(32,32,32,32)"], OBJECTS)
-    scales = {name: value for name, value in before.items() if name.endswith("/gamma")}
-    last = {name for name in scales if "/conv2/" in name}
-    assert len(last) == 4 and len(scales) > 8
-    for name, value in scales.items():
+    gammas = {name: value for name, value in before.items() if name.endswith("/gamma")}
+    last = {name for name in gammas if "/conv2/" in name}
+    assert len(last) == 4 and len(gammas) > 8
+    for name, value in gammas.items():
         assert np.array_equal(value, np.full(32, 0.0 if zero and name in last else 1.0)), name
 
 
@@ -148,7 +148,7 @@ def test_the_scale_of_a_norm_starts_at_one_or_at_zero_at_the_end_of_a_residual_b
     ],
     ids=lambda settings: settings[0],
 )
-def test_every_choice_of_layers_makes_a_step(settings: list[str], step: Callable[..., Any]) -> None:
+def test_a_step_works_with_every_choice_of_layers(settings: list[str], step: Callable[..., Any]) -> None:
     losses, gradients, before, after = step(settings, OBJECTS)
     assert all(np.isfinite(loss) for loss in losses.values())
     assert all(np.isfinite(gradient).all() for gradient in gradients)
@@ -157,7 +157,7 @@ def test_every_choice_of_layers_makes_a_step(settings: list[str], step: Callable
 
 @cache
 def variables(num_classes: int, *settings: str) -> dict[str, tuple[str, bool]]:
-    """Shape, as text, and whether it is trained, by name."""
+    """Shape (such as ``3x3x64x64``) of each variable and whether it is trained, by name."""
     from mrc_train.model.detector import MaskRCNN
     from mrc_train.tfgraph import tf, v1
     from tensorpack.tfutils.tower import TrainTowerContext
@@ -173,10 +173,10 @@ def variables(num_classes: int, *settings: str) -> dict[str, tuple[str, bool]]:
         }
 
 
-def test_resnet50_fpn_has_the_published_number_of_weights() -> None:
-    """torchvision's maskrcnn_resnet50_fpn has 44,401,393 parameters with 91 classes, batch norm apart.
+def test_resnet50_fpn_has_the_published_number_of_parameters() -> None:
+    """torchvision's maskrcnn_resnet50_fpn has 44,401,393 parameters for 91 classes, without batch norm.
 
-    Its mask predictor has a channel for the background, of 256 weights and an offset; ours has none.
+    Its mask predictor also has a background channel, with 256 weights and a bias.
     """
     shapes = {name: shape for name, (shape, _) in variables(91).items() if "/bn/" not in name}
     assert sum(math.prod(map(int, shape.split("x"))) for shape in shapes.values()) == 44_401_393 - 257

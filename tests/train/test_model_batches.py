@@ -1,14 +1,14 @@
-"""Several images in a batch: each has the same losses and detections as alone."""
+"""Losses and detections of an image do not depend on the other images in its batch."""
 
 from functools import cache
 
 import numpy as np
 import pytest
-from model_graphs import Arrays, Graph, picture, together
+from model_graphs import Arrays, Graph, collate, one_image_batch
 
-UPRIGHT = picture(100, 50, [[4, 4, 30, 34], [20, 28, 48, 99]], [1, 4], seed=3)
-FLAT = picture(60, 128, [[90, 10, 127, 59]], [2], seed=4)
-"""As wide as the batch and not as high; the other way round the first."""
+# Each of the two is padded in one direction when they are batched together.
+PORTRAIT = one_image_batch(100, 50, [[4, 4, 30, 34], [20, 28, 48, 99]], [1, 4], seed=3)
+LANDSCAPE = one_image_batch(60, 128, [[90, 10, 127, 59]], [2], seed=4)
 
 MODELS = {
     "FPN, frozen batch norm": ["BACKBONE.NORM=FreezeBN"],
@@ -32,34 +32,36 @@ def graph(model: str, batch: int, training: bool) -> Graph:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_batch_of_two_has_the_mean_losses_of_two_batches_of_one(model: str) -> None:
-    alone = graph(model, batch=1, training=True)
-    first, second = alone(UPRIGHT, rank=0), alone(FLAT, rank=1)
-    both = graph(model, batch=2, training=True)(together([UPRIGHT, FLAT]))
+    single = graph(model, batch=1, training=True)
+    first, second = single(PORTRAIT, rank=0), single(LANDSCAPE, rank=1)
+    both = graph(model, batch=2, training=True)(collate([PORTRAIT, LANDSCAPE]))
     assert both.keys() == first.keys() and len(both) >= 6
     for name in both:
         assert both[name] == pytest.approx((first[name] + second[name]) / 2, rel=1e-4, abs=1e-6), name
-    assert abs(first["loss/rpn_class"] - second["loss/rpn_class"]) > 1e-3, "the images are not that alike"
+    assert abs(first["loss/rpn_class"] - second["loss/rpn_class"]) > 1e-3, (
+        "the images differ too little for this test"
+    )
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_batch_of_two_has_the_detections_of_two_batches_of_one(model: str) -> None:
     detect = graph(model, batch=1, training=False)
-    both = detect(together([UPRIGHT, FLAT]))
+    both = detect(collate([PORTRAIT, LANDSCAPE]))
     index = both["output/image_index"]
-    for number, one in enumerate((UPRIGHT, FLAT)):
-        alone = detect(one)
-        assert len(alone["output/scores"]) > 5
+    for number, batch in enumerate((PORTRAIT, LANDSCAPE)):
+        single = detect(batch)
+        assert len(single["output/scores"]) > 5
         for name, tolerance in (("boxes", 1e-4), ("scores", 1e-5), ("labels", 0), ("masks", 1e-4)):
             np.testing.assert_allclose(
-                both[f"output/{name}"][index == number], alone[f"output/{name}"], atol=tolerance, rtol=0
+                both[f"output/{name}"][index == number], single[f"output/{name}"], atol=tolerance, rtol=0
             )
 
 
-def test_two_ranks_of_one_picture_have_the_mean_gradient_of_one_rank_of_both() -> None:
+def test_the_mean_gradient_of_two_ranks_equals_that_of_one_rank_with_both_images() -> None:
     model = "FPN, frozen batch norm"
-    alone, joint = (graph(model, batch, training=True) for batch in (1, 2))
-    ranks = [alone(one, rank, gradients=True) for rank, one in enumerate((UPRIGHT, FLAT))]
-    both: Arrays = joint(together([UPRIGHT, FLAT]), gradients=True)
+    single, double = (graph(model, batch, training=True) for batch in (1, 2))
+    ranks = [single(batch, rank, gradients=True) for rank, batch in enumerate((PORTRAIT, LANDSCAPE))]
+    both: Arrays = double(collate([PORTRAIT, LANDSCAPE]), gradients=True)
     assert len(both) > 40
     for name, gradient in both.items():
         mean = (ranks[0][name] + ranks[1][name]) / 2

@@ -18,23 +18,23 @@ DETECTRON2 = {
 
 
 @pytest.mark.parametrize("size", DETECTRON2)
-def test_anchors_equal_detectron2s(run_graph, size):
+def test_anchors_equal_those_of_detectron2(run_graph, size):
     grid = run_graph(lambda h, w: anchors.grid_anchors(h, w, 4, (size,), RATIOS), np.int32(1), np.int32(2))
     np.testing.assert_allclose(grid, [DETECTRON2[size]], atol=1e-4)
 
 
-def test_anchors_are_centred_where_the_convolutions_look(run_graph):
+def test_anchors_are_centred_at_multiples_of_the_stride(run_graph):
     grid = run_graph(lambda h, w: anchors.grid_anchors(h, w, 16, (32,), (1.0,)), np.int32(2), np.int32(3))
     centres = (grid[..., 0, :2] + grid[..., 0, 2:]) / 2
     assert centres.tolist() == [[[0, 0], [16, 0], [32, 0]], [[0, 16], [16, 16], [32, 16]]]
 
 
 def test_all_ratios_of_a_size_come_before_the_next_size():
-    both = anchors.cell_anchors((32, 64), RATIOS)
-    np.testing.assert_allclose(both, [*(box for size in (32, 64) for box in DETECTRON2[size][0])], atol=1e-4)
+    cell = anchors.cell_anchors((32, 64), RATIOS)
+    np.testing.assert_allclose(cell, [*(box for size in (32, 64) for box in DETECTRON2[size][0])], atol=1e-4)
 
 
-def test_every_anchor_has_the_area_of_its_size_and_the_height_to_width_of_its_ratio():
+def test_anchors_have_the_area_and_aspect_ratio_asked_for():
     cell = anchors.cell_anchors((48,), (0.5, 1.0, 2.0))
     width, height = cell[:, 2] - cell[:, 0], cell[:, 3] - cell[:, 1]
     np.testing.assert_allclose(width * height, 48**2, rtol=1e-6)

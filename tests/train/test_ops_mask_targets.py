@@ -11,7 +11,7 @@ SIZE = 28
 
 @pytest.fixture
 def crop(run_graph):
-    """Targets for masks (B, G, H, W), W a multiple of 8, not packed yet."""
+    """Crops targets from boolean masks (B, G, H, W), W a multiple of 8."""
 
     def run(masks, image_index, gt_index, boxes, resolution=SIZE):
         return run_graph(
@@ -26,7 +26,7 @@ def crop(run_graph):
 
 
 def random_shape(random: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A polygon or an ellipse of 40 to 200 pixels, drawn by OpenCV."""
+    """A mask of a polygon or an ellipse of 40 to 200 pixels, drawn by OpenCV."""
     mask = np.zeros((height, width), np.uint8)
     centre = random.uniform([70, 70], [width - 70, height - 70])
     radii = random.uniform(20, 100, 2)
@@ -56,18 +56,18 @@ def test_targets_equal_roi_align_of_the_unpacked_mask(crop):
     for row, box in enumerate(boxes):
         mask = masks[image_index[row], gt_index[row]].astype(float)
         share = slow_references.roi_align(mask, box, 1, 5, 2)
-        clear = np.abs(share - 0.5) > 1e-4  # float32 may round the others to either side
-        assert np.array_equal(targets[row][clear], (share >= 0.5)[clear])
+        unambiguous = np.abs(share - 0.5) > 1e-4  # float32 may round the others either way
+        assert np.array_equal(targets[row][unambiguous], (share >= 0.5)[unambiguous])
 
 
-def test_every_bit_of_a_byte_is_read_from_its_place(crop):
+def test_bits_are_read_in_the_order_of_packbits(crop):
     random = np.random.default_rng(1)
     mask = random.random((3, 16)) < 0.5
     targets = crop(mask[None, None], [0] * 2, [0] * 2, [[0, 0, 3, 3], [9, 0, 12, 3]], resolution=3)
     assert np.array_equal(targets, [mask[:, :3], mask[:, 9:12]])
 
 
-def test_a_box_around_the_object_gives_the_object_and_one_beside_it_nothing(crop):
+def test_targets_are_1_inside_the_object_and_0_outside(crop):
     mask = np.zeros((1, 1, 64, 64), bool)
     mask[0, 0, 10:30, 20:50] = True
     inside, left_half, beside, outside = crop(
@@ -87,7 +87,7 @@ def test_a_cropped_mask_pasted_back_covers_the_object(crop):
     ious = []
     for mask, target, box in zip(masks, targets, boxes, strict=True):
         x1, y1, x2, y2 = box
-        # The target's bin at each pixel centre, in cv2's coordinates.
+        # The bin of the target at each pixel's centre, in the coordinates of cv2.remap.
         x = (np.arange(320) + 0.5 - x1) / (x2 - x1) * SIZE - 0.5
         y = (np.arange(240) + 0.5 - y1) / (y2 - y1) * SIZE - 0.5
         grid = [axis.astype(np.float32) for axis in np.meshgrid(x, y)]
@@ -98,7 +98,7 @@ def test_a_cropped_mask_pasted_back_covers_the_object(crop):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e30])
-def test_a_broken_box_reads_no_memory_that_is_not_its_own(crop, value):
+def test_a_broken_box_does_not_read_out_of_bounds(crop, value):
     assert crop(np.ones((1, 1, 8, 8), bool), [0], [0], [[0, value, value, 8]]).shape == (1, SIZE, SIZE)
 
 

@@ -9,7 +9,7 @@ NAN, INF = math.nan, math.inf
 
 
 def greedy(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
-    """Indices that a plain greedy suppression keeps, best score first."""
+    """Indices kept by a plain implementation of greedy NMS, best score first."""
     kept: list[int] = []
     for index in np.argsort(-scores):
         if (iou(boxes[index], boxes[kept]) <= threshold).all():
@@ -19,7 +19,7 @@ def greedy(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]
 
 @pytest.fixture
 def one_class(run_graph):
-    """Boxes kept of one image and one class."""
+    """The boxes that NMS keeps in one image with one class."""
 
     def run(boxes, scores, iou_threshold=0.5, limit=10, score_threshold=-INF):
         kept, _, _, count = run_graph(
@@ -33,7 +33,7 @@ def one_class(run_graph):
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8])
-def test_a_thousand_boxes_of_ten_images_equal_a_plain_greedy_suppression(run_graph, threshold):
+def test_nms_of_a_thousand_boxes_in_ten_images_equals_plain_greedy_nms(run_graph, threshold):
     random = np.random.default_rng(0)
     corner = random.uniform(0, 100, (10, 1000, 2))
     boxes = np.concatenate([corner, corner + random.uniform(10, 110, (10, 1000, 2))], -1).astype(np.float32)
@@ -58,13 +58,13 @@ def test_a_box_exactly_at_the_threshold_is_kept(one_class, height, overlap):
     assert one_class(pair, [0.9, 0.8], iou_threshold=overlap - 1e-3) == pair[:1]
 
 
-def test_of_equal_boxes_with_equal_scores_one_is_kept(one_class):
+def test_one_of_several_identical_boxes_is_kept(one_class):
     assert one_class([[0, 0, 4, 4]] * 3, [0.5] * 3) == [[0, 0, 4, 4]]
 
 
-def test_equal_scores_do_not_suppress_boxes_that_lie_apart(one_class):
-    apart = [[0, 0, 4, 4], [10, 10, 14, 14]]
-    assert sorted(one_class(apart, [0.5, 0.5])) == apart
+def test_disjoint_boxes_with_equal_scores_are_all_kept(one_class):
+    disjoint = [[0, 0, 4, 4], [10, 10, 14, 14]]
+    assert sorted(one_class(disjoint, [0.5, 0.5])) == disjoint
 
 
 def test_boxes_without_area_suppress_nothing(one_class):
@@ -72,7 +72,7 @@ def test_boxes_without_area_suppress_nothing(one_class):
     assert one_class(boxes, [0.9, 0.8, 0.7]) == boxes
 
 
-def test_boxes_are_pixels_and_stay_outside_the_image(one_class):
+def test_boxes_are_not_clipped(one_class):
     boxes = [[-50, -60, 700, 800]]
     assert one_class(boxes, [0.9]) == boxes
 
@@ -87,12 +87,12 @@ def test_the_score_must_be_above_its_threshold(one_class):
     [([NAN, 0, 1, 1], 0.9), ([0, 0, INF, 1], 0.9), ([0, 0, 9, 9], NAN), ([0, 0, 9, 9], -INF)],
     ids=["NaN box", "infinite box", "NaN score", "score of padding"],
 )
-def test_a_broken_box_or_score_takes_no_part(one_class, box, score):
-    good = [0, 0, 8, 8]
-    assert one_class([box, good, box], [score, 0.1, score]) == [good]
+def test_a_broken_box_or_score_is_left_out(one_class, box, score):
+    intact = [0, 0, 8, 8]
+    assert one_class([box, intact, box], [score, 0.1, score]) == [intact]
 
 
-def test_no_boxes_at_all(run_graph):
+def test_without_boxes_the_result_is_all_padding(run_graph):
     kept, scores, classes, count = run_graph(
         lambda b, s: nms.batched_nms(b, s, 0.5, 5, 7), np.zeros((2, 0, 4)), np.zeros((2, 0, 3))
     )
@@ -112,7 +112,7 @@ def test_classes_do_not_suppress_each_other(run_graph):
     assert classes.dtype == np.int32
 
 
-def test_each_class_may_have_boxes_of_its_own(run_graph):
+def test_classes_may_have_different_boxes(run_graph):
     boxes = np.float32([[[[0, 0, 10, 10], [50, 50, 60, 60]]]])
     kept, _, classes, _ = run_graph(
         lambda b, s: nms.batched_nms(b, s, 0.5, 5, 2), boxes, np.float32([[[0.1, 0.9]]])
@@ -121,7 +121,7 @@ def test_each_class_may_have_boxes_of_its_own(run_graph):
     assert classes[0].tolist() == [1, 0]
 
 
-def test_limits_hold_per_class_and_in_all(run_graph):
+def test_boxes_are_limited_per_class_and_per_image(run_graph):
     corner = np.arange(10.0)[:, None] * 20
     boxes = np.concatenate([corner, corner, corner + 9, corner + 9], axis=1)[None]
     scores = np.stack([np.linspace(0.9, 0.8, 10), np.linspace(0.5, 0.4, 10)], axis=1)[None]

@@ -8,7 +8,7 @@ from mrc_train.tfgraph import tf
 
 NAN, INF = math.nan, math.inf
 
-# Random coordinates are rounded differently by any two float32 implementations.
+# Two float32 implementations round random coordinates differently.
 TOLERANCE = {"atol": 5e-5, "rtol": 0}
 
 
@@ -25,15 +25,15 @@ def roi_align(run_graph):
     return run
 
 
-def random_boxes(random: np.random.Generator, number: int, size: float, smallest: float = 1) -> np.ndarray:
-    """Inside, across the border of, and wholly outside an image of the size."""
+def random_boxes(random: np.random.Generator, number: int, size: float, min_side: float = 1) -> np.ndarray:
+    """Boxes inside an image of size x size, across its border, and completely outside: (number, 4)."""
     corner = random.uniform(-0.6 * size, size, (number, 2))
-    return np.concatenate([corner, corner + random.uniform(smallest, size, (number, 2))], axis=1)
+    return np.concatenate([corner, corner + random.uniform(min_side, size, (number, 2))], axis=1)
 
 
-def test_a_counting_image_gives_detectron2s_aligned_values(roi_align):
-    image = np.arange(25.0).reshape(1, 5, 5, 1)
-    pooled = roi_align(image, [1, 1, 3, 3], [0], resolution=4)[0, :, :, 0]
+def test_values_equal_the_example_of_detectron2(roi_align):
+    features = np.arange(25.0).reshape(1, 5, 5, 1)
+    pooled = roi_align(features, [1, 1, 3, 3], [0], resolution=4)[0, :, :, 0]
     expected = [[4.5, 5, 5.5, 6], [7, 7.5, 8, 8.5], [9.5, 10, 10.5, 11], [12, 12.5, 13, 13.5]]
     np.testing.assert_allclose(pooled, expected, atol=1e-5)
 
@@ -63,7 +63,7 @@ def test_maps_of_one_pixel_equal_the_definition(roi_align, size):
     np.testing.assert_allclose(pooled, expected, **TOLERANCE)
 
 
-def test_half_precision_features_give_half_precision_results(roi_align):
+def test_the_result_has_the_dtype_of_float16_features(roi_align):
     random = np.random.default_rng(3)
     features = random.standard_normal((1, 9, 9, 2)).astype(np.float16)
     boxes = random_boxes(random, 20, 9)
@@ -74,15 +74,15 @@ def test_half_precision_features_give_half_precision_results(roi_align):
 
 
 @pytest.mark.parametrize("stride", [2, 4, 8])
-def test_a_ramp_over_the_image_is_read_right_at_every_stride(roi_align, stride):
-    centre = (np.arange(64 // stride) + 0.5) * stride  # of the feature-map pixels, in image pixels
+def test_a_linear_ramp_is_resampled_exactly_at_every_stride(roi_align, stride):
+    centre = (np.arange(64 // stride) + 0.5) * stride  # centres of the feature-map pixels, in image pixels
     ramp = np.stack(np.broadcast_arrays(centre[None, :], centre[:, None]), axis=-1)[None]
     pooled = roi_align(ramp, [10, 20, 38, 48], [0], stride)
     np.testing.assert_allclose(pooled[0, 0, :, 0], 10 + (np.arange(7) + 0.5) * 4, rtol=1e-5)
     np.testing.assert_allclose(pooled[0, :, 0, 1], 20 + (np.arange(7) + 0.5) * 4, rtol=1e-5)
 
 
-def test_the_gradient_of_the_features_equals_the_definitions(run_graph):
+def test_the_gradient_of_the_features_equals_that_of_the_definition(run_graph):
     random = np.random.default_rng(5)
     features = random.standard_normal((1, 4, 5, 1))
     boxes = random_boxes(random, 12, 5)
@@ -91,7 +91,8 @@ def test_the_gradient_of_the_features_equals_the_definitions(run_graph):
     def gradient(f, b, u):
         return tf.gradients(ops.roi_align(f, b, tf.zeros([12], tf.int32), 1, 3), f, u)[0]
 
-    # RoIAlign is linear: its derivative by one pixel is its value on an image with only that pixel.
+    # RoIAlign is linear, so its derivative with respect to a pixel is its value on an image where only that
+    # pixel is 1.
     expected = np.zeros((4, 5))
     for pixel in np.ndindex(4, 5):
         image = np.zeros((4, 5, 1))
@@ -104,10 +105,10 @@ def test_the_gradient_of_the_features_equals_the_definitions(run_graph):
 
 
 def test_no_gradient_reaches_the_boxes(run_graph):
-    def is_cut(f, b):
+    def has_no_gradient(f, b):
         return tf.constant(tf.gradients(ops.roi_align(f, b, tf.zeros([1], tf.int32), 1, 3), b) == [None])
 
-    assert run_graph(is_cut, np.ones((1, 4, 4, 1)), [[0.0, 0, 3, 3]])
+    assert run_graph(has_no_gradient, np.ones((1, 4, 4, 1)), [[0.0, 0, 3, 3]])
 
 
 BROKEN = {
@@ -123,7 +124,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("box", BROKEN.values(), ids=BROKEN)
-def test_a_box_that_holds_no_part_of_the_image_gives_zeros_and_zero_gradient(run_graph, box):
+def test_a_box_without_any_part_of_the_image_gives_zeros_and_zero_gradients(run_graph, box):
     def values_and_gradient(f, b):
         pooled = ops.roi_align(f, b, tf.zeros([1], tf.int32), 1, 7)
         return pooled, tf.gradients(pooled, f)[0]
@@ -138,7 +139,7 @@ def test_no_boxes_give_no_features(roi_align):
     assert roi_align(np.ones((2, 5, 5, 3)), [], []).shape == (0, 7, 7, 3)
 
 
-# Lin et al. 2017, equation 1, k0 = 4: each doubling of the size from 224 is one level.
+# Lin et al. 2017, equation 1, k0 = 4: the level goes up by one with each doubling of the side.
 @pytest.mark.parametrize(
     ("side", "level"),
     [(0, 2), (20, 2), (111, 2), (112, 3), (223, 3), (224, 4), (447, 4), (448, 5), (5000, 5)],
@@ -153,14 +154,14 @@ def test_the_level_depends_on_the_area_and_not_on_the_shape(run_graph):
     assert run_graph(lambda b: ops.assign_levels(b, 224), boxes).tolist() == [3, 4, 3]
 
 
-def test_a_smaller_canonical_size_moves_the_levels(run_graph):
+def test_levels_are_relative_to_the_canonical_size(run_graph):
     assert run_graph(lambda b: ops.assign_levels(b, 80), [[0.0, 0, 40, 40], [0.0, 0, 160, 160]]).tolist() == [
         3,
         5,
     ]
 
 
-def test_the_pyramid_pools_each_box_from_its_level_and_keeps_their_order(run_graph):
+def test_boxes_are_pooled_from_their_levels_in_their_original_order(run_graph):
     random = np.random.default_rng(6)
     strides = (4, 8, 16, 32)
     pyramid = [random.standard_normal((2, 128 // s, 160 // s, 3)) for s in strides]
@@ -178,7 +179,7 @@ def test_the_pyramid_pools_each_box_from_its_level_and_keeps_their_order(run_gra
         np.testing.assert_allclose(pooled[row], expected, **TOLERANCE)
 
 
-def test_the_pyramid_may_be_asked_for_nothing(run_graph):
+def test_no_boxes_give_no_features_of_a_pyramid(run_graph):
     pyramid = [np.ones((1, 8, 8, 3)), np.ones((1, 4, 4, 3))]
     pooled = run_graph(
         lambda b, i, *f: ops.multilevel_roi_align(f, (4, 8), b, i, 7, 224),

@@ -1,6 +1,6 @@
-"""The Mask R-CNN graph: backbone, feature pyramid, heads, and the detector that joins them.
+"""The Mask R-CNN graph: backbone, feature pyramid and heads, and the detector that combines them.
 
-Tensors are NHWC; TensorFlow's layout pass turns convolutions to NCHW where a GPU prefers that.
-Variable names and shapes are those of tensorpack's FasterRCNN example, so its weights load here and
-ours load there.
+Tensors are NHWC; TensorFlow's layout optimizer converts convolutions to NCHW where that is faster on a GPU.
+Variables have the names and shapes of tensorpack's FasterRCNN example, so that either can load the weights
+of the other.
 """

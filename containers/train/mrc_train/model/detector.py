@@ -1,6 +1,6 @@
-"""Mask R-CNN as a tensorpack model: one graph for training and inference.
+"""Mask R-CNN as a tensorpack model, for training and inference.
 
-Shapes: B images of H x W pixels (padded to multiples of 32), G ground-truth boxes an image (padded),
+Shapes: B images of H x W pixels (padded to multiples of 32), G ground-truth boxes per image (padded),
 N detections over all images. Boxes are float32 x1, y1, x2, y2 in pixels of the resized image.
 """
 
@@ -11,9 +11,9 @@ from mrc_train.config import Config
 from mrc_train.model import proposals as rpn
 from mrc_train.model.backbone import preprocess
 from mrc_train.model.heads import rpn_head, rpn_head_at
-from mrc_train.model.padding import Padding, cleared
-from mrc_train.model.rois import Rois, box_targets, rematched, sample_rois
-from mrc_train.model.trunk import BoxHead, BoxOutput, Trunk, trunk_of
+from mrc_train.model.rois import Rois, box_targets, rematch, sample_rois
+from mrc_train.model.trunk import BoxHead, BoxOutput, Trunk, build_trunk
+from mrc_train.model.valid_region import ValidRegion, zero_outside
 from mrc_train.ops import Tensor, losses
 from mrc_train.ops import boxes as box_ops
 from mrc_train.ops.mask_targets import crop_mask_targets
@@ -30,28 +30,31 @@ INFERENCE_INPUTS = ["image", "image_size"]
 BOX_OUTPUTS = ["output/image_index", "output/boxes", "output/scores", "output/labels"]
 MASK_OUTPUT = "output/masks"
 IMAGE_IDS = "batch/image_id:0"
-"""Name of the tensor with the image ids of a training step."""
+"""Tensor with the image ids of a training step, int64 (B,)."""
 
 MASK_ROWS = 8
-"""The mask head is trained on a multiple of this number of regions: oneDNN and cuDNN prepare a convolution
-again for each number, and oneDNN's transposed convolution has a wrong gradient for none."""
+"""The number of RoIs of the mask head in training is rounded up to a multiple of this.
+
+oneDNN and cuDNN set up a convolution again for each new batch size, and oneDNN's transposed convolution has
+a wrong gradient for an empty batch.
+"""
 
 
 class MaskRCNN(ModelDesc):
-    """The model of one rank.
+    """The Mask R-CNN model of one rank.
 
     Args:
-        cfg: the settings.
-        num_classes: classes with the background.
-        learning_rate: as a function of the input ``step``; training only.
-        rank: this process among all; with the step, it determines the samples. Training only.
-        with_padding: whether images may be padded to larger ones of their batch. Without padding, no mask
-            has to be applied to the maps, which costs a tenth of a step.
-        scales_loss: whether gradients are in float16; training only.
+        num_classes: number of classes including the background.
+        learning_rate: learning rate as a function of the input ``step``; training only.
+        rank: Horovod rank. Random samples depend on it and on the step; training only.
+        with_padding: whether images may be padded to the size of larger ones in their batch. False saves
+            about a tenth of a step, since valid regions need not be tracked.
+        scales_loss: whether to scale the loss, for gradients in float16; training only.
 
     Attributes:
-        stages: intermediate tensors of the last graph built: ``maps``, ``rpn_logits`` and ``rpn_deltas``
-            (lists, one each map), ``proposals`` and, of inference, ``box_outputs`` (a list, one each head).
+        stages: intermediate tensors of the last graph that was built, for inspection: ``maps``,
+            ``rpn_logits`` and ``rpn_deltas`` (lists with one tensor per map), ``proposals`` and, in
+            inference, ``box_outputs`` (a list with one ``BoxOutput`` per head).
     """
 
     stages: dict[str, Any]
@@ -73,7 +76,7 @@ class MaskRCNN(ModelDesc):
         self._scales_loss = scales_loss
 
     def inputs(self) -> list[Any]:
-        """The inputs of one step, in the order of the data flow."""
+        """Inputs of a step, in the order of the data flow."""
         specs = [
             tf.TensorSpec((), tf.int32, "step"),
             tf.TensorSpec((None, None, None, 3), tf.uint8, "image"),
@@ -87,24 +90,31 @@ class MaskRCNN(ModelDesc):
 
     @property
     def output_names(self) -> list[str]:
-        """The output tensors of inference, each with N rows; masks are (N, 28, 28), or (N, 14, 14)
-        without FPN."""
+        """Tensors that inference returns, with N rows each.
+
+        Masks are (N, 28, 28), or (N, 14, 14) without FPN.
+        """
         return [*BOX_OUTPUTS, MASK_OUTPUT] if self._cfg.MODE_MASK else BOX_OUTPUTS
 
     def build_graph(self, *inputs: Tensor) -> Tensor | None:
-        """The total loss in training; in inference the tensors of ``output_names``."""
+        """Build the graph.
+
+        Returns:
+            The total loss, a float32 scalar, in training. In inference None; the tensors of
+            ``output_names`` are part of the graph.
+        """
         cfg = self._cfg
         batch = dict(zip((spec.name for spec in self.inputs()), inputs, strict=True))
         size = batch["image_size"]
         image = preprocess(batch["image"], size, cfg.PREPROC.PIXEL_MEAN, cfg.PREPROC.PIXEL_STD)
-        padding = Padding(image, size) if self._with_padding else None
-        trunk = trunk_of(image, self._num_classes, cfg, padding)
-        kinds = len(trunk.anchor_sizes[0]) * len(cfg.RPN.ANCHOR_RATIOS)
-        maps = [cleared(feature, padding) for feature in trunk.maps]
-        logits, deltas = rpn_head(maps, trunk.rpn_channels, kinds)
+        valid_region = ValidRegion(image, size) if self._with_padding else None
+        trunk = build_trunk(image, self._num_classes, cfg, valid_region)
+        anchors_per_location = len(trunk.anchor_sizes[0]) * len(cfg.RPN.ANCHOR_RATIOS)
+        maps = [zero_outside(feature, valid_region) for feature in trunk.maps]
+        logits, deltas = rpn_head(maps, trunk.rpn_channels, anchors_per_location)
         with tf.name_scope("anchors"):
             anchors = rpn.level_anchors(
-                trunk.maps, trunk.strides, trunk.anchor_sizes, cfg.RPN.ANCHOR_RATIOS, padding
+                trunk.maps, trunk.strides, trunk.anchor_sizes, cfg.RPN.ANCHOR_RATIOS, valid_region
             )
         proposals = self._propose(logits, deltas, anchors, size)
         self.stages = {
@@ -119,29 +129,30 @@ class MaskRCNN(ModelDesc):
             return None
 
         def rpn_at(index: Tensor) -> tuple[Tensor, Tensor]:
-            # Its gradient updates the weights: only after the complete maps have used the old ones.
+            # Its gradient updates the weights, which must not happen before the RPN has run on all maps.
             with tf.control_dependencies([*logits, *deltas]):
-                return rpn_head_at(maps, index, trunk.rpn_channels, kinds)
+                return rpn_head_at(maps, index, trunk.rpn_channels, anchors_per_location)
 
-        return self._total(self._losses(trunk, rpn_at, rpn.joined(anchors), proposals, batch))
+        return self._total_loss(self._losses(trunk, rpn_at, rpn.concat_anchors(anchors), proposals, batch))
 
     def optimizer(self) -> Any:
-        """Momentum .9 as in the paper, or Adam; gradients are clipped by their global norm."""
+        """SGD with momentum 0.9 as in the paper, or Adam; optionally clips gradients by their global norm."""
         train = self._cfg.TRAIN
-        # Not a variable set by a callback: the step comes with the batch, so a resumed run is not off by one.
-        rate = v1.py_func(self._rate_at, [self._step], tf.float32, stateful=False)
+        # Computed from the step of the batch, not from a variable that a callback sets: the first step of a
+        # resumed run has the right rate.
+        rate = v1.py_func(self._learning_rate_at, [self._step], tf.float32, stateful=False)
         rate.set_shape([])
         v1.summary.scalar("learning_rate", rate)
         if train.OPTIMIZER == "adam":
-            chosen = v1.train.AdamOptimizer(rate, epsilon=train.ADAM_EPSILON)
+            inner = v1.train.AdamOptimizer(rate, epsilon=train.ADAM_EPSILON)
         else:
-            chosen = v1.train.MomentumOptimizer(rate, 0.9)
+            inner = v1.train.MomentumOptimizer(rate, 0.9)
         if train.GRADIENT_CLIP:
-            chosen = optimizer.apply_grad_processors(chosen, [gradproc.GlobalNormClip(train.GRADIENT_CLIP)])
-        return with_loss_scale(chosen) if self._scales_loss else chosen
+            inner = optimizer.apply_grad_processors(inner, [gradproc.GlobalNormClip(train.GRADIENT_CLIP)])
+        return with_loss_scale(inner) if self._scales_loss else inner
 
-    def _rate_at(self, step: Any) -> Any:
-        assert self._learning_rate is not None, "the optimizer exists in training only"
+    def _learning_rate_at(self, step: Any) -> Any:
+        assert self._learning_rate is not None, "a learning rate is required for training"
         return tf.float32.as_numpy_dtype(self._learning_rate(int(step)))
 
     def _propose(
@@ -152,7 +163,11 @@ class MaskRCNN(ModelDesc):
             top = cfg.TRAIN_PER_LEVEL_NMS_TOPK if self.training else cfg.TEST_PER_LEVEL_NMS_TOPK
             before, after = top, top
         else:
-            logits, deltas, anchors = [tf.concat(logits, 1)], [tf.concat(deltas, 1)], [rpn.joined(anchors)]
+            logits, deltas, anchors = (
+                [tf.concat(logits, 1)],
+                [tf.concat(deltas, 1)],
+                [rpn.concat_anchors(anchors)],
+            )
             before, after = cfg.TEST_PRE_NMS_TOPK, cfg.TEST_POST_NMS_TOPK
             if self.training:
                 before, after = cfg.TRAIN_PRE_NMS_TOPK, cfg.TRAIN_POST_NMS_TOPK
@@ -180,7 +195,7 @@ class MaskRCNN(ModelDesc):
                 *rpn_at(targets.index),
                 tf.cast(targets.foreground, tf.int32),
                 targets.deltas,
-                targets.sampled,
+                targets.valid,
                 cfg.RPN.BATCH_PER_IM,
             )
         with tf.name_scope("sample_rois"):
@@ -189,9 +204,9 @@ class MaskRCNN(ModelDesc):
         first_output = output = first.run(_flat(sampled.boxes), _image_index(sampled.boxes))
         parts |= self._box_losses(first, output, sampled, gt_boxes)
         rois, head = sampled, first
-        for following in others:
-            moved = _moved(rois.boxes, head, output, size)[:, :, 0]
-            rois, head = rematched(rois, moved, gt_boxes, gt_labels, following.iou), following
+        for next_head in others:
+            boxes = _decoded(rois.boxes, head, output, size)[:, :, 0]
+            rois, head = rematch(rois, boxes, gt_boxes, gt_labels, next_head.iou_threshold), next_head
             output = head.run(_flat(rois.boxes), _image_index(rois.boxes))
             parts |= self._box_losses(head, output, rois, gt_boxes)
         if cfg.MODE_MASK:
@@ -214,19 +229,19 @@ class MaskRCNN(ModelDesc):
     def _mask_loss(self, trunk: Trunk, rois: Rois, box_features: Tensor, gt_masks: Tensor) -> Tensor:
         cfg = self._cfg
         labels = tf.reshape(rois.labels, [-1])
-        chosen = _foreground_first(labels)
-        labels = tf.gather(labels, chosen)
-        image_index = tf.gather(_image_index(rois.boxes), chosen)
-        boxes = tf.gather(_flat(rois.boxes), chosen)
-        gt_index = tf.gather(tf.reshape(rois.gt_index, [-1]), chosen)
-        logits = trunk.mask_logits(boxes, image_index, tf.gather(box_features, chosen))
+        rows = _foreground_first(labels)
+        labels = tf.gather(labels, rows)
+        image_index = tf.gather(_image_index(rois.boxes), rows)
+        boxes = tf.gather(_flat(rois.boxes), rows)
+        gt_index = tf.gather(tf.reshape(rois.gt_index, [-1]), rows)
+        logits = trunk.mask_logits(boxes, image_index, tf.gather(box_features, rows))
         if cfg.MRCNN.CLASS_AGNOSTIC:
-            labels = tf.minimum(labels, 1)  # the one map is that of class 1
+            labels = tf.minimum(labels, 1)  # there is only the mask of class 1
         with tf.name_scope("mask_loss"):
             targets = crop_mask_targets(gt_masks, image_index, gt_index, boxes, logits.shape.as_list()[1])
             return losses.mask_loss(logits, labels, targets, image_index, tf.shape(rois.labels)[0])
 
-    def _total(self, parts: dict[str, Tensor]) -> Tensor:
+    def _total_loss(self, parts: dict[str, Tensor]) -> Tensor:
         parts = {name: tf.identity(part, name=f"loss/{name}") for name, part in parts.items()}
         parts["weight_decay"] = regularize_cost(
             ".*/W", l2_regularizer(self._cfg.TRAIN.WEIGHT_DECAY), name="loss/weight_decay"
@@ -236,10 +251,11 @@ class MaskRCNN(ModelDesc):
         return total
 
     def _seeds(self, image_size: Tensor, stream: int) -> Tensor:
-        """int32 (B, 2): the seed of each image's random choices, from the step and its position in the batch
-        of all ranks: a resumed run draws what the uninterrupted one would have, two ranks what one would.
+        """Seeds of the random choices of each image: int32 (B, 2).
 
-        Within int32 for the seeds that the settings allow and 100 million steps.
+        They depend on the step and on the image's position in the batch of all ranks. A resumed run therefore
+        samples like an uninterrupted one, and two ranks sample like one. There is no overflow of int32 for
+        100 million steps with any allowed ``TRAIN.SEED``.
         """
         batch = tf.shape(image_size)[0]
         position = self._rank * batch + tf.range(batch)
@@ -250,13 +266,13 @@ class MaskRCNN(ModelDesc):
         cfg = self._cfg
         boxes, probabilities = proposals.boxes[:, :, None], []
         for head in trunk.box_heads():
-            regions = boxes[:, :, 0]
-            output = head.run(_flat(regions), _image_index(regions))
+            rois = boxes[:, :, 0]
+            output = head.run(_flat(rois), _image_index(rois))
             self.stages["box_outputs"].append(output)
-            probabilities.append(_per_image(tf.nn.softmax(output.logits), regions))
-            boxes = _moved(regions, head, output, image_size)
+            probabilities.append(_per_image(tf.nn.softmax(output.logits), rois))
+            boxes = _decoded(rois, head, output, image_size)
         if boxes.shape[2] > 1:
-            boxes = boxes[:, :, 1:]  # without the background class
+            boxes = boxes[:, :, 1:]  # drop the box of the background
         scores = (tf.add_n(probabilities) / len(probabilities))[..., 1:]
         scores = tf.where(
             tf.broadcast_to(proposals.valid[..., None], tf.shape(scores)), scores, -tf.ones_like(scores)
@@ -269,10 +285,10 @@ class MaskRCNN(ModelDesc):
             total=cfg.TEST.RESULTS_PER_IM,
             score_threshold=cfg.TEST.RESULT_SCORE_THRESH,
         )
-        where = tf.cast(tf.where(tf.sequence_mask(count, cfg.TEST.RESULTS_PER_IM)), tf.int32)
-        image_index, boxes = where[:, 0], tf.gather_nd(boxes, where)
-        labels = tf.gather_nd(labels, where)  # here 0 is the first category, since the background was removed
-        results = [image_index, boxes, tf.gather_nd(scores, where), labels + 1]
+        indices = tf.cast(tf.where(tf.sequence_mask(count, cfg.TEST.RESULTS_PER_IM)), tf.int32)
+        image_index, boxes = indices[:, 0], tf.gather_nd(boxes, indices)
+        labels = tf.gather_nd(labels, indices)  # 0-based, without the background
+        results = [image_index, boxes, tf.gather_nd(scores, indices), labels + 1]
         if cfg.MODE_MASK:
             logits = tf.transpose(trunk.mask_logits(boxes, image_index, None), [0, 3, 1, 2])
             channel = tf.zeros_like(labels) if cfg.MRCNN.CLASS_AGNOSTIC else labels
@@ -281,17 +297,20 @@ class MaskRCNN(ModelDesc):
             tf.identity(tensor, name=name)
 
 
-def _moved(boxes: Tensor, head: BoxHead, output: BoxOutput, image_size: Tensor) -> Tensor:
-    """Boxes (B, S, 4) by the head's offsets, one for each of K classes or one for all: (B, S, K, 4)."""
+def _decoded(boxes: Tensor, head: BoxHead, output: BoxOutput, image_size: Tensor) -> Tensor:
+    """Boxes decoded from RoIs (B, S, 4) and the head's deltas, then clipped: (B, S, K, 4).
+
+    K is the number of classes, or 1 if class-agnostic.
+    """
     deltas = _per_image(output.deltas, boxes)
     return tf.stop_gradient(box_ops.clip(box_ops.decode(deltas, boxes[:, :, None], head.weights), image_size))
 
 
 def _foreground_first(labels: Tensor) -> Tensor:
-    """int32 (K,): the rows with a label, and some without up to a multiple of ``MASK_ROWS``, or to all."""
+    """Rows of foreground, then of background up to a multiple of ``MASK_ROWS`` if possible: int32 (K,)."""
     is_foreground = tf.cast(labels > 0, tf.int32)
-    filled = MASK_ROWS * tf.maximum(1, -(-tf.reduce_sum(is_foreground) // MASK_ROWS))
-    return tf.argsort(is_foreground, direction="DESCENDING", stable=True)[:filled]
+    count = MASK_ROWS * tf.maximum(1, -(-tf.reduce_sum(is_foreground) // MASK_ROWS))
+    return tf.argsort(is_foreground, direction="DESCENDING", stable=True)[:count]
 
 
 def _flat(boxes: Tensor) -> Tensor:
@@ -299,11 +318,11 @@ def _flat(boxes: Tensor) -> Tensor:
 
 
 def _image_index(boxes: Tensor) -> Tensor:
-    """int32 (B * S,): the image of each of the boxes (B, S, 4)."""
+    """Index of the image of each of the boxes (B, S, 4): int32 (B * S,)."""
     shape = tf.shape(boxes)
     return tf.repeat(tf.range(shape[0]), shape[1])
 
 
 def _per_image(x: Tensor, boxes: Tensor) -> Tensor:
-    """(B * S, ...) as (B, S, ...), where ``boxes`` is (B, S, 4)."""
+    """Reshape (B * S, ...) to (B, S, ...), where ``boxes`` is (B, S, 4)."""
     return tf.reshape(x, [-1, tf.shape(boxes)[1], *x.shape.as_list()[1:]])

@@ -1,6 +1,6 @@
-"""The regions that the box and mask heads are trained on, and their targets.
+"""RoIs that the box and mask heads are trained on, and their targets.
 
-Shapes: B images, P proposals, G ground-truth boxes (padded), S sampled regions an image.
+Shapes: B images, P proposals, G ground-truth boxes (padded), S sampled RoIs per image.
 """
 
 from collections.abc import Sequence
@@ -16,24 +16,26 @@ from mrc_train.tfgraph import tf
 
 
 class Rois(NamedTuple):
-    """Regions of a training step with their targets; foreground first when just sampled."""
+    """RoIs of a training step with their ground truth. ``sample_rois`` returns foreground first."""
 
     boxes: Tensor
     """float32 (B, S, 4)"""
     valid: Tensor
-    """bool (B, S): False where an image had fewer candidates"""
+    """bool (B, S): False for slots without a sample"""
     labels: Tensor
-    """int32 (B, S): the class, 0 background"""
+    """int32 (B, S): class, 0 for background"""
     gt_index: Tensor
-    """int32 (B, S): the matched object, defined for the foreground"""
+    """int32 (B, S): index of the matched ground-truth box, undefined for background"""
 
 
 def sample_rois(
     proposals: Proposals, gt_boxes: Tensor, gt_labels: Tensor, seeds: Tensor, settings: Frcnn
 ) -> Rois:
-    """Proposals and the ground truth itself, matched at ``FRCNN.FG_THRESH`` and sampled.
+    """Match proposals and the ground-truth boxes themselves at ``FRCNN.FG_THRESH``, and sample them.
 
     Args:
+        gt_boxes: float32 (B, G, 4).
+        gt_labels: int32 (B, G), positive for objects.
         seeds: int32 (B, 2).
     """
     is_object = gt_labels > 0
@@ -56,8 +58,11 @@ def sample_rois(
     )
 
 
-def rematched(rois: Rois, boxes: Tensor, gt_boxes: Tensor, gt_labels: Tensor, iou_threshold: float) -> Rois:
-    """The regions moved to ``boxes`` (B, S, 4), matched again; boxes without area are dropped."""
+def rematch(rois: Rois, boxes: Tensor, gt_boxes: Tensor, gt_labels: Tensor, iou_threshold: float) -> Rois:
+    """Replace the boxes of RoIs by ``boxes`` (B, S, 4) and match them again.
+
+    RoIs whose new box has no area become invalid.
+    """
     matched, labels = match(
         box_ops.pairwise_iou(boxes, gt_boxes),
         gt_labels > 0,
@@ -75,5 +80,5 @@ def _classes(foreground: Tensor, gt_index: Tensor, gt_labels: Tensor) -> Tensor:
 
 
 def box_targets(rois: Rois, gt_boxes: Tensor, weights: Sequence[float]) -> Tensor:
-    """float32 (B, S, 4): the offsets to the matched objects, defined for the foreground."""
+    """Offsets from RoIs to their matched ground-truth boxes: float32 (B, S, 4), undefined for background."""
     return box_ops.encode(tf.gather(gt_boxes, rois.gt_index, batch_dims=1), rois.boxes, weights)

@@ -1,6 +1,6 @@
-"""The two kinds of model up to their heads: with a feature pyramid (FPN), or one map of stride 16 (C4).
+"""The two model variants: with a feature pyramid (FPN), or with a single map of stride 16 (C4).
 
-Shapes: B images of H x W pixels, N regions of all images together, C classes with the background.
+Shapes: B images of H x W pixels, N RoIs over all images, C classes including the background.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,80 +10,82 @@ from mrc_train.config import Config
 from mrc_train.model import heads
 from mrc_train.model.backbone import ResNet
 from mrc_train.model.fpn import feature_pyramid
-from mrc_train.model.padding import Padding
+from mrc_train.model.valid_region import ValidRegion
 from mrc_train.ops import Tensor
 from mrc_train.ops.roi_align import multilevel_roi_align, roi_align
 from mrc_train.tfgraph import tf, v1
 
 BOX_RESOLUTION = 7
 MASK_RESOLUTION = 14
-"""Cells per side of a pooled RoI for the two heads with FPN (Fig. 4 of the Mask R-CNN paper)."""
+"""Bins per side of a pooled RoI for the two heads with FPN (Fig. 4 of the Mask R-CNN paper)."""
 
 C4_RESOLUTION = 14
-"""Cells per side of a pooled RoI before stage 5, which halves them (same figure)."""
+"""Bins per side of a pooled RoI before stage 5, which halves them (same figure)."""
 
 
 class BoxOutput(NamedTuple):
-    """Outputs of a box head for N regions."""
+    """Output of a box head for N RoIs."""
 
     logits: Tensor
     """(N, C)"""
     deltas: Tensor
     """(N, C, 4), or (N, 1, 4) if class-agnostic"""
     features: Tensor
-    """(N, r, r, ch): the input of the head"""
+    """(N, r, r, channels), the RoI features from which the head computed them"""
 
 
 class BoxHead(NamedTuple):
-    """One box head; a cascade has several."""
+    """A box head; a cascade has several."""
 
     name: str
-    """of its losses"""
+    """Prefix of the names of its losses."""
     run: Callable[[Tensor, Tensor], BoxOutput]
-    """from boxes (N, 4) and image_index (N,)"""
+    """Computes its output from boxes (N, 4) and image_index (N,)."""
     weights: Sequence[float]
-    """scale of dx, dy, dw, dh"""
-    iou: float
-    """minimum IoU of a foreground region"""
+    """Weights of dx, dy, dw and dh in encoding and decoding."""
+    iou_threshold: float
+    """RoIs with at least this IoU are foreground."""
 
 
 class Trunk(Protocol):
-    """Feature maps, and the heads on them."""
+    """Feature maps, and the heads that use them."""
 
     maps: list[Tensor]
-    """inputs of the RPN, (B, h, w, ch) each"""
+    """Inputs of the RPN, (B, h, w, channels) each."""
     strides: Sequence[int]
     anchor_sizes: Sequence[Sequence[float]]
-    """per map"""
+    """The sizes of each map, in pixels."""
     rpn_channels: int
 
     def box_heads(self) -> list[BoxHead]:
-        """The box heads in the order in which they refine boxes; one, except in a cascade."""
+        """The box heads, in the order in which they refine boxes; only one unless the model is a cascade."""
 
     def mask_logits(self, boxes: Tensor, image_index: Tensor, box_features: Tensor | None) -> Tensor:
-        """Mask logits (N, m, m, C - 1) or, if class-agnostic, (N, m, m, 1).
+        """Mask logits (N, m, m, C - 1), or (N, m, m, 1) if class-agnostic.
 
         Args:
-            box_features: ``BoxOutput.features`` of the same regions, if already computed.
+            box_features: ``BoxOutput.features`` of the same RoIs, or None.
         """
 
 
-def trunk_of(image: Tensor, num_classes: int, cfg: Config, padding: Padding | None) -> Trunk:
-    """The trunk that ``MODE_FPN`` selects, for images float32 (B, H, W, 3)."""
-    kind = PyramidTrunk if cfg.MODE_FPN else C4Trunk
-    return kind(image, num_classes, cfg, padding)
+def build_trunk(image: Tensor, num_classes: int, cfg: Config, valid_region: ValidRegion | None) -> Trunk:
+    """The trunk selected by ``MODE_FPN`` on images, float32 (B, H, W, 3)."""
+    trunk = PyramidTrunk if cfg.MODE_FPN else C4Trunk
+    return trunk(image, num_classes, cfg, valid_region)
 
 
 class PyramidTrunk:
-    """Feature pyramid; heads on P2 to P5."""
+    """FPN: the RPN runs on P2 to P6, the heads on P2 to P5."""
 
-    def __init__(self, image: Tensor, num_classes: int, cfg: Config, padding: Padding | None) -> None:
-        self.maps = feature_pyramid(ResNet(cfg.BACKBONE, padding).features(image), cfg.FPN, padding)
+    def __init__(
+        self, image: Tensor, num_classes: int, cfg: Config, valid_region: ValidRegion | None
+    ) -> None:
+        self.maps = feature_pyramid(ResNet(cfg.BACKBONE, valid_region).features(image), cfg.FPN, valid_region)
         self.strides: Sequence[int] = cfg.FPN.ANCHOR_STRIDES
         self.anchor_sizes: Sequence[Sequence[float]] = [(size,) for size in cfg.RPN.ANCHOR_SIZES]
         self.rpn_channels = cfg.FPN.NUM_CHANNEL
         self._num_classes, self._cfg = num_classes, cfg
-        self._valid_sizes = [padding.valid_size(x) for x in self.maps[:4]] if padding else None
+        self._valid_sizes = [valid_region.size(x) for x in self.maps[:4]] if valid_region else None
 
     def box_heads(self) -> list[BoxHead]:
         cfg = self._cfg
@@ -91,8 +93,8 @@ class PyramidTrunk:
             return [BoxHead("fastrcnn", self._box, cfg.FRCNN.BBOX_REG_WEIGHTS, cfg.FRCNN.FG_THRESH)]
         stages = zip(cfg.CASCADE.BBOX_REG_WEIGHTS, cfg.CASCADE.IOUS, strict=True)
         return [
-            BoxHead(f"cascade{number}", self._cascade_head(number), weights, iou)
-            for number, (weights, iou) in enumerate(stages, 1)
+            BoxHead(f"cascade{number}", self._cascade_head(number), weights, iou_threshold)
+            for number, (weights, iou_threshold) in enumerate(stages, 1)
         ]
 
     def _box(self, boxes: Tensor, image_index: Tensor) -> BoxOutput:
@@ -104,11 +106,11 @@ class PyramidTrunk:
         return BoxOutput(*outputs, features)
 
     def _cascade_head(self, number: int) -> Callable[[Tensor, Tensor], BoxOutput]:
-        share = 1 / len(self._cfg.CASCADE.IOUS)
+        scale = 1 / len(self._cfg.CASCADE.IOUS)
 
         def run(boxes: Tensor, image_index: Tensor) -> BoxOutput:
-            # All heads together move the features as much as one head would.
-            features = _with_gradient_times(share, self._pooled(boxes, image_index, BOX_RESOLUTION))
+            # The gradients of all heads together have the scale of that of a single head.
+            features = _scale_gradient(self._pooled(boxes, image_index, BOX_RESOLUTION), scale)
             with v1.variable_scope(f"cascade_rcnn_stage{number}"):
                 with v1.variable_scope("head"):
                     hidden = heads.box_head(features, self._cfg.FPN)
@@ -141,15 +143,17 @@ class PyramidTrunk:
 
 
 class C4Trunk:
-    """Stage 4 is the one map; stage 5 runs on each region, for boxes and masks alike."""
+    """C4: stage 4 is the only map; stage 5 runs on each RoI, both for boxes and for masks."""
 
-    def __init__(self, image: Tensor, num_classes: int, cfg: Config, padding: Padding | None) -> None:
-        self.maps = ResNet(cfg.BACKBONE, padding).features(image, stages=3)[-1:]
+    def __init__(
+        self, image: Tensor, num_classes: int, cfg: Config, valid_region: ValidRegion | None
+    ) -> None:
+        self.maps = ResNet(cfg.BACKBONE, valid_region).features(image, stages=3)[-1:]
         self.strides: Sequence[int] = (cfg.RPN.ANCHOR_STRIDE,)
         self.anchor_sizes: Sequence[Sequence[float]] = [cfg.RPN.ANCHOR_SIZES]
         self.rpn_channels = cfg.RPN.HEAD_DIM
         self._num_classes, self._cfg = num_classes, cfg
-        self._own_size = padding.valid_size(self.maps[0]) if padding else None
+        self._valid_size = valid_region.size(self.maps[0]) if valid_region else None
         self._stage5 = ResNet(cfg.BACKBONE).stage5
 
     def box_heads(self) -> list[BoxHead]:
@@ -166,8 +170,8 @@ class C4Trunk:
 
     def mask_logits(self, boxes: Tensor, image_index: Tensor, box_features: Tensor | None) -> Tensor:
         features = self._features(boxes, image_index) if box_features is None else box_features
-        masks = 1 if self._cfg.MRCNN.CLASS_AGNOSTIC else self._num_classes - 1
-        return heads.mask_head(features, masks, num_convs=0, channels=self._cfg.MRCNN.HEAD_DIM)
+        num_masks = 1 if self._cfg.MRCNN.CLASS_AGNOSTIC else self._num_classes - 1
+        return heads.mask_head(features, num_masks, num_convs=0, channels=self._cfg.MRCNN.HEAD_DIM)
 
     def _features(self, boxes: Tensor, image_index: Tensor) -> Tensor:
         pooled = roi_align(
@@ -176,12 +180,14 @@ class C4Trunk:
             image_index,
             self.strides[0],
             C4_RESOLUTION,
-            valid_size=self._own_size,
+            valid_size=self._valid_size,
         )
         return self._stage5(pooled)
 
 
-def _with_gradient_times(factor: float, x: Tensor) -> Tensor:
+def _scale_gradient(x: Tensor, factor: float) -> Tensor:
+    """``x`` itself, whose gradient is multiplied by the factor."""
+
     @tf.custom_gradient
     def scaled(x: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         return tf.identity(x), lambda gradient: gradient * factor

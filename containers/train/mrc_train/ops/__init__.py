@@ -1,15 +1,15 @@
-"""Pure operations of a two-stage detector in TensorFlow graph mode: no variables, no configuration.
+"""Operations of a two-stage detector: pure TensorFlow graph functions without variables or configuration.
 
-Shape shorthand of the whole package: B images, A anchors, R regions (RoIs), N boxes of any kind,
-G ground-truth boxes per image (padded), C classes with background as class 0, S samples.
-Boxes are float32 ``x1, y1, x2, y2`` in pixels of the resized image, where ``x2 - x1`` is the width.
-Everything carries the leading B and has no loop over images. Random choices take a stateless seed,
-an int32 tensor of shape (2,): the same seed gives the same choice, so that a resumed run repeats it.
+Shapes in this package: B images, A anchors, R RoIs, N boxes of any kind, G ground-truth boxes per image
+(padded), C classes including the background, which is class 0, S samples. Boxes are float32
+``x1, y1, x2, y2`` in pixels of the resized image; the width is ``x2 - x1``. Operations work on a batch
+(leading dimension B) without a loop over its images. Random choices depend only on a seed, int32 (2,) per
+image, so that a resumed run repeats them.
 
-In graph mode ``==`` between tensors compares the objects: use ``tf.equal``.
+In graph mode ``==`` compares tensor objects, not their values: use ``tf.equal``.
 """
 
 from typing import Any, TypeAlias
 
 Tensor: TypeAlias = Any
-"""A ``tf.Tensor``; TensorFlow ships no types. Docstrings give dtype and shape."""
+"""A ``tf.Tensor``. TensorFlow has no type annotations, so docstrings give dtype and shape."""

@@ -1,4 +1,4 @@
-"""Anchors: boxes of fixed sizes and shapes at every location of a feature map."""
+"""Anchors: boxes of fixed sizes and aspect ratios at every location of a feature map."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from mrc_train.tfgraph import tf
 
 
 def cell_anchors(sizes: Sequence[float], ratios: Sequence[float]) -> npt.NDArray[np.float32]:
-    """Anchors of one location, centered at 0: float32 (k, 4), all ratios of the first size, then of the next.
+    """Anchors of one location, centred at 0: float32 (k, 4), all ratios of the first size, then of the next.
 
-    Each has the area ``size ** 2`` pixels and the shape height / width = ratio.
+    Each anchor has an area of ``size ** 2`` square pixels, and height / width equals its ratio.
     """
     size, ratio = (grid.ravel() for grid in np.meshgrid(sizes, ratios, indexing="ij"))
     width = size / np.sqrt(ratio)
@@ -29,8 +29,9 @@ def grid_anchors(
 ) -> Tensor:
     """Anchors of a feature map: float32 (h, w, k, 4) in pixels of the image.
 
-    Position (row, column) is centred at ``(column * stride, row * stride)``, where the convolutions of a
-    ResNet look; so do tensorpack, Detectron2 and torchvision. Height and width may be int32 scalar tensors.
+    The anchors at (row, column) are centred at x, y = ``column * stride, row * stride``, the centre of that
+    location's receptive field in a ResNet, as in tensorpack, Detectron2 and torchvision. Height and width
+    may be int32 scalar tensors.
     """
     cell = tf.constant(cell_anchors(sizes, ratios))
     x, y = tf.meshgrid(

@@ -1,4 +1,4 @@
-"""Targets of the mask head: the matched object's mask inside each region."""
+"""Targets of the mask head: the matched ground-truth mask, cropped to each RoI."""
 
 from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf
@@ -9,18 +9,17 @@ _SAMPLING_RATIO = 2
 def crop_mask_targets(
     packed: Tensor, image_index: Tensor, gt_index: Tensor, boxes: Tensor, resolution: int
 ) -> Tensor:
-    """Crop one bit-packed mask per box and resample it: float32 (N, resolution, resolution) of 0 and 1.
+    """Crop one bit-packed mask per box and resample it: float32 (N, resolution, resolution), values 0 and 1.
 
-    A bin is 1 when the average of its bilinear samples (RoIAlign of the mask, ``aligned``) is at least
-    0.5. Only the bytes under the samples are read: memory grows with N * resolution ** 2, not with the
-    size of the masks.
+    A bin is 1 if the average of its bilinear samples (RoIAlign of the mask, ``aligned=True``) is at least
+    0.5. Only the sampled bytes are read, so memory grows with N * resolution ** 2 and not with the size of
+    the masks.
 
     Args:
-        packed: uint8 (B, G, H, W / 8), bits of ``np.packbits`` along the width. Bits outside the image
-            are 0.
+        packed: uint8 (B, G, H, W / 8), from ``np.packbits`` along the width; bits outside the image are 0.
         image_index: int32 (N,) in [0, B).
         gt_index: int32 (N,) in [0, G).
-        boxes: float32 (N, 4). One without area, or with NaN or inf, gives a mask of any content.
+        boxes: float32 (N, 4). The mask of a box without area, or with NaN or inf, is undefined.
     """
     shape = tf.shape(packed, out_type=tf.int64)
     height, row_bytes = shape[2], shape[3]
@@ -33,7 +32,7 @@ def crop_mask_targets(
     byte = tf.gather(tf.reshape(packed, [-1]), byte_index)
     bit = tf.bitwise.bitwise_and(tf.bitwise.right_shift(byte, tf.cast(7 - x % 8, tf.uint8)[:, None, :]), 1)
 
-    # Bins are separable: average over the corners of a bin's samples, rows and columns apart.
+    # Bilinear weights are separable, so rows and columns are weighted independently.
     weighted = tf.cast(bit, tf.float32) * weight_y[:, :, None] * weight_x[:, None, :]
     per_bin = 2 * _SAMPLING_RATIO
     bins = tf.reshape(weighted, [-1, resolution, per_bin, resolution, per_bin])
@@ -41,10 +40,10 @@ def crop_mask_targets(
 
 
 def _corners(low: Tensor, high: Tensor, resolution: int, size: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels and weights of the bilinear samples along one axis.
+    """Pixel indices and weights of the bilinear samples along one axis.
 
-    Two neighbours per sample, ``_SAMPLING_RATIO`` samples per bin: int64 and float32
-    (N, resolution * ratio * 2). The weights of a bin add up to 1, or less outside the mask.
+    Two neighbours per sample and ``_SAMPLING_RATIO`` samples per bin: int64 and float32
+    (N, resolution * _SAMPLING_RATIO * 2). The weights of a bin add up to 1, or to less outside the mask.
     """
     samples = resolution * _SAMPLING_RATIO
     step = (high - low) / samples

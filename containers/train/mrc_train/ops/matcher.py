@@ -1,4 +1,4 @@
-"""Matching of anchors and RoIs to ground-truth boxes."""
+"""Assigns ground-truth boxes to anchors and RoIs."""
 
 from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf
@@ -9,17 +9,18 @@ FOREGROUND, BACKGROUND, IGNORE = 1, 0, -1
 def match(
     iou: Tensor, valid: Tensor, low: float, high: float, keep_best_per_gt: bool
 ) -> tuple[Tensor, Tensor]:
-    """Match each of N boxes to the ground-truth box that it overlaps most.
+    """Match each of N boxes to the ground-truth box with which it has the highest IoU.
 
     Args:
         iou: float32 (B, N, G), G >= 1.
-        valid: bool (B, G), False for padding, which no box matches.
-        low, high: IoU below ``low`` is background, from ``high`` on foreground, between them ignored.
-        keep_best_per_gt: the boxes that overlap a ground-truth box most are foreground whatever their
-            IoU, unless it is 0 (Faster R-CNN's rule (i) for anchors). As in Detectron they stay
-            foreground even below ``low``; tensorpack's example makes those background again, so that
-            an object without a well fitting anchor is never learnt. Such a box still matches the
-            ground-truth box that *it* overlaps most.
+        valid: bool (B, G), False for padding, which never matches.
+        low, high: boxes with an IoU below ``low`` are background, those from ``high`` on are foreground, and
+            those in between are ignored.
+        keep_best_per_gt: the boxes with the highest IoU of a ground-truth box are foreground, whatever that
+            IoU, unless it is 0 (rule (i) for anchors in Faster R-CNN). As in Detectron, this includes IoUs
+            below ``low``. Tensorpack's example turns those back into background, so that an object without
+            a well-fitting anchor is never learned. Such a box is still matched to the ground-truth box
+            with which it has the highest IoU itself.
 
     Returns:
         matched index: int32 (B, N) in [0, G); 0 where the image has no ground truth.

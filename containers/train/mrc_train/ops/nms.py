@@ -1,4 +1,4 @@
-"""Non-maximum suppression of a batch, class by class."""
+"""Batched, class-wise non-maximum suppression (NMS)."""
 
 from mrc_train.ops import Tensor
 from mrc_train.tfgraph import tf
@@ -12,19 +12,19 @@ def batched_nms(
     total: int,
     score_threshold: float = float("-inf"),
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Keep, in each class of each image, the boxes that no better kept one overlaps too much.
+    """Greedy NMS in each class of each image.
 
-    Two uses: detections (K object classes) and proposals (the K pyramid levels take the classes' place).
+    Used for detections, with K object classes, and for proposals, with the K pyramid levels as classes.
 
     Args:
-        boxes: float32 (B, N, 4), the same for all K classes, or (B, N, K, 4). Pixels, not clipped.
-        scores: float32 (B, N, K). Boxes whose score is not above ``score_threshold``, or NaN, or whose
-            coordinates are not finite, take no part; give padding the score -inf.
-        iou_threshold: a box is dropped when its IoU with a kept one is above this, not when equal.
+        boxes: float32 (B, N, 4) shared by all K classes, or (B, N, K, 4), in pixels. They are not clipped.
+        scores: float32 (B, N, K). Boxes whose score is NaN or not above ``score_threshold``, and those with
+            coordinates that are not finite, are left out. Give padding the score -inf.
+        iou_threshold: a box is dropped when its IoU with a kept one is above this threshold; equal is kept.
         per_class: maximum number of boxes kept per class.
-        total: boxes returned per image: the best of all classes.
+        total: number of boxes returned per image, the best of all classes.
 
-    Returns, in falling order of score and zero-padded behind the first ``valid_count``:
+    Returns, by descending score and padded with zeros after the first ``valid_count``:
         boxes: float32 (B, total, 4).
         scores: float32 (B, total).
         classes: int32 (B, total) in [0, K).

@@ -1,4 +1,4 @@
-"""RoIAlign (He et al. 2017, section 3): features of a region, resampled to a fixed size."""
+"""RoIAlign (He et al. 2017, section 3): the features of an RoI, resampled to a fixed size."""
 
 import math
 from collections.abc import Sequence
@@ -7,9 +7,11 @@ from mrc_train.ops import Tensor
 from mrc_train.ops import boxes as box_ops
 from mrc_train.tfgraph import tf
 
-_OUTSIDE = -1e4
-_LARGEST = 1e7
-"""Pixels. Larger coordinates overflow inside the sampling kernel, which then reads outside its memory."""
+_OUTSIDE_MAP = -1e4
+"""A coordinate, in feature-map pixels, outside every map."""
+
+_MAX_COORDINATE = 1e7
+"""In pixels. Larger coordinates overflow in the sampling kernel, which then reads out of bounds."""
 
 
 def roi_align(
@@ -23,33 +25,33 @@ def roi_align(
 ) -> Tensor:
     """Average of ``sampling_ratio ** 2`` bilinear samples in each of resolution x resolution bins.
 
-    Exactly Detectron2's ``aligned=True``: pixel i of the map has its centre at (i + 0.5) * stride, no
-    coordinate is rounded, samples up to one pixel outside the map take the border's value and those
-    farther out count as 0. A box without area, or with NaN or inf, gives zeros. No gradient flows into
-    the boxes.
+    Equals Detectron2's RoIAlign with ``aligned=True``: the centre of feature-map pixel i is at
+    (i + 0.5) * stride, coordinates are not rounded, samples up to one pixel outside the map have the value
+    of its border, and samples farther outside are 0. Boxes without area, or with NaN or inf, give zeros.
+    No gradient flows into the boxes.
 
     Args:
-        features: float (B, h, w, channels), any h, w >= 1.
+        features: float (B, h, w, channels), h, w >= 1.
         boxes: float32 (N, 4).
         image_index: int32 (N,) in [0, B).
-        stride: pixels per feature-map pixel.
+        stride: image pixels per feature-map pixel.
         valid_size: int32 (B, 2), height and width of each image's valid region of the map, if the rest is
-            padding: its border counts as the map's. Boxes must not reach further.
+            padding. Its border is treated as the border of the map. Boxes must not extend beyond it.
 
     Returns:
-        (N, resolution, resolution, channels), the dtype of the features.
+        (N, resolution, resolution, channels), in the dtype of the features.
     """
-    # With the border doubled, crop_and_resize's own rule (0 outside the map) becomes the rule above, and
-    # no map is one pixel wide, for which its coordinates, in units of size - 1, are undefined.
+    # With the border repeated once, crop_and_resize, whose samples are 0 outside the map, follows the rule
+    # above. It also keeps maps wider than one pixel: normalized coordinates divide by size - 1.
     padded = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
     if valid_size is not None:
-        padded = _double_border(padded, valid_size)
+        padded = _repeat_border(padded, valid_size)
     shape = tf.cast(tf.shape(padded), tf.float32)
     samples = resolution * sampling_ratio
 
     boxes = tf.stop_gradient(boxes)
-    usable = (box_ops.area(boxes) > 0) & tf.reduce_all(tf.abs(boxes) < _LARGEST, axis=-1)
-    boxes = tf.where(usable[:, None], boxes, tf.fill(tf.shape(boxes), _OUTSIDE * stride))
+    is_usable = (box_ops.area(boxes) > 0) & tf.reduce_all(tf.abs(boxes) < _MAX_COORDINATE, axis=-1)
+    boxes = tf.where(is_usable[:, None], boxes, tf.fill(tf.shape(boxes), _OUTSIDE_MAP * stride))
     x1, y1, x2, y2 = tf.unstack(boxes / stride + 0.5, axis=-1)  # -0.5 for pixel centres, +1 for the border
     half_step_x = (x2 - x1) / (2 * samples)
     half_step_y = (y2 - y1) / (2 * samples)
@@ -67,11 +69,11 @@ def roi_align(
     return tf.cast(pooled, features.dtype)
 
 
-def _double_border(padded: Tensor, valid_size: Tensor) -> Tensor:
-    """Repeat the last row and column of each image's valid region once, in maps (B, h, w, ch) padded by 1."""
+def _repeat_border(padded: Tensor, valid_size: Tensor) -> Tensor:
+    """Repeat the last row and column of each valid region, in maps (B, h, w, channels) padded by 1."""
     for axis in (1, 2):
-        row = tf.range(tf.shape(padded)[axis])
-        is_next = tf.equal(row[None, :], valid_size[:, axis - 1, None] + 1)
+        position = tf.range(tf.shape(padded)[axis])
+        is_next = tf.equal(position[None, :], valid_size[:, axis - 1, None] + 1)
         is_next = is_next[:, :, None, None] if axis == 1 else is_next[:, None, :, None]
         padded = tf.where(is_next, tf.roll(padded, 1, axis), padded)
     return padded
@@ -80,8 +82,9 @@ def _double_border(padded: Tensor, valid_size: Tensor) -> Tensor:
 def assign_levels(boxes: Tensor, canonical_size: float, min_level: int = 2, max_level: int = 5) -> Tensor:
     """Pyramid level of boxes (N, 4): int32 (N,) in [min_level, max_level].
 
-    Eq. 1 of Lin et al. 2017 (Feature Pyramid Networks): a box of ``canonical_size`` squared pixels (224
-    there) belongs to level 4, of stride 16; each doubling is one level up.
+    Equation 1 of Lin et al. 2017 (Feature Pyramid Networks): a box with an area of ``canonical_size ** 2``
+    square pixels (224 in the paper) is assigned to level 4, stride 16, and a box of twice that side to the
+    next level.
     """
     scale = tf.sqrt(box_ops.area(boxes)) / canonical_size
     level = tf.floor(4 + tf.math.log(scale + 1e-6) / math.log(2))
@@ -97,14 +100,17 @@ def multilevel_roi_align(
     canonical_size: float,
     valid_sizes: Sequence[Tensor] | None = None,
 ) -> Tensor:
-    """``roi_align`` of each box on the pyramid level of its size: (N, resolution, resolution, channels).
+    """``roi_align`` of each box on the pyramid level that matches its size.
 
     Args:
         features: one (B, h, w, channels) per level, finest first.
-        strides: of those levels; powers of 2, each twice the one before.
-        boxes: float32 (N, 4). Order is kept.
+        strides: strides of those levels, consecutive powers of 2.
+        boxes: float32 (N, 4).
         image_index: int32 (N,) in [0, B).
-        valid_sizes: of ``roi_align``, per level.
+        valid_sizes: ``valid_size`` of ``roi_align``, one per level.
+
+    Returns:
+        (N, resolution, resolution, channels), in the order of the boxes.
     """
     finest = int(math.log2(strides[0]))
     levels = assign_levels(boxes, canonical_size, finest, finest + len(strides) - 1)
@@ -113,13 +119,13 @@ def multilevel_roi_align(
     for number, (level_features, stride, valid_size) in enumerate(
         zip(features, strides, sizes, strict=True), start=finest
     ):
-        of_level = tf.where(tf.equal(levels, number))[:, 0]
-        rows.append(tf.cast(of_level, tf.int32))
+        indices = tf.where(tf.equal(levels, number))[:, 0]
+        rows.append(tf.cast(indices, tf.int32))
         pooled.append(
             roi_align(
                 level_features,
-                tf.gather(boxes, of_level),
-                tf.gather(image_index, of_level),
+                tf.gather(boxes, indices),
+                tf.gather(image_index, indices),
                 stride,
                 resolution,
                 valid_size=valid_size,
