@@ -1,11 +1,11 @@
-"""Accuracy of the examples after minutes of training, over several seeds of ``mrc-values local up``.
+"""Accuracy of the examples after minutes of training, over several seeds, with ``mrc-values local up``.
 
     .venv/bin/python bench/accuracy.py [--trial NAME ...] [--seeds N ...] [--photos DIRECTORY]
 
-Trials, of charts/maskrcnn/examples: ``short`` and ``scenes`` train on drawn scenes (drawn-scenes.yaml),
-``photos`` on DIRECTORY, images in COCO's layout with the splits train2017 and val2017 (photos.yaml). Prints a
-table: minutes from the start of the command to its end, with all evaluations; seconds of the training steps
-among them, from the first on; and AP50 of the last evaluation.
+Trials, from charts/maskrcnn/examples: ``short`` and ``scenes`` train on drawn scenes (drawn-scenes.yaml),
+``photos`` on images in DIRECTORY, in COCO's layout with the splits train2017 and val2017 (photos.yaml).
+Prints a table with the minutes that the command took, including evaluations, the seconds that its training
+steps took, including the first, and AP50 of the last evaluation.
 """
 
 import argparse
@@ -33,48 +33,48 @@ SHORT: Mapping[str, Any] = {
     "base_lr": 0.0015,
     "gradient_clip": 1,
     "extra_config": [
-        # A cosine schedule down to zero would spend half of such a short run on small steps.
+        # Cosine decay to zero would spend half of such a short run on small steps.
         "TRAIN.LR_DECAY=step",
         "TRAIN.WARMUP=50",
-        # Weights of a single class learn from only a quarter of the objects.
+        # With four classes, class-specific outputs would be trained on only a quarter of the objects each.
         "FRCNN.CLASS_AGNOSTIC=True",
         "MRCNN.CLASS_AGNOSTIC=True",
-        # The shapes are about as wide as they are high.
+        # The objects are about as wide as high.
         "RPN.ANCHOR_RATIOS=(1.0,)",
-        # Less work per step, with the same number of objects.
+        # Less work per step with the same number of foreground RoIs.
         "FRCNN.BATCH_PER_IM=16",
         "FRCNN.FG_RATIO=0.5",
         "MRCNN.HEAD_DIM=32",
     ],
 }
-"""Values of the trial ``short`` beside or in place of the example's: a minute of training steps."""
+"""Values that ``short`` adds to those of the example or replaces; training steps take about a minute."""
 
 
 def values_of(trial: str, seed: int, data_dir: str) -> dict[str, Any]:
-    """The values of an example with a seed."""
+    """The values of a trial with a seed."""
     example = yaml.safe_load((CHART / "examples" / EXAMPLES[trial]).read_text())
-    job, more = example["maskrcnn"], SHORT if trial == "short" else {"extra_config": []}
-    extra = [*job["extra_config"], *more["extra_config"], f"TRAIN.SEED={seed}"]
-    return {"maskrcnn": job | more | {"data_dir": data_dir, "extra_config": extra}}
+    job, overrides = example["maskrcnn"], SHORT if trial == "short" else {"extra_config": []}
+    extra = [*job["extra_config"], *overrides["extra_config"], f"TRAIN.SEED={seed}"]
+    return {"maskrcnn": job | overrides | {"data_dir": data_dir, "extra_config": extra}}
 
 
-def train(values: Mapping[str, Any], data: Path) -> tuple[float, float, dict[str, float]]:
-    """Minutes of the whole command, seconds of its training steps alone, and the last statistics.
+def run_trial(values: Mapping[str, Any], data: Path) -> tuple[float, float, dict[str, float]]:
+    """Minutes of the complete command, seconds of its training steps, and the last entry of stats.json.
 
-    The first step, which prepares the graph, is one of them. Exits with the output of a command that fails.
+    The steps include the first, which optimizes the graph. Exits with the output of a command that fails.
     """
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "values.yaml"
         file.write_text(yaml.safe_dump(dict(values)))
-        began = time.monotonic()
-        where = ("--dir", directory, "--data-fs", data.parent)
+        started = time.monotonic()
+        options = ("--dir", directory, "--data-fs", data.parent)
         done = subprocess.run(
-            [BIN / "mrc-values", "local", "up", "trial", CHART, "-f", file, *where, "--no-tensorboard"],
+            [BIN / "mrc-values", "local", "up", "trial", CHART, "-f", file, *options, "--no-tensorboard"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        minutes = (time.monotonic() - began) / 60
+        minutes = (time.monotonic() - started) / 60
         if done.returncode:
             sys.exit(f"exit code {done.returncode}\n{done.stdout[-3000:]}")
         (run,) = Path(directory).glob("*fs/*/trial")
@@ -82,7 +82,7 @@ def train(values: Mapping[str, Any], data: Path) -> tuple[float, float, dict[str
 
 
 def main() -> None:
-    """Prints a table."""
+    """Run the trials and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -92,20 +92,20 @@ def main() -> None:
     arguments = parser.parse_args()
     trials = arguments.trial or [name for name in EXAMPLES if name != "photos" or arguments.photos]
     if "photos" in trials and not (arguments.photos and (arguments.photos / "annotations").is_dir()):
-        parser.error("the trial photos needs --photos DIRECTORY, with an annotations/ in the directory")
+        parser.error("the trial photos needs --photos DIRECTORY, and annotations/ in that directory")
     with tempfile.TemporaryDirectory() as directory:
         scenes = Path(directory) / "scenes"
         subprocess.run([BIN / "mrc-scenes", scenes], check=True, stdout=subprocess.DEVNULL)
-        print("| trial | seed | minutes | seconds of steps | images | box AP50 | mask AP50 |")
+        print("| trial | seed | minutes | seconds of steps | split | box AP50 | mask AP50 |")
         print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
         for trial in trials:
             data = arguments.photos.resolve() if trial == "photos" else scenes
             for seed in arguments.seeds:
-                minutes, seconds, last = train(values_of(trial, seed, data.name), data)
+                minutes, seconds, last = run_trial(values_of(trial, seed, data.name), data)
                 for name in sorted(name for name in last if name.endswith("bbox/AP50")):
-                    pictures = name.removesuffix("bbox/AP50").rstrip("/") or "val2017"
+                    split = name.removesuffix("bbox/AP50").rstrip("/") or "val2017"
                     figures = f"{last[name]:.3f} | {last[name.replace('bbox', 'segm')]:.3f}"
-                    row = f"{trial} | {seed} | {minutes:.1f} | {seconds:.0f} | {pictures} | {figures}"
+                    row = f"{trial} | {seed} | {minutes:.1f} | {seconds:.0f} | {split} | {figures}"
                     print(f"| {row} |", flush=True)
 
 

@@ -1,9 +1,9 @@
-"""mrc-values, and a job of 512 GPUs, on hundreds of simulated p4d nodes: seconds by the number of nodes.
+"""mrc-values and a job with 512 GPUs on hundreds of simulated p4d nodes: seconds by the number of nodes.
 
     .venv/bin/python bench/cluster_scale.py [NODES ...]      (as root; default: 100 300 1000)
 
-For each number of nodes a Kubernetes of its own is started (docs/cluster.md), with pods of the system on each
-node. What a user calls is a whole process; the rest is timed inside of one. Medians.
+Starts a new Kubernetes (docs/cluster.md) for each number of nodes, with system pods on each node. Commands
+are measured as complete processes, other rows within this process. All figures are medians.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from testcluster.charts import CHARTS, ready_cluster
 from testcluster.cluster import Cluster
 
 Times = dict[str, float]
-"""Seconds by what was done."""
+"""Seconds by the name of the row."""
 
 CHART = CHARTS / "maskrcnn"
 PROGRAM = Path(sys.executable).with_name("mrc-values")
@@ -34,41 +34,41 @@ NAMESPACE = "kubeflow"
 WORKERS = 64
 JOB = ["maskrcnn.image=trainer:1", "maskrcnn.node_group=p4d", f"maskrcnn.gpus={8 * WORKERS}"]
 AGENTS = 4
-"""Pods of the system on every node, as for network, devices, logs and metrics."""
-TIMES = 5
+"""System pods on every node, such as those for network, devices, logs and metrics."""
+REPETITIONS = 5
 
 
 def main() -> None:
-    """Prints a table."""
+    """Measure all numbers of nodes and print a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("counts", metavar="NODES", type=int, nargs="*", default=[100, 300, 1000])
     counts: list[int] = parser.parse_args().counts
-    columns = [measured(count) for count in counts]
+    columns = [measure(count) for count in counts]
     print("| seconds |", *(f"{count:,} nodes |" for count in counts))
     print("| --- |" + " --- |" * len(counts))
     for row in columns[0]:
         print(f"| {row} |", *(f"{column[row]:.2f} |" for column in columns))
 
 
-def measured(nodes: int) -> Times:
-    """Seconds by what was done, on so many p4d nodes."""
+def measure(nodes: int) -> Times:
+    """All rows for a cluster with this number of p4d nodes."""
     with (
         tempfile.TemporaryDirectory() as directory,
         ready_cluster(Path(directory) / "cluster", {"cpu": 2, "p4d": nodes}) as cluster,
     ):
         run_agents(cluster)
         return (
-            looks(cluster, "an empty cluster", "install", JOB)
-            | job_starts(cluster)
-            | looks(cluster, "a job that runs", "upgrade", JOB)
-            | job_waits(cluster)
+            preflight_times(cluster, "an empty cluster", "install", JOB)
+            | start_times(cluster)
+            | preflight_times(cluster, "a running job", "upgrade", JOB)
+            | waiting_times(cluster)
         )
 
 
 def run_agents(cluster: Cluster) -> None:
-    """Fills the nodes with the pods of DaemonSets."""
+    """Run system pods on all nodes, by DaemonSets."""
     container = {"name": "agent", "image": "agent:1", "resources": {"requests": {"cpu": "50m"}}}
     spec = {"containers": [container], "tolerations": [{"operator": "Exists"}]}
     sets = []
@@ -88,73 +88,74 @@ def run_agents(cluster: Cluster) -> None:
     run(cluster, "kubectl", "rollout", "status", "daemonset", "--namespace=kube-system", "--timeout=20m")
 
 
-def looks(cluster: Cluster, when: str, verb: str, values: list[str]) -> Times:
-    """The preflight, and where the job is there its status: inside of the process, and as commands."""
+def preflight_times(cluster: Cluster, when: str, verb: str, values: list[str]) -> Times:
+    """Preflight and, if the job exists, status, each within this process and as a command."""
     api = client.connect(kubeconfig=cluster.kubeconfig)
     checked = check(CHART, (), values, "demo", "default")
     release = planned("demo", "default", CHART, checked, upgrade=verb == "upgrade")
-    given = [f"--set={each}" for each in values]
+    options = [f"--set={value}" for value in values]
     times = median(f"preflight, {when}", lambda: preflight(api, release))
     times |= median(
-        f"`{verb} --dry-run`, {when}", lambda: run(cluster, PROGRAM, verb, "demo", CHART, "--dry-run", *given)
+        f"`{verb} --dry-run`, {when}",
+        lambda: run(cluster, PROGRAM, verb, "demo", CHART, "--dry-run", *options),
     )
     return times | (status_times(cluster, when) if verb == "upgrade" else {})
 
 
 def status_times(cluster: Cluster, when: str) -> Times:
-    """The status of the job demo."""
+    """Status of the job demo, within this process and as a command."""
     api = client.connect(kubeconfig=cluster.kubeconfig)
     times = median(f"status, {when}", lambda: status_of(api, reading.find(api, "demo", None)))
     return times | median(f"`status`, {when}", lambda: run(cluster, PROGRAM, "status", "demo"))
 
 
-def job_starts(cluster: Cluster) -> Times:
-    """From the call of `helm install` on."""
+def start_times(cluster: Cluster) -> Times:
+    """Seconds from the start of `helm install` until the job reaches each state."""
     api = client.connect(kubeconfig=cluster.kubeconfig)
-    given = [f"--set={each}" for each in JOB]
-    began = time.monotonic()
-    run(cluster, "helm", "install", "demo", CHART, *given)
-    times = {"`helm install` of 512 GPUs returns": time.monotonic() - began}
+    options = [f"--set={value}" for value in JOB]
+    started = time.monotonic()
+    run(cluster, "helm", "install", "demo", CHART, *options)
+    times = {"`helm install` of 512 GPUs returns": time.monotonic() - started}
     labels = f"{job.JOB_LABEL}=demo"
     until: dict[str, Callable[[list[client.Object]], bool]] = {
-        "all 64 workers are made": lambda pods: len(pods) >= WORKERS,
+        "all 64 workers exist": lambda pods: len(pods) >= WORKERS,
         "all 64 workers are ready": lambda pods: sum(map(job.ready, pods)) >= WORKERS,
     }
-    for what, reached in until.items():
+    for state, reached in until.items():
         while not reached(list(api.list(client.PODS, NAMESPACE, labels=f"{labels},{job.ROLE_LABEL}=worker"))):
             time.sleep(0.05)
-        times[what] = time.monotonic() - began
+        times[state] = time.monotonic() - started
     while job.state(api.get(client.MPIJOBS, "demo", NAMESPACE)) is not job.State.RUNNING:
         time.sleep(0.05)
-    return times | {"the MPIJob is Running": time.monotonic() - began}
+    return times | {"the MPIJob is Running": time.monotonic() - started}
 
 
-def job_waits(cluster: Cluster) -> Times:
-    """The status of a job whose workers fit on no node, which is the longest: it looks at all nodes."""
+def waiting_times(cluster: Cluster) -> Times:
+    """Status of a job whose workers do not fit on any node; it takes longest, since it checks all nodes."""
     run(cluster, "helm", "uninstall", "demo", "--wait")
-    given = [f"--set={each}" for each in [*JOB, "maskrcnn.memory=2000Gi"]]
-    run(cluster, "helm", "install", "demo", CHART, *given)
+    options = [f"--set={value}" for value in [*JOB, "maskrcnn.memory=2000Gi"]]
+    run(cluster, "helm", "install", "demo", CHART, *options)
     api = client.connect(kubeconfig=cluster.kubeconfig)
     while not (status := status_of(api, reading.find(api, "demo", None))).reasons:
         time.sleep(0.5)
     assert "the largest node that it may run on has 1057Gi" in status.reasons[0].text, status.reasons
-    return status_times(cluster, "a job that waits")
+    return status_times(cluster, "a waiting job")
 
 
-def median(what: str, timed: Callable[[], object]) -> Times:
-    """Seconds of a call, and those of them that this machine's processors worked for it on this side."""
+def median(row: str, call: Callable[[], object]) -> Times:
+    """Wall-clock and CPU seconds of a call; CPU time is that of this process and its children."""
     seconds, cpu = [], []
-    for _ in range(TIMES):
-        began, before = time.monotonic(), sum(os.times()[:4])
-        timed()
-        seconds.append(time.monotonic() - began)
+    for _ in range(REPETITIONS):
+        started, before = time.monotonic(), sum(os.times()[:4])
+        call()
+        seconds.append(time.monotonic() - started)
         cpu.append(sum(os.times()[:4]) - before)
-    return {what: statistics.median(seconds), f"{what}: CPU": statistics.median(cpu)}
+    return {row: statistics.median(seconds), f"{row}: CPU": statistics.median(cpu)}
 
 
 def run(cluster: Cluster, program: str | Path, *arguments: object, stdin: str | None = None) -> None:
-    """Runs a program to its end, which has to be good."""
-    argv = [str(each) for each in (program, *arguments)]
+    """Run a program; exits with its output if it fails."""
+    argv = [str(argument) for argument in (program, *arguments)]
     done = subprocess.run(argv, env=cluster.environment, input=stdin, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(argv)}: {done.stdout}{done.stderr}")

@@ -1,7 +1,7 @@
-"""mrc-values validate compared with the tools that it replaces: helm lint, helm template and kubeconform.
+"""``mrc-values validate`` compared with helm lint, helm template and kubeconform, which it replaces.
 
-Whole processes on the same chart and values, in turns; the medians of all turns. A second file in the same
-call is measured too. Needs Go once, to build Helm and kubeconform. Prints a table for docs/benchmarks.md.
+Measures complete processes on the same chart and values, in turn, and reports medians. Also measures a second
+values file in the same call. Needs Go to build Helm and kubeconform. Prints a table for docs/benchmarks.md.
 """
 
 import argparse
@@ -29,7 +29,7 @@ VALUES = "maskrcnn:\n  image: registry.example.com/mask-rcnn:1.0\n  node_group: 
 
 
 def main() -> None:
-    """Runs all in turns and prints the medians."""
+    """Run all commands in turn and print a table with the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=11)
     turns = parser.parse_args().turns
@@ -41,7 +41,7 @@ def main() -> None:
 
         schemas = _schemas(Path(directory)) / "{{.ResourceKind}}{{.KindSuffix}}.json"
 
-        def rival() -> None:
+        def conventional() -> None:
             _run(helm, "lint", CHART, "-f", file)
             rendered = _run(helm, "template", "maskrcnn", CHART, "-f", file)
             checked = _run(
@@ -51,35 +51,36 @@ def main() -> None:
             )
             # kubeconform skips the MPIJob, for which Kubernetes has no schema.
             if "Valid: 3, Invalid: 0, Errors: 0, Skipped: 1" not in checked:
-                raise SystemExit(f"kubeconform did not check the objects: {checked}")
+                raise SystemExit(f"unexpected summary of kubeconform: {checked}")
 
-        measured: dict[str, Callable[[], object]] = {
+        commands: dict[str, Callable[[], object]] = {
             "mrc-values validate": lambda: _run(PROGRAM, "validate", CHART, "-f", file),
             "the same with a second file": lambda: _run(PROGRAM, "validate", CHART, "-f", file, "-f", second),
-            "helm lint + helm template + kubeconform": rival,
+            "helm lint + helm template + kubeconform": conventional,
         }
-        seconds: dict[str, list[float]] = {name: [] for name in measured}
-        cpu: dict[str, list[float]] = {name: [] for name in measured}
+        seconds: dict[str, list[float]] = {name: [] for name in commands}
+        cpu: dict[str, list[float]] = {name: [] for name in commands}
         for turn in range(turns + 1):
-            for name, call in measured.items():
+            for name, call in commands.items():
                 started, used = time.perf_counter(), _cpu()
                 call()
-                if turn:  # the first round fills caches
+                if turn:  # the first turn fills caches
                     seconds[name].append(time.perf_counter() - started)
                     cpu[name].append(_cpu() - used)
     print(f"{turns} turns, load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-    print("| whole processes | median | fastest | median of CPU time |\n| --- | --- | --- | --- |")
-    for name, found in seconds.items():
-        times = (statistics.median(found), min(found), statistics.median(cpu[name]))
+    print("| complete processes | median | fastest | median of CPU time |\n| --- | --- | --- | --- |")
+    for name, durations in seconds.items():
+        times = (statistics.median(durations), min(durations), statistics.median(cpu[name]))
         print(f"| {name} | {' | '.join(f'{time * 1000:.0f} ms' for time in times)} |")
-    for what, (ours, both, theirs) in (("time", seconds.values()), ("CPU time", cpu.values())):
+    for quantity, (ours, both, theirs) in (("time", seconds.values()), ("CPU time", cpu.values())):
         extra = statistics.median(two - one for one, two in zip(ours, both, strict=True))
-        print(f"\n{what}, ours to theirs: {statistics.median(ours) / statistics.median(theirs):.2f}")
-        print(f"{what}, a second file: {extra / statistics.median(ours):.2f} of the first")
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        print(f"\n{quantity}, ratio of ours to theirs: {ratio:.2f}")
+        print(f"{quantity}, a second file: {extra / statistics.median(ours):.2f} of the first")
 
 
 def _cpu() -> float:
-    """Seconds of CPU time of all processes that have ended."""
+    """CPU time of all child processes that have ended, in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -92,7 +93,7 @@ def _run(*command: str | Path, text: str = "") -> str:
 
 
 def _kubeconform(directory: Path) -> Path:
-    """kubeconform, of the version that kubeconform/go.mod pins."""
+    """Build kubeconform, in the version pinned by kubeconform/go.mod."""
     program = directory / "kubeconform"
     source = Path(__file__).with_name("kubeconform")
     command = ["go", "build", "-o", str(program), "github.com/yannh/kubeconform/cmd/kubeconform"]
@@ -101,16 +102,16 @@ def _kubeconform(directory: Path) -> Path:
 
 
 def _schemas(directory: Path) -> Path:
-    """The same schemas for kubeconform, each in one file: it would look for others in the net."""
-    made = directory / "schemas"
-    made.mkdir()
+    """The same schemas as self-contained files, since kubeconform would fetch references over the network."""
+    schemas = directory / "schemas"
+    schemas.mkdir()
     definitions = json.loads((SCHEMAS / "_definitions.json").read_text())["$defs"]
     for name in ("deployment-apps-v1", "service-v1", "pod-v1"):
         schema = {**json.loads((SCHEMAS / f"{name}.json").read_text()), "$defs": definitions}
         schema.pop("$schema", None)
         schema.pop("$id", None)
-        (made / f"{name}.json").write_text(json.dumps(schema).replace("/api/_definitions.json#", "#"))
-    return made
+        (schemas / f"{name}.json").write_text(json.dumps(schema).replace("/api/_definitions.json#", "#"))
+    return schemas
 
 
 if __name__ == "__main__":

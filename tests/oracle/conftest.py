@@ -1,5 +1,8 @@
-"""Checks against torch and torchvision, which live in an environment and in processes of their own:
-TensorFlow and torch in one process abort. ``make test-oracle`` sets them up and runs these tests."""
+"""Comparison with torch and torchvision, which run in separate processes with their own environment.
+
+A process that imports both TensorFlow and torch aborts. ``make test-oracle`` installs the environment and
+runs these tests.
+"""
 
 import os
 import subprocess
@@ -9,24 +12,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-HERE = Path(__file__).parent
+PROGRAM = Path(__file__).with_name("torch_side.py")
 
 Arrays = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="session")
 def torch_side(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Arrays]:
-    """``torch_side("function", **arrays)``: what that function of torch_side.py makes of them."""
+    """``torch_side(function, **arrays)``: the results of that function of torch_side.py, by name."""
     python = os.environ.get("MRC_ORACLE_PYTHON")
     if not python:
-        pytest.skip("needs torch and torchvision, about 4 GB: make test-oracle installs them apart")
+        pytest.skip("needs torch and torchvision; make test-oracle installs them (about 4 GB)")
 
     def run(function: str, **inputs: np.ndarray) -> Arrays:
-        folder = tmp_path_factory.mktemp(function)
-        np.savez(folder / "in.npz", **inputs)
-        command = [python, HERE / "torch_side.py", function, folder / "in.npz", folder / "out.npz"]
+        directory = tmp_path_factory.mktemp(function)
+        np.savez(directory / "in.npz", **inputs)
+        command = [python, PROGRAM, function, directory / "in.npz", directory / "out.npz"]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        return dict(np.load(folder / "out.npz"))
+        return dict(np.load(directory / "out.npz"))
 
     return run

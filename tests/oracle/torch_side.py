@@ -1,6 +1,6 @@
-"""torch's and torchvision's answers: ``python torch_side.py FUNCTION in.npz out.npz``.
+"""Reference results of torch and torchvision. Usage: ``python torch_side.py FUNCTION in.npz out.npz``.
 
-Maps are NHWC in the files, NCHW here. Weights come under our names and in our shapes.
+The files have maps in NHWC, and weights with the names and shapes of our model. Torch uses NCHW.
 """
 
 import functools
@@ -15,12 +15,12 @@ from torchvision.ops import batched_nms, nms, poolers, roi_align
 
 Arrays = dict[str, np.ndarray]
 
-# torchvision's models keep the older RoIAlign without the half pixel shift; ours is the aligned one.
+# torchvision's models use RoIAlign without the shift by half a pixel; ours use the aligned version.
 poolers.roi_align = functools.partial(roi_align, aligned=True)
 
 
 class UnroundedAnchors(AnchorGenerator):
-    """torchvision rounds the corners of its anchors to whole pixels; tensorpack and we do not."""
+    """Anchors that are not rounded to integers, as in tensorpack and in our model."""
 
     def generate_anchors(self, scales, aspect_ratios, dtype=torch.float32, device="cpu"):
         size, ratio = torch.as_tensor(scales, dtype=dtype), torch.as_tensor(aspect_ratios, dtype=dtype)
@@ -37,8 +37,8 @@ def nhwc(maps: torch.Tensor) -> np.ndarray:
     return maps.numpy().transpose(0, 2, 3, 1)
 
 
-def normalised(image: np.ndarray) -> torch.Tensor:
-    """A BGR uint8 (H, W, 3) image as torchvision's models see it: (1, 3, H, W) in RGB."""
+def normalized(image: np.ndarray) -> torch.Tensor:
+    """Convert an image, uint8 (H, W, 3) BGR, to torchvision's model input: float32 (1, 3, H, W) RGB."""
     rgb = torch.from_numpy(image[..., ::-1].copy()).permute(2, 0, 1) / 255.0
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return ((rgb - mean[:, None, None]) / std[:, None, None])[None]
@@ -63,7 +63,7 @@ def load_dense(module: torch.nn.Module, weights: Arrays, name: str) -> None:
 
 def load_resnet(body: torch.nn.Module, weights: Arrays) -> None:
     load_conv(body.conv1, weights, "conv0")
-    body.conv1.weight.data = body.conv1.weight.data.flip(1)  # ours sees BGR
+    body.conv1.weight.data = body.conv1.weight.data.flip(1)  # our model has BGR inputs
     load_norm(body.bn1, weights, "conv0")
     for group in range(4):
         for number, block in enumerate(getattr(body, f"layer{group + 1}")):
@@ -83,7 +83,7 @@ def load_rpn(head: torch.nn.Module, weights: Arrays) -> None:
 
 
 def mask_rcnn(weights: Arrays) -> torch.nn.Module:
-    """torchvision's maskrcnn_resnet50_fpn, 91 classes, with our weights."""
+    """torchvision's maskrcnn_resnet50_fpn for 91 classes, with the weights of our model."""
     anchors = UnroundedAnchors(tuple((s,) for s in (32, 64, 128, 256, 512)), ((0.5, 1.0, 2.0),) * 5)
     model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, rpn_anchor_generator=anchors).eval()
     load_resnet(model.backbone.body, weights)
@@ -99,7 +99,7 @@ def mask_rcnn(weights: Arrays) -> torch.nn.Module:
     for k in range(4):
         load_conv(heads.mask_head[k][0], weights, f"maskrcnn/fcn{k}")
     load_conv(heads.mask_predictor.conv5_mask, weights, "maskrcnn/deconv")
-    # torchvision predicts a mask of the background, too, and never uses it.
+    # torchvision also predicts a mask for the background, which it never uses.
     w, b = weights["maskrcnn/conv/W"], weights["maskrcnn/conv/b"]
     background = {"maskrcnn/conv/W": np.zeros_like(w[..., :1]), "maskrcnn/conv/b": np.zeros_like(b[:1])}
     with_background = {n: np.concatenate([background[n], weights[n]], -1) for n in background}
@@ -108,9 +108,9 @@ def mask_rcnn(weights: Arrays) -> torch.nn.Module:
 
 
 def stages(inputs: Arrays) -> Arrays:
-    """Every stage of Mask R-CNN on what our stage before it gave."""
+    """The output of every stage of Mask R-CNN, given the output of our model's previous stage."""
     model = mask_rcnn(inputs)
-    image = normalised(inputs["image"])
+    image = normalized(inputs["image"])
     size = tuple(image.shape[2:])
     maps = {str(k) if k < 4 else "pool": nchw(inputs[f"p{k + 2}"]) for k in range(5)}
     out = {f"p{k + 2}": nhwc(x) for k, x in enumerate(model.backbone(image).values())}
@@ -136,13 +136,13 @@ def stages(inputs: Arrays) -> Arrays:
         box_deltas.view(len(proposals), -1, 4).numpy(),
     )
 
-    found = heads.postprocess_detections(
+    detections = heads.postprocess_detections(
         torch.from_numpy(inputs["class_logits"]),
         torch.from_numpy(inputs["box_deltas"]).flatten(1),
         [proposals],
         [size],
     )
-    out["boxes"], out["scores"], out["labels"] = (x[0].numpy() for x in found)
+    out["boxes"], out["scores"], out["labels"] = (x[0].numpy() for x in detections)
 
     boxes, labels = torch.from_numpy(inputs["boxes"]), torch.from_numpy(inputs["labels"]).long()
     masks = heads.mask_predictor(heads.mask_head(heads.mask_roi_pool(maps, [boxes], [size])))
@@ -151,10 +151,10 @@ def stages(inputs: Arrays) -> Arrays:
 
 
 def c4_stages(inputs: Arrays) -> Arrays:
-    """The parts of a C4 model from torchvision's ResNet-50, RPN head and RoIAlign."""
+    """The stages of a C4 model built from torchvision's ResNet-50, RPN head and RoIAlign."""
     body = torchvision.models.resnet50(weights=None).eval()
     load_resnet(body, inputs)
-    x = normalised(inputs["image"])
+    x = normalized(inputs["image"])
     for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3"):
         x = getattr(body, name)(x)
     head = RPNHead(1024, 15)
@@ -183,7 +183,7 @@ def c4_stages(inputs: Arrays) -> Arrays:
 
 
 def roi_aligned(inputs: Arrays) -> Arrays:
-    """RoIAlign of boxes (N, 4) on one map, and its gradient by the map."""
+    """RoIAlign of boxes (N, 4) on one map, and the gradient with respect to the map."""
     stride, resolution, ratio = float(inputs["stride"]), int(inputs["resolution"]), int(inputs["ratio"])
     maps = nchw(inputs["features"]).requires_grad_()
     boxes = torch.from_numpy(inputs["boxes"])
@@ -193,26 +193,26 @@ def roi_aligned(inputs: Arrays) -> Arrays:
 
 
 def grid_sampled(inputs: Arrays) -> Arrays:
-    """RoIAlign of boxes (N, 4) inside one map, as the means of what ``grid_sample`` reads."""
+    """RoIAlign of boxes (N, 4) inside one map, as means of samples of ``grid_sample``."""
     stride, resolution, ratio = float(inputs["stride"]), int(inputs["resolution"]), int(inputs["ratio"])
     maps, boxes = nchw(inputs["features"]), torch.from_numpy(inputs["boxes"])
-    share = (torch.arange(resolution * ratio) + 0.5) / (resolution * ratio)
+    fraction = (torch.arange(resolution * ratio) + 0.5) / (resolution * ratio)
     axes = []
-    for low, high, cells in (
+    for low, high, pixels in (
         (boxes[:, 0], boxes[:, 2], maps.shape[3]),
         (boxes[:, 1], boxes[:, 3], maps.shape[2]),
     ):
-        # From -1 at the map's one edge to 1 at the other.
-        axes.append(2 * (low[:, None] + (high - low)[:, None] * share) / (stride * cells) - 1)
+        # Normalized coordinates: -1 and 1 are the edges of the map.
+        axes.append(2 * (low[:, None] + (high - low)[:, None] * fraction) / (stride * pixels) - 1)
     x, y = axes
-    shape = (len(boxes), len(share), len(share))
+    shape = (len(boxes), len(fraction), len(fraction))
     grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], -1)
-    read = torch.nn.functional.grid_sample(maps.expand(len(boxes), -1, -1, -1), grid, align_corners=False)
-    return {"pooled": nhwc(torch.nn.functional.avg_pool2d(read, ratio))}
+    samples = torch.nn.functional.grid_sample(maps.expand(len(boxes), -1, -1, -1), grid, align_corners=False)
+    return {"pooled": nhwc(torch.nn.functional.avg_pool2d(samples, ratio))}
 
 
-def suppressed(inputs: Arrays) -> Arrays:
-    """Indices kept by NMS, best first, without and with classes."""
+def nms_indices(inputs: Arrays) -> Arrays:
+    """Indices kept by NMS, by descending score, without and with classes."""
     boxes, scores = torch.from_numpy(inputs["boxes"]), torch.from_numpy(inputs["scores"])
     threshold = float(inputs["threshold"])
     classes = torch.from_numpy(inputs["classes"])
