@@ -1,4 +1,4 @@
-"""What a run leaves for TensorBoard, read by TensorBoard's own reader."""
+"""The summaries of a run, read by TensorBoard's own reader."""
 
 import re
 from pathlib import Path
@@ -18,9 +18,8 @@ PARTS = ("rpn_class", "rpn_box", "fastrcnn_class", "fastrcnn_box", "mask", "weig
 
 @pytest.fixture(scope="module")
 def events(finished: Path) -> EventAccumulator:
-    """All events of a run of two epochs of three steps, evaluated after each."""
-    events = EventAccumulator(str(finished), size_guidance={"images": 0, "tensors": 0})
-    return events.Reload()
+    """All events of a run with two epochs of three steps and an evaluation after each."""
+    return EventAccumulator(str(finished), size_guidance={"images": 0, "tensors": 0}).Reload()
 
 
 def hparams(events: EventAccumulator, tag: str) -> Any:
@@ -35,22 +34,22 @@ def hparams(events: EventAccumulator, tag: str) -> Any:
 @pytest.mark.parametrize(
     "scalar", ["loss/total", "loss/mask", "learning_rate", "images_per_second", "bbox/AP50", "segm/AP"]
 )
-def test_each_epoch_has_its_scalars(scalar: str, events: EventAccumulator) -> None:
+def test_scalars_are_written_for_every_epoch(scalar: str, events: EventAccumulator) -> None:
     assert [event.step for event in events.Scalars(scalar)] == [3, 6]
 
 
-def test_each_evaluation_draws_the_same_four_pictures(events: EventAccumulator) -> None:
+def test_every_evaluation_draws_the_same_four_images(events: EventAccumulator) -> None:
     tags = events.Tags()["images"]
     assert tags == [f"detections/val2017/{number}-00000{number}.jpg" for number in (1, 2, 3, 4)]
     for tag in tags:
         assert [event.step for event in events.Images(tag)] == [3, 6]
         encoded = np.frombuffer(events.Images(tag)[-1].encoded_image_string, np.uint8)
         drawn = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-        assert drawn.shape[1] > 2 * 512, "detections and truth, of 64 x 64 pixels enlarged"
-        assert drawn.std() > 20, "it is blank"
+        assert drawn.shape[1] > 2 * 512, "detections and ground truth of 64 x 64 pixels, enlarged"
+        assert drawn.std() > 20, "the image is blank"
 
 
-def test_the_settings_stand_beside_the_metrics(events: EventAccumulator, finished: Path) -> None:
+def test_hparams_has_the_settings_of_the_run(events: EventAccumulator, finished: Path) -> None:
     start = hparams(events, metadata.SESSION_START_INFO_TAG)
     values = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
     assert values["TRAIN.BASE_LR"] == 0.01
@@ -61,22 +60,26 @@ def test_the_settings_stand_beside_the_metrics(events: EventAccumulator, finishe
     assert start.group_name == finished.name
 
 
-def test_every_metric_and_setting_that_is_announced_is_written(events: EventAccumulator) -> None:
+def test_all_metrics_and_settings_of_the_experiment_are_written(events: EventAccumulator) -> None:
     experiment = hparams(events, metadata.EXPERIMENT_TAG)
     metrics = {info.name.tag for info in experiment.metric_infos}
     assert metrics >= {"bbox/AP", "segm/AP50", "loss/total"}
     assert metrics <= set(events.Tags()["scalars"])
     start = hparams(events, metadata.SESSION_START_INFO_TAG)
-    announced = {info.name for info in experiment.hparam_infos}
-    assert announced == set(start.hparams)
+    declared = {info.name for info in experiment.hparam_infos}
+    assert declared == set(start.hparams)
 
 
 def test_every_chart_of_the_layout_has_a_scalar(events: EventAccumulator) -> None:
     (event,) = events.Tensors("custom_scalars__config__")
     layout = layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
-    charts = {chart.title: list(chart.multiline.tag) for each in layout.category for chart in each.chart}
+    charts = {
+        chart.title: list(chart.multiline.tag) for category in layout.category for chart in category.chart
+    }
     shown = {
-        title: [tag for tag in events.Tags()["scalars"] if any(re.match(wanted, tag) for wanted in patterns)]
+        title: [
+            tag for tag in events.Tags()["scalars"] if any(re.match(pattern, tag) for pattern in patterns)
+        ]
         for title, patterns in charts.items()
     }
     assert [category.title for category in layout.category] == ["Loss", "Average precision", "Training"]
@@ -84,15 +87,15 @@ def test_every_chart_of_the_layout_has_a_scalar(events: EventAccumulator) -> Non
     assert set(shown["parts"]) == {f"loss/{part}" for part in PARTS}
     assert shown["box AP"] == ["bbox/AP", "bbox/AP50", "bbox/AP75"]
     sizes = {"segm/AP_small", "segm/AP_medium", "segm/AP_large"}
-    assert set(shown["mask AP by size"]) <= sizes  # of which there are objects
+    assert set(shown["mask AP by size"]) <= sizes  # only sizes of which there are objects
     assert all(shown.values())
 
 
-def test_several_splits_have_charts_and_metrics_of_their_own_and_a_box_model_none_for_masks() -> None:
+def test_every_split_has_charts_and_metrics_without_masks_for_a_box_model() -> None:
     cfg = parse(["MODE_MASK=False"])
     experiment, _, layout = dashboard.about(cfg, ["val2017", "test"], "run", ranks=1, total_batch=1, steps=9)
-    found = metadata.parse_experiment_plugin_data(experiment.value[0].metadata.plugin_data.content)
-    metrics = [info.name.tag for info in found.metric_infos]
+    content = metadata.parse_experiment_plugin_data(experiment.value[0].metadata.plugin_data.content)
+    metrics = [info.name.tag for info in content.metric_infos]
     assert [tag for tag in metrics if "/AP" in tag] == [
         f"{split}/bbox/{metric}" for split in ("val2017", "test") for metric in ("AP", "AP50", "AP75")
     ]
@@ -104,8 +107,8 @@ def test_several_splits_have_charts_and_metrics_of_their_own_and_a_box_model_non
 
 
 @pytest.mark.parametrize(("size", "expected"), [((3000, 1500), (1280, 640)), ((900, 600), (900, 600))])
-def test_large_pictures_are_reduced(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    summary = dashboard.picture("a", np.zeros((size[1], size[0], 3), np.uint8))
+def test_large_images_are_scaled_down(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    summary = dashboard.image("a", np.zeros((size[1], size[0], 3), np.uint8))
     (value,) = summary.value
     shape = cv2.imdecode(np.frombuffer(value.image.encoded_image_string, np.uint8), cv2.IMREAD_COLOR).shape
     assert (value.image.width, value.image.height) == expected

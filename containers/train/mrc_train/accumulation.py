@@ -1,4 +1,4 @@
-"""Gradients of several batches for one step, so that fewer GPUs train as more would."""
+"""Gradient accumulation: one step from several batches, so that few GPUs train with a large total batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +9,11 @@ from tensorpack import HorovodTrainer, SimpleTrainer  # isort: skip
 
 
 class _Accumulating:
-    """A tensorpack trainer whose step takes the mean gradient of ``batches`` batches.
+    """A tensorpack trainer whose steps use the mean gradient of ``batches`` batches.
 
-    The sums are local variables: they are zero between steps, so no checkpoint needs them, and their number
-    may change from one start to the next. Hooks run with the last batch of a step; ``earlier_batches`` holds
-    the values of the ``watched`` tensors for the batches before it.
+    The sums of gradients are local variables, which checkpoints do not contain: between steps they are zero,
+    and a resumed run may accumulate another number of batches. Hooks run with the last batch of a step;
+    ``earlier_batches`` has the values of the ``watched`` tensors for the batches before it.
     """
 
     def __init__(self, batches: int, watched: list[str], **options: Any) -> None:
@@ -23,10 +23,10 @@ class _Accumulating:
         self.earlier_batches: list[list[Any]] = []
 
     def _make_get_grad_fn(self, *functions: Any) -> Callable[[], Any]:
-        gradients_of_a_batch = super()._make_get_grad_fn(*functions)  # type: ignore[misc]
+        batch_gradients = super()._make_get_grad_fn(*functions)  # type: ignore[misc]
 
         def mean_gradients() -> list[tuple[Any, Any]]:
-            pairs = gradients_of_a_batch()
+            pairs = batch_gradients()
             sums = [_zeros_like(variable) for _, variable in pairs]
             self._accumulate = tf.group(
                 *[total.assign_add(gradient) for total, (gradient, _) in zip(sums, pairs, strict=True)]
@@ -39,15 +39,15 @@ class _Accumulating:
         return mean_gradients
 
     def _mean_and_reset(self, total: Any, gradient: Any) -> Any:
-        """The mean of a sum and the last gradient; resets the sum to zero."""
+        """The mean gradient of a step, from the sum and the last batch's gradient; resets the sum."""
         mean = (total.read_value() + gradient) / self._batches
         with tf.control_dependencies([mean]):
-            cleared = total.assign(tf.zeros_like(mean))
-        with tf.control_dependencies([cleared]):
+            reset = total.assign(tf.zeros_like(mean))
+        with tf.control_dependencies([reset]):
             return tf.identity(mean)
 
     def run_step(self) -> None:
-        """One optimizer step."""
+        """Run one optimizer step."""
         fetches = [self._accumulate, self._watched]
         self.earlier_batches = [self.sess.run(fetches)[1] for _ in range(self._batches - 1)]  # type: ignore[attr-defined]
         super().run_step()  # type: ignore[misc]
@@ -65,8 +65,8 @@ def _zeros_like(variable: Any) -> Any:
 
 
 class AccumulatingTrainer(_Accumulating, SimpleTrainer):
-    """One process."""
+    """Gradient accumulation in a single process."""
 
 
 class AccumulatingHorovodTrainer(_Accumulating, HorovodTrainer):
-    """One rank of several: the ranks exchange their gradients once a step."""
+    """Gradient accumulation on several ranks, which exchange their gradients once per step."""

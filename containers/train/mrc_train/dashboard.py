@@ -1,4 +1,4 @@
-"""What TensorBoard shows besides scalars: the run's settings, the layout of its charts, images, text."""
+"""Summaries for TensorBoard besides scalars: settings (HParams), the layout of charts, images and text."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -35,27 +35,31 @@ SETTINGS = (
     "TRAIN.MIXED_PRECISION",
     "TRAIN.SEED",
 )
-"""Settings that typically differ between runs of one project."""
+"""Settings that typically differ between the runs of a project; shown in HParams."""
 
-LONGEST_EDGE = 1280
-"""Of an image, in pixels, so that an evaluation adds a few hundred kilobytes, whatever the data."""
+MAX_EDGE = 1280
+"""Longest edge of an image in pixels; limits the images of an evaluation to a few hundred kilobytes."""
 
 
 def about(
     cfg: Config, splits: Sequence[str], name: str, ranks: int, total_batch: int, steps: int
 ) -> list[Any]:
-    """Summaries to write once per run: its settings and metrics (HParams), and the layout of the charts.
+    """Summaries that are written once per run: its settings and metrics (HParams), and the layout of charts.
 
     Args:
-        splits: names of the validation splits, as in the scalars' names.
-        name: of the run; runs with the same name would be shown as one.
+        splits: names of the validation splits, as in the names of the scalars.
+        name: the run's name. TensorBoard shows runs with the same name as one.
     """
     values: dict[str, Any] = {key: reduce(getattr, key.split("."), cfg) for key in SETTINGS}
     values["DATA.TRAIN"] = ", ".join(cfg.DATA.TRAIN)
     values |= {"ranks": ranks, "total batch": total_batch, "steps": steps}
-    kinds = {bool: api_pb2.DATA_TYPE_BOOL, int: api_pb2.DATA_TYPE_FLOAT64, float: api_pb2.DATA_TYPE_FLOAT64}
+    data_types = {
+        bool: api_pb2.DATA_TYPE_BOOL,
+        int: api_pb2.DATA_TYPE_FLOAT64,
+        float: api_pb2.DATA_TYPE_FLOAT64,
+    }
     infos = [
-        api_pb2.HParamInfo(name=key, type=kinds.get(type(value), api_pb2.DATA_TYPE_STRING))
+        api_pb2.HParamInfo(name=key, type=data_types.get(type(value), api_pb2.DATA_TYPE_STRING))
         for key, value in values.items()
     ]
     metrics = [
@@ -70,14 +74,14 @@ def about(
 
 
 def text(tag: str, content: str) -> Any:
-    """A text as a summary."""
+    """A text summary."""
     return text_summary.pb(tag, content)
 
 
 def image(tag: str, pixels: Image) -> Any:
-    """An image as a summary, scaled down when it is large."""
+    """An image summary of uint8 (H, W, 3) BGR, scaled down to at most ``MAX_EDGE`` pixels."""
     height, width = pixels.shape[:2]
-    factor = min(1.0, LONGEST_EDGE / max(height, width))
+    factor = min(1.0, MAX_EDGE / max(height, width))
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     _, encoded = cv2.imencode(".jpg", cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
     encoded_image = v1.Summary.Image(
@@ -86,11 +90,11 @@ def image(tag: str, pixels: Image) -> Any:
     return v1.Summary(value=[v1.Summary.Value(tag=tag, image=encoded_image)])
 
 
-def _headline_metrics(splits: Sequence[str], masks: bool) -> list[str]:
+def _headline_metrics(splits: Sequence[str], has_masks: bool) -> list[str]:
     return [
         f"{prefix}{kind}/{metric}"
         for prefix in _prefixes(splits)
-        for kind in (("bbox", "segm") if masks else ("bbox",))
+        for kind in (("bbox", "segm") if has_masks else ("bbox",))
         for metric in ("AP", "AP50", "AP75")
     ]
 
@@ -100,13 +104,13 @@ def _prefixes(splits: Sequence[str]) -> list[str]:
     return [""] * len(splits) if len(splits) < 2 else [f"{split}/" for split in splits]
 
 
-def _layout(splits: Sequence[str], masks: bool) -> Any:
+def _layout(splits: Sequence[str], has_masks: bool) -> Any:
     charts = {
         "Loss": {"total": "loss/total", "parts": "loss/(?!total).+"},
         **{
             f"Average precision{f' on {prefix[:-1]}' if prefix else ''}": {
                 title: f"{prefix}{kind}/{metrics}"
-                for kind, box in (("bbox", "box"), *((("segm", "mask"),) if masks else ()))
+                for kind, box in (("bbox", "box"), *((("segm", "mask"),) if has_masks else ()))
                 for title, metrics in (
                     (f"{box} AP", "(AP|AP50|AP75)"),
                     (f"{box} AP by size", "AP_(small|medium|large)"),

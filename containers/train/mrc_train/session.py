@@ -1,4 +1,4 @@
-"""How tensorpack runs the graph: the trainer, the number of threads, the input queue."""
+"""How tensorpack runs the graph: the trainer, the options of the TensorFlow session, the input queue."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,14 +20,18 @@ from tensorpack.dataflow import DataFlowTerminated  # isort: skip
 from tensorpack.tfutils import get_default_sess_config  # isort: skip
 
 PREFETCHED_BATCHES = 4
+"""Capacity of the input queue."""
 
 
 def trainer_for(cfg: Config) -> Any:
-    """tensorpack's trainer. Horovod's averages the gradients, so the learning rate is for the total batch."""
+    """The tensorpack trainer for these settings.
+
+    Horovod averages gradients over ranks, so the learning rate is that of the total batch.
+    """
     batches = cfg.TRAIN.GRADIENT_ACCUMULATION
     trainer: Any
     if cfg.TRAINER == "horovod":
-        # Beside the watchdog: Horovod itself notices when only some of the ranks want to exchange gradients.
+        # Besides the watchdog: Horovod itself detects when only some of the ranks exchange gradients.
         os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(round(cfg.TRAIN.STEP_TIMEOUT)))
         trainer = (
             AccumulatingHorovodTrainer(batches, WATCHED_TENSORS, average=True)
@@ -36,13 +40,14 @@ def trainer_for(cfg: Config) -> Any:
         )
     else:
         trainer = AccumulatingTrainer(batches, WATCHED_TENSORS) if batches > 1 else SimpleTrainer()
-    # Otherwise the optimizer may overwrite a weight that a gradient still reads, which is not reproducible.
+    # Without gates the optimizer may update a weight before all gradients have read it, so that runs are not
+    # reproducible.
     trainer.GATE_GRADIENTS = True
     return trainer
 
 
 def precision_of(cfg: Config) -> Precision:
-    """The precision of convolutions on this machine."""
+    """The precision of convolutions with these settings on this machine."""
     if not cfg.TRAIN.MIXED_PRECISION:
         return "float32"
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
@@ -65,8 +70,8 @@ def session_config(precision: Precision) -> Any:
     return config
 
 
-class _Numbered(DataFlow):
-    """Batches with their step's number in front. When the flow fails, which keeps the error, it just ends."""
+class _NumberedBatches(DataFlow):
+    """Batches preceded by their step, int32 (). If the flow fails, it keeps the error and the batches end."""
 
     def __init__(self, flow: DataFlow, start_step: int) -> None:
         self._flow = flow
@@ -81,6 +86,6 @@ class _Numbered(DataFlow):
 
 
 def input_queue(flow: DataFlow, start_step: int, specs: Sequence[Any]) -> QueueInput:
-    """A queue of batches read ahead of the graph; ``specs`` are the model's inputs, the step number first."""
+    """A queue that prefetches batches; ``specs`` are the model's inputs, of which the first is the step."""
     queue = v1.FIFOQueue(PREFETCHED_BATCHES, [spec.dtype for spec in specs])
-    return QueueInput(_Numbered(flow, start_step), queue=queue)
+    return QueueInput(_NumberedBatches(flow, start_step), queue=queue)

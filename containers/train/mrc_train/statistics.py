@@ -1,4 +1,4 @@
-"""stats.json and TensorBoard's events, for scalars of the current step and of earlier ones."""
+"""Writers of stats.json and of TensorBoard's events, for scalars of the current step and of earlier steps."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ from tensorpack.callbacks.monitor import MonitorBase  # isort: skip
 
 
 class Statistics(MonitorBase):
-    """stats.json in tensorpack's format: a list with one mapping of scalars an epoch.
+    """Writes stats.json in tensorpack's format: a list with one mapping of scalars per epoch.
 
-    A failed write is logged and tried again with the next entry: it does not end the training.
+    A failed write does not end the training: it is logged, and the next entry writes the file again.
 
     Args:
-        path: the file, replaced atomically.
-        entries: of earlier starts, up to the step at which the run resumes.
+        path: the file, which is replaced atomically.
+        entries: entries from before the run was resumed, up to the step of the checkpoint.
     """
 
     def __init__(self, path: Path, entries: Sequence[dict[str, Any]]) -> None:
@@ -35,7 +35,7 @@ class Statistics(MonitorBase):
         self._scalars[name] = value
 
     def _trigger_step(self) -> None:
-        if self.local_step != self.trainer.steps_per_epoch - 1:  # the epoch's end follows
+        if self.local_step != self.trainer.steps_per_epoch - 1:  # the last step is written with its epoch
             self._trigger()
 
     def _trigger_epoch(self) -> None:
@@ -47,7 +47,7 @@ class Statistics(MonitorBase):
             self.add(self.global_step, scalars)
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Add scalars to the entry of a step; of an earlier step only when it has one."""
+        """Add scalars to the entry of a step. Those of an earlier step without an entry are dropped."""
         entry = next((entry for entry in reversed(self._entries) if entry["global_step"] == step), None)
         if entry is None:
             if step != self.global_step:
@@ -62,10 +62,10 @@ class Statistics(MonitorBase):
 
 
 class Events(TFEventWriter):
-    """TensorBoard's event file.
+    """Writes TensorBoard's event file.
 
     Args:
-        first_summaries: written before the first step.
+        first_summaries: summaries to write before the first step.
     """
 
     def __init__(self, first_summaries: Sequence[Any]) -> None:
@@ -73,7 +73,7 @@ class Events(TFEventWriter):
         self._first_summaries = first_summaries
 
     def __new__(cls, first_summaries: Sequence[Any]) -> "Events":
-        """tensorpack's own takes other arguments."""
+        """Overrides that of tensorpack, which has other arguments."""
         return super().__new__(cls)  # type: ignore[no-any-return]
 
     def _before_train(self) -> None:
@@ -82,10 +82,10 @@ class Events(TFEventWriter):
         super()._before_train()
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Write scalars of a step, which may be an earlier one."""
+        """Write the scalars of a step, which may be an earlier one."""
         values = [v1.Summary.Value(tag=name, simple_value=value) for name, value in scalars.items()]
         self.add_summary(step, v1.Summary(value=values))
 
     def add_summary(self, step: int, summary: Any) -> None:
-        """Write a summary of a step."""
+        """Write a summary for a step."""
         self._writer.add_summary(summary, step)
