@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mrc_train.run_folder import QUOTED_METRICS, quoted_metric
+from mrc_train.run_directory import QUOTED_METRICS, quoted_metric
 
 from mrc_viz.runs import History
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import yaml
-from mrc_train import run_folder
+from mrc_train import run_directory
 from mrc_train.config import Config
 from mrc_train.data.coco import Split, load_split
 from mrc_train.errors import ConfigError, RunDirectoryError
@@ -66,7 +66,7 @@ def find_runs(directory: Path | str) -> list[Run]:
 def _search(directory: Path) -> Iterator[Run]:
     for name, subdirectories, files in os.walk(directory):
         path = Path(name)
-        if "config.yaml" in files and (steps := run_folder.checkpoint_steps(path)):
+        if "config.yaml" in files and (steps := run_directory.checkpoint_steps(path)):
             saved = (path / f"model-{steps[-1]}.index").stat().st_mtime
             yield Run(path, tuple(reversed(steps)), datetime.fromtimestamp(saved).astimezone())
         # The images of a data set are skipped: listing them takes long on a network file system.
@@ -82,9 +82,9 @@ def read_history(run: Path) -> History:
     Raises:
         RunDirectoryError: for a file that is missing or not the trainer's.
     """
-    entries = run_folder.read_statistics(run)
+    entries = run_directory.read_statistics(run)
     if not entries:
-        path = run / run_folder.STATISTICS
+        path = run / run_directory.STATISTICS
         if not path.exists():
             raise RunDirectoryError(f"{path}: not found; is {run} the directory of a run?")
         raise RunDirectoryError(f"{path}: contains no statistics of a training run")

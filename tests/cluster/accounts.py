@@ -7,7 +7,7 @@ from testcluster.client import Client, until
 from testcluster.pki import kubeconfig, write_kubeconfig
 
 
-def account(user: Client, folder: Path, name: str, *rights: str) -> Path:
+def account(user: Client, directory: Path, name: str, *rights: str) -> Path:
     """The kubeconfig of a service account that may do this in its namespace.
 
     A right is ``get,list:pods,secrets`` or ``get:jobs.batch``.
@@ -31,7 +31,7 @@ def account(user: Client, folder: Path, name: str, *rights: str) -> Path:
     who = f"--as=system:serviceaccount:{user.namespace}:{name}"
     asked = ["auth", "can-i", last["verbs"][0], resource, f"--subresource={part}", who]
     until(lambda: user.kubectl(*asked).strip() == "yes", "the account's rights")
-    return with_token(user, folder / name, user.kubectl("create", "token", name).strip())
+    return with_token(user, directory / name, user.kubectl("create", "token", name).strip())
 
 
 def with_token(user: Client, file: Path, token: str) -> Path:

@@ -40,10 +40,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def node_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster whose pods run as processes; with MRC_TEST_CLUSTER, the running one in that directory."""
-    if folder := os.environ.get("MRC_TEST_CLUSTER"):
-        cluster = Cluster(Path(folder).absolute())
+    if directory := os.environ.get("MRC_TEST_CLUSTER"):
+        cluster = Cluster(Path(directory).absolute())
         if not (cluster.running and cluster.has_real_node):
-            raise ClusterError(f"MRC_TEST_CLUSTER: no cluster with a real node runs in {cluster.folder}.")
+            raise ClusterError(f"MRC_TEST_CLUSTER: no cluster with a real node runs in {cluster.directory}.")
         yield cluster
         return
     with ready_cluster(tmp_path_factory.mktemp("node-cluster"), {}) as cluster:

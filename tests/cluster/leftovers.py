@@ -19,14 +19,14 @@ KERNEL = ("vm", "kernel/panic", "kernel/panic_on_oops", "kernel/keys", "net/ipv4
 class Footprint:
     """Everything that a running cluster uses and could leave behind."""
 
-    folder: Path
+    directory: Path
     link: str
     namespaces: set[str]
     before: "Host"
 
     def left(self) -> set[str]:
         """Returns the processes, namespaces, links, mounts, firewall rules and settings that still exist."""
-        found = {f"process {process.command}" for process in processes() if process.has(self.folder)}
+        found = {f"process {process.command}" for process in processes() if process.has(self.directory)}
         found |= {f"namespace of {each.command}" for each in processes() if each.namespaces & self.namespaces}
         network = output("ip", "link") + output("ip", "addr") + output("ip", "route")
         found |= {self.link} if self.link in network else set()
@@ -39,7 +39,9 @@ class Footprint:
 
     def _may_be_mine(self, mount: str) -> bool:
         """Whether a cluster makes mounts like this. Other programs may mount something at the same time."""
-        return any(part in mount for part in (str(self.folder), " /run", " /proc/", "containerd", "kubelet"))
+        return any(
+            part in mount for part in (str(self.directory), " /run", " /proc/", "containerd", "kubelet")
+        )
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,12 @@ class Process:
     files: frozenset[str]
     namespaces: frozenset[str]
 
-    def has(self, folder: Path) -> bool:
+    def has(self, directory: Path) -> bool:
         """Whether the directory is in its command or environment, or it has a file of it open."""
         known = [self.command, self.environment]
-        return any(str(folder) in text for text in known) or any(str(folder) in file for file in self.files)
+        return any(str(directory) in text for text in known) or any(
+            str(directory) in file for file in self.files
+        )
 
 
 def processes() -> Iterator[Process]:
@@ -113,12 +117,12 @@ def output(*argv: str) -> str:
 def footprint(cluster: Cluster, before: Host) -> Footprint:
     """Returns what a running cluster uses; ``before`` is the machine before its start."""
     mine = frozenset(str(Path("/proc/self/ns", kind).readlink()) for kind in NAMESPACES)
-    state = json.loads((cluster.folder / "state.json").read_text())
+    state = json.loads((cluster.directory / "state.json").read_text())
     family = descendants(int(state["pid"]))
     inside = [process for process in processes() if process.pid in family]
     assert {"etcd", "kube-apiserver"} <= {log.stem for log in cluster.logs.iterdir()}
     namespaces = set().union(*(process.namespaces for process in inside)) - mine
-    return Footprint(cluster.folder, state["link"], namespaces, before)
+    return Footprint(cluster.directory, state["link"], namespaces, before)
 
 
 def descendants(pid: int) -> set[int]:

@@ -76,12 +76,12 @@ def _pass_on(source: socket.socket, target: socket.socket, passed: bytearray) ->
 
 
 @contextlib.contextmanager
-def proxied(kubeconfig: Path, folder: Path) -> Iterator[tuple[Proxy, Path]]:
+def proxied(kubeconfig: Path, directory: Path) -> Iterator[tuple[Proxy, Path]]:
     """A proxy and the kubeconfig that leads through it."""
     config = yaml.safe_load(kubeconfig.read_text())
     proxy = Proxy(config["clusters"][0]["cluster"]["server"])
     config["clusters"][0]["cluster"]["server"] = proxy.server
-    path = folder / "proxied"
+    path = directory / "proxied"
     path.write_text(yaml.safe_dump(config))
     yield proxy, path
     proxy.cut()

@@ -95,10 +95,10 @@ def packaged(program: Path, chart: Path, to: Path) -> Path:
     return package
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder, links followed, by its path there."""
+def contents(directory: Path) -> dict[str, bytes]:
+    """Every file of a directory, links followed, by its path there."""
     found: dict[str, bytes] = {}
-    for path in folder.iterdir():
+    for path in directory.iterdir():
         if path.is_dir():
             found |= {f"{path.name}/{name}": content for name, content in contents(path).items()}
         else:

@@ -24,9 +24,9 @@ time.sleep(600)
 """
 
 
-def start(folder: Path) -> tuple[Cluster, Footprint]:
+def start(directory: Path) -> tuple[Cluster, Footprint]:
     before = Host.now()
-    cluster = Cluster(folder)
+    cluster = Cluster(directory)
     assert cluster.up(NODES)
     used = footprint(cluster, before)
     assert len(used.namespaces) == len(NAMESPACES), "otherwise the tests would look for nothing"
@@ -34,63 +34,63 @@ def start(folder: Path) -> tuple[Cluster, Footprint]:
     return cluster, used
 
 
-def pid_of(folder: Path, words: str) -> int:
-    return next(process.pid for process in processes() if words in process.command and process.has(folder))
+def pid_of(directory: Path, words: str) -> int:
+    return next(process.pid for process in processes() if words in process.command and process.has(directory))
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def directory(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "cluster"
     Cluster(tmp_path / "cluster").down()
 
 
-def test_down_removes_everything_but_the_logs(folder: Path) -> None:
-    cluster, used = start(folder)
+def test_down_removes_everything_but_the_logs(directory: Path) -> None:
+    cluster, used = start(directory)
     cluster.down()
     assert used.left() == set()
-    assert {path.name for path in folder.iterdir()} == {"lock", "logs"}
+    assert {path.name for path in directory.iterdir()} == {"lock", "logs"}
 
 
 @pytest.mark.parametrize("victim", ["unshare", "testcluster.supervisor", "kube-apiserver"])
-def test_killing_any_of_its_processes_ends_all_of_them(folder: Path, victim: str) -> None:
-    cluster, used = start(folder)
-    os.kill(pid_of(folder, victim), signal.SIGKILL)
+def test_killing_any_of_its_processes_ends_all_of_them(directory: Path, victim: str) -> None:
+    cluster, used = start(directory)
+    os.kill(pid_of(directory, victim), signal.SIGKILL)
     until(lambda: used.left() == set(), "nothing to be left")
     cluster.down()
-    assert {path.name for path in folder.iterdir()} == {"lock", "logs"}
+    assert {path.name for path in directory.iterdir()} == {"lock", "logs"}
 
 
-def test_the_tests_cluster_ends_when_the_tests_are_killed(folder: Path) -> None:
+def test_the_tests_cluster_ends_when_the_tests_are_killed(directory: Path) -> None:
     before = Host.now()
     tests = subprocess.Popen(
-        [sys.executable, "-c", UP_AND_STAY, str(folder)],
+        [sys.executable, "-c", UP_AND_STAY, str(directory)],
         stdout=subprocess.PIPE,
     )
     assert tests.stdout
     with tests.stdout as output_of_tests:
         assert output_of_tests.readline() == b"up\n"
-    used = footprint(Cluster(folder), before)
+    used = footprint(Cluster(directory), before)
     tests.kill()
     tests.wait()
     until(lambda: used.left() == set(), "nothing to be left")
 
 
-def test_deleting_its_folder_ends_a_cluster(folder: Path) -> None:
-    _, used = start(folder)
-    shutil.rmtree(folder)
+def test_deleting_its_folder_ends_a_cluster(directory: Path) -> None:
+    _, used = start(directory)
+    shutil.rmtree(directory)
     until(lambda: used.left() == set(), "nothing to be left")
 
 
-def test_a_cluster_can_be_started_again_after_it_was_killed(folder: Path) -> None:
-    cluster, _ = start(folder)
-    os.kill(pid_of(folder, "unshare"), signal.SIGKILL)
+def test_a_cluster_can_be_started_again_after_it_was_killed(directory: Path) -> None:
+    cluster, _ = start(directory)
+    os.kill(pid_of(directory, "unshare"), signal.SIGKILL)
     until(lambda: not cluster.running, "the end of the cluster")
     assert cluster.up(NODES)
     assert Client(cluster, "default").names("node") == {"node/cpu-0"}
 
 
-def test_two_run_side_by_side_and_a_second_start_changes_nothing(cluster: Cluster, folder: Path) -> None:
-    other, _ = start(folder)
+def test_two_run_side_by_side_and_a_second_start_changes_nothing(cluster: Cluster, directory: Path) -> None:
+    other, _ = start(directory)
     user = Client(other, "default")
     user.kubectl("create", "namespace", "mine")
     assert not other.up(NODES)
@@ -99,7 +99,7 @@ def test_two_run_side_by_side_and_a_second_start_changes_nothing(cluster: Cluste
 
 
 def test_no_process_of_a_cluster_listens_on_an_address_of_the_host(cluster: Cluster) -> None:
-    inside = {process.pid for process in processes() if process.has(cluster.folder)}
+    inside = {process.pid for process in processes() if process.has(cluster.directory)}
     listening = output("ss", "--listening", "--tcp", "--udp", "--numeric", "--processes")
     assert not [pid for pid in inside if f"pid={pid}," in listening]
 

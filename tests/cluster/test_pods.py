@@ -55,7 +55,7 @@ def test_two_ranks_train_in_two_worker_pods(trained: Training) -> None:
     assert "2 workers answer" in log
     for rank in (0, 1):
         assert f"rank {rank} of 2" in log
-    events = [file.name for file in trained.folder.glob("events.out.tfevents.*")]
+    events = [file.name for file in trained.directory.glob("events.out.tfevents.*")]
     assert any(name.endswith(f"{trained.name}-worker-0") for name in events), "the rank's host is the pod"
 
 
@@ -69,7 +69,7 @@ def test_status_shows_the_newest_checkpoint_and_the_last_evaluation(trained: Tra
     status = json.loads(done.stdout)
     assert status["checkpoint"] == "model-12"
     assert status["progress"]["step"] == 12
-    recorded = json.loads((trained.folder / "stats.json").read_text())[-1]
+    recorded = json.loads((trained.directory / "stats.json").read_text())[-1]
     metrics = {name: recorded[name] for name in ("bbox/AP50", "segm/AP50")}
     assert {name: status["evaluation"][name] for name in metrics} == pytest.approx(metrics, abs=1e-4)
 
@@ -121,9 +121,9 @@ def test_after_delete_an_install_with_more_steps_resumes_from_the_newest_checkpo
     trained: Training,
 ) -> None:
     """The last test of the release: it deletes it."""
-    before = {file: file.stat().st_mtime for file in trained.folder.glob("model-12.*")}
+    before = {file: file.stat().st_mtime for file in trained.directory.glob("model-12.*")}
     trained.delete()
-    assert {file: file.stat().st_mtime for file in trained.folder.glob("model-12.*")} == before
+    assert {file: file.stat().st_mtime for file in trained.directory.glob("model-12.*")} == before
     trained.install({"lr_schedule": "[18]"})
     trained.await_success()
     assert trained.resumed_from() == 12

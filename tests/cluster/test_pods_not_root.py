@@ -19,10 +19,10 @@ def user(new_node_user: Callable[[], Client]) -> Client:
 
 @pytest.fixture(scope="module")
 def optimized(user: Client) -> Iterator[Training]:
-    """A training of the chart maskrcnn-optimized that runs, in a folder of user 1000."""
+    """A training of the chart maskrcnn-optimized that runs, in a directory of user 1000."""
     training = Training(user, "owned", "maskrcnn-optimized")
-    training.folder.mkdir(parents=True)
-    os.chown(training.folder, 1000, 1000)
+    training.directory.mkdir(parents=True)
+    os.chown(training.directory, 1000, 1000)
     training.install(OWNER | OPTIMIZED | ENDLESS)
     training.await_checkpoint()
     yield training
@@ -31,17 +31,17 @@ def optimized(user: Client) -> Iterator[Training]:
 
 def test_a_directory_owned_by_root_fails_the_job_with_the_command_that_fixes_it(user: Client) -> None:
     training = Training(user, "refused")
-    training.folder.mkdir(parents=True)
+    training.directory.mkdir(parents=True)
     training.install(OWNER | {"backoff_limit": 0})
     until(lambda: "Failed" in training.conditions(), "the end of the job", STEP_TIMEOUT)
-    folder = f"/efs/{user.namespace}/refused"
-    assert f"{folder} is not writable for user 1000, group 1000." in training.log()
-    assert f"mkdir -p {folder} && chown 1000:1000 {folder}" in training.log()
+    directory = f"/efs/{user.namespace}/refused"
+    assert f"{directory} is not writable for user 1000, group 1000." in training.log()
+    assert f"mkdir -p {directory} && chown 1000:1000 {directory}" in training.log()
     training.delete()
 
 
 def test_a_run_that_is_not_root_writes_into_its_own_directory(optimized: Training) -> None:
-    owners = {(file.stat().st_uid, file.stat().st_gid) for file in optimized.folder.rglob("*")}
+    owners = {(file.stat().st_uid, file.stat().st_gid) for file in optimized.directory.rglob("*")}
     assert owners == {(1000, 1000)}
 
 

@@ -25,9 +25,9 @@ STAYS = {
 
 
 def test_down_ends_the_pods_and_leaves_only_logs(tmp_path: Path) -> None:
-    folder = tmp_path / "cluster"
+    directory = tmp_path / "cluster"
     before = Host.now()
-    cluster = Cluster(folder)
+    cluster = Cluster(directory)
     try:
         cluster.up({}, with_caller=True)
         user = Client(cluster, "default")
@@ -40,4 +40,4 @@ def test_down_ends_the_pods_and_leaves_only_logs(tmp_path: Path) -> None:
     finally:
         cluster.down()
     assert used.left() == set()
-    assert {path.name for path in folder.iterdir()} == {"lock", "logs"}
+    assert {path.name for path in directory.iterdir()} == {"lock", "logs"}

@@ -20,7 +20,7 @@ def brief(user: Client) -> Iterator[Training]:
     training = Training(user, "brief")
     yield training
     training.delete()
-    shutil.rmtree(training.folder, ignore_errors=True)
+    shutil.rmtree(training.directory, ignore_errors=True)
 
 
 def test_a_worker_with_a_missing_image_waits_with_that_reason(brief: Training) -> None:
@@ -40,7 +40,7 @@ def test_a_worker_with_a_missing_claim_waits_with_that_reason(brief: Training) -
 
 
 def test_an_empty_data_directory_fails_the_job_with_a_line_that_names_it(brief: Training) -> None:
-    empty = brief.folder.parent / "empty"
+    empty = brief.directory.parent / "empty"
     empty.mkdir(parents=True)
     brief.install({"data_dir": f"{brief.user.namespace}/empty", "backoff_limit": 0})
     until(lambda: "Failed" in brief.conditions(), "the end of the job", STEP_TIMEOUT)

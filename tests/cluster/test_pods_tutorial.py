@@ -25,7 +25,7 @@ SHORTER = " --set 'maskrcnn.lr_schedule=[600]'"
 """What the page says makes a short training of it."""
 
 INSTEAD = {
-    # The tests have a cluster, in another folder.
+    # The tests have a cluster, in another directory.
     "make cluster-up LEVEL=node\n": "",
     "make cluster-down\n": "",
     "-f values.yaml\nhelm test": f"-f values.yaml{SHORTER}\nhelm test",
@@ -40,11 +40,11 @@ OPEN = "mrc-values open "
 class Shell:
     """A user's shell in a checkout: what a block of commands exports is there in the next."""
 
-    folder: Path
+    directory: Path
 
     def run(self, commands: str) -> str:
         """What they print. Fails with the first that does."""
-        exports = self.folder / "exports"
+        exports = self.directory / "exports"
         script = f"set -euo pipefail\nsource {exports}\n{commands}\nexport -p > {exports}"
         done = self._bash(script)
         output, _ = done.communicate(timeout=STEP_TIMEOUT)
@@ -54,7 +54,7 @@ class Shell:
     def answer_of(self, command: str) -> str:
         """What the server says whose address a command prints on a terminal; Ctrl-C then ends the command."""
         terminal, its_end = pty.openpty()
-        opened = self._bash(f"source {self.folder / 'exports'}\nexec {command}", its_end)
+        opened = self._bash(f"source {self.directory / 'exports'}\nexec {command}", its_end)
         os.close(its_end)
         try:
             return get(address_in(terminal))
@@ -66,7 +66,7 @@ class Shell:
     def _bash(self, script: str, output: int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
             ["bash", "-c", script],
-            cwd=self.folder,
+            cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -97,17 +97,17 @@ def get(address: str) -> str:
 def shell(node_cluster: Cluster, tmp_path: Path) -> Iterator[Shell]:
     """In a checkout whose cluster is the tests'."""
     made = [node_cluster.volumes / "efs" / name for name in ("scenes", "kubeflow/maskrcnn")]
-    for folder in made:
-        assert not folder.exists(), f"{folder} is there already, perhaps somebody's: remove it"
+    for directory in made:
+        assert not directory.exists(), f"{directory} is there already, perhaps somebody's: remove it"
     for name in ("charts", ".venv"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / ".cluster").symlink_to(node_cluster.folder)
+    (tmp_path / ".cluster").symlink_to(node_cluster.directory)
     (tmp_path / "exports").touch()
     yield Shell(tmp_path)
     Client(node_cluster, "default").helm("uninstall", "maskrcnn", "--ignore-not-found", "--wait")
     Client(node_cluster, "kubeflow").kubectl("delete", "job/draw-scenes", "--ignore-not-found")
-    for folder in made:
-        shutil.rmtree(folder, ignore_errors=True)
+    for directory in made:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def test_the_commands_of_the_tutorial_end_with_detections_of_a_model_trained_in_pods(shell: Shell) -> None:
@@ -122,11 +122,11 @@ def test_the_commands_of_the_tutorial_end_with_detections_of_a_model_trained_in_
         else:
             printed += shell.run(block)
     assert "Succeeded" in printed
-    pictures = list((shell.folder / "detections").glob("*-detections.png"))
+    pictures = list((shell.directory / "detections").glob("*-detections.png"))
     found = re.findall(r"-detections\.png: (.*) with a score of", printed)
     assert len(found) == len(pictures) > 1
     assert set(found) != {"nothing"}
-    (run,) = (shell.folder / ".cluster" / "volumes" / "efs" / "kubeflow").glob("maskrcnn/model-600.index")
+    (run,) = (shell.directory / ".cluster" / "volumes" / "efs" / "kubeflow").glob("maskrcnn/model-600.index")
     assert run.exists(), "the checkpoints stay when the release is gone"
 
 

@@ -84,7 +84,7 @@ def page(user: Client, text: str, pod: str) -> Iterator[None]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    state = json.loads((user.cluster.folder / "state.json").read_text())
+    state = json.loads((user.cluster.directory / "state.json").read_text())
     address = Link(int(state["link"].removeprefix("mrc"))).host
     server = http.server.ThreadingHTTPServer((address, 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

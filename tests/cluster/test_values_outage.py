@@ -211,7 +211,7 @@ def test_open_says_why_a_page_does_not_come_from_behind_a_stopped_server(freeze:
 def test_an_api_server_that_goes_while_helm_installs_is_told_and_a_second_try_succeeds(
     alone: Client, tmp_path: Path
 ) -> None:
-    stopped = alone.cluster.folder / STOPPED
+    stopped = alone.cluster.directory / STOPPED
     helm = tmp_path / "helm"
     away = f"echo kube-apiserver > {stopped}; sleep 2"
     helm.write_text(f'#!/bin/sh\n[ "$1" != install ] || {{ {away}; }}\nexec {alone.cluster.bin}/helm "$@"\n')

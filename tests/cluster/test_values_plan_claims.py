@@ -8,9 +8,9 @@ from testcluster.client import Client
 from values_tool import command
 
 
-def plan(user: Client, folder: Path) -> tuple[dict[str, str], str]:
+def plan(user: Client, directory: Path) -> tuple[dict[str, str], str]:
     """The file systems that are chosen, and what is said about the claims."""
-    file = folder / "values.yaml"
+    file = directory / "values.yaml"
     file.write_text(f"global: {{namespace: {user.namespace}}}\n")
     flags = ("--node-group", "p4d", "--nodes", "2", "--fs", "auto", "-f", str(file), "--write")
     done = command(user, "plan", str(CHARTS / "maskrcnn"), *flags)

@@ -38,12 +38,12 @@ RIGHTS = {
 @pytest.fixture(scope="module")
 def lacking(running: Client, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The kubeconfig of an account that may do the above, but for what concerns one resource."""
-    folder = tmp_path_factory.mktemp("accounts")
+    directory = tmp_path_factory.mktemp("accounts")
 
     @cache
     def kubeconfig(resource: str) -> Path:
         rights = [right for of, right in RIGHTS.items() if of != resource]
-        return account(running, folder, f"no-{resource.replace('/', '-') or 'lack'}", *rights)
+        return account(running, directory, f"no-{resource.replace('/', '-') or 'lack'}", *rights)
 
     return kubeconfig
 

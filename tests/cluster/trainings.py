@@ -50,7 +50,7 @@ class Training:
     chart: str = "maskrcnn"
 
     @property
-    def folder(self) -> Path:
+    def directory(self) -> Path:
         """The run's directory on the host."""
         return self.user.cluster.volumes / "efs" / self.user.namespace / self.name
 
@@ -87,17 +87,19 @@ class Training:
     def step(self) -> int:
         """Returns the newest step in progress.json, 0 before the first."""
         try:
-            return int(json.loads((self.folder / "progress.json").read_text())["step"])
+            return int(json.loads((self.directory / "progress.json").read_text())["step"])
         except FileNotFoundError:
             return 0
 
     def checkpoints(self) -> list[int]:
         """Returns the steps of the complete checkpoints."""
-        return sorted(int(file.stem.removeprefix("model-")) for file in self.folder.glob("model-*.index"))
+        return sorted(int(file.stem.removeprefix("model-")) for file in self.directory.glob("model-*.index"))
 
     def recorded_steps(self) -> list[int]:
         """Returns the step of each entry of stats.json."""
-        return [int(entry["global_step"]) for entry in json.loads((self.folder / "stats.json").read_text())]
+        return [
+            int(entry["global_step"]) for entry in json.loads((self.directory / "stats.json").read_text())
+        ]
 
     def conditions(self) -> set[str]:
         """Returns the conditions of the MPIJob that are true."""

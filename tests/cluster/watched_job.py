@@ -51,10 +51,10 @@ def running_launchers(user: Client, job: str = "demo") -> list[Object]:
     return [each for each in user.pods(job, "launcher") if each["status"]["phase"] == "Running"]
 
 
-def launcher_log(user: Client, folder: Path, job: str = "demo") -> PodLog:
+def launcher_log(user: Client, directory: Path, job: str = "demo") -> PodLog:
     (launcher,) = running_launchers(user, job)
     name = launcher["metadata"]["name"]
-    return PodLog(user, name, "launcher", folder / f"{name}.log")
+    return PodLog(user, name, "launcher", directory / f"{name}.log")
 
 
 def dashboard(user: Client) -> str:

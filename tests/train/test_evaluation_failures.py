@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny
-from mrc_train.run_folder import checkpoint_steps
+from mrc_train.run_directory import checkpoint_steps
 from mrc_train.run_lines import EvaluationFailed, summarize
 
 SCRIPT = Path(__file__).with_name("failing_evaluation.py")

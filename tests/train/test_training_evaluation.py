@@ -9,7 +9,7 @@ import pytest
 import tiny
 from mrc_train.evaluation.background import BackgroundScorer, Job, ScoringError
 from mrc_train.evaluation.coco_metrics import evaluate
-from mrc_train.run_folder import newest_checkpoint
+from mrc_train.run_directory import newest_checkpoint
 
 
 def statistics(logdir: Path) -> list[dict[str, float]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import tiny
-from mrc_train.run_folder import read_progress
+from mrc_train.run_directory import read_progress
 
 ENDLESS = ("TRAIN.STEPS_PER_EPOCH=5", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=0")
 

@@ -24,9 +24,9 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
     """Six scenes of 480 x 480 pixels, a size that is drawn without scaling."""
     from mrc_train import scenes
 
-    folder = tmp_path_factory.mktemp("scenes")
-    scenes.main([str(folder), "--train", "1", "--val", "6", "--size", str(SIZE)])
-    return load_split(folder, "val2017")
+    directory = tmp_path_factory.mktemp("scenes")
+    scenes.main([str(directory), "--train", "1", "--val", "6", "--size", str(SIZE)])
+    return load_split(directory, "val2017")
 
 
 def detector(split: Split, detections: Callable[[ImageRecord], Detections]) -> SimpleNamespace:

@@ -26,9 +26,9 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
     """Six scenes."""
     from mrc_train import scenes
 
-    folder = tmp_path_factory.mktemp("scenes")
-    scenes.main([str(folder), "--train", "1", "--val", "6", "--size", str(SIZE)])
-    return load_split(folder, "val2017")
+    directory = tmp_path_factory.mktemp("scenes")
+    scenes.main([str(directory), "--train", "1", "--val", "6", "--size", str(SIZE)])
+    return load_split(directory, "val2017")
 
 
 def perfect(records: Sequence[ImageRecord], split: Split) -> list[dict[str, Any]]:
@@ -68,9 +68,9 @@ def model(tmp_path: Path, split: Split) -> Model:
 
 
 def write_results(model: Model, results: object) -> None:
-    folder = model.checkpoint.parent / "result"
-    folder.mkdir()
-    (folder / "val2017-7.json").write_text(json.dumps(results))
+    directory = model.checkpoint.parent / "result"
+    directory.mkdir()
+    (directory / "val2017-7.json").write_text(json.dumps(results))
 
 
 def test_the_trainers_results_of_this_step_are_used(model: Model, split: Split) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mrc_cli.errors import UserError
-from mrc_train import run_folder
+from mrc_train import run_directory
 from mrc_train.config import known_keys, parse
 from mrc_values.check import check
 from mrc_values.local import launch, up
@@ -66,18 +66,16 @@ class Release:
         mounts = up.file_systems(checked.values, self.directory, None, self.data_fs)
         launcher = launch.launcher_of(checked.rendered)
         words = launch.command_line(launcher, launch.environment(launcher, mounts))
-        run_directory = Path(os.path.relpath(launch.run_dir(launcher, mounts["SHARED_FS"])))
-        return run_directory, words[words.index("--config") + 1 :]
+        directory = Path(os.path.relpath(launch.run_dir(launcher, mounts["SHARED_FS"])))
+        return directory, words[words.index("--config") + 1 :]
 
 
-def check_unchanged(run_directory: Path, settings: list[str]) -> None:
+def check_unchanged(directory: Path, settings: list[str]) -> None:
     """Raise UserError if the run has checkpoints of other data or of another model."""
-    if run_folder.newest_checkpoint(run_directory) is None:
+    if run_directory.newest_checkpoint(directory) is None:
         return
-    trained, current = read_settings(run_directory), parse(settings)
+    trained, current = read_settings(directory), parse(settings)
     for key in known_keys():
         old, new = (reduce(getattr, key.split("."), cfg) for cfg in (trained, current))
         if old != new and not RESUMABLE.match(key):
-            raise UserError(
-                f"{run_directory} was trained with {key}={old}, which is now {new}. Start with CLEAN=1."
-            )
+            raise UserError(f"{directory} was trained with {key}={old}, which is now {new}. Start with CLEAN=1.")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mrc_cli.terminal import clock
-from mrc_train.run_folder import headline
+from mrc_train.run_directory import headline
 from mrc_train.run_lines import Progress
 
 STALL_SECONDS = 300

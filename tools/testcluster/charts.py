@@ -28,12 +28,12 @@ def install_mpijob(cluster: Cluster) -> None:
 
 
 @contextmanager
-def ready_cluster(folder: Path, nodes: Mapping[str, int]) -> Iterator[Cluster]:
+def ready_cluster(directory: Path, nodes: Mapping[str, int]) -> Iterator[Cluster]:
     """Starts a cluster with the operator and with claims in the namespace kubeflow; stops it after the block.
 
     ``nodes``: as for ``Cluster.up``.
     """
-    cluster = Cluster(folder)
+    cluster = Cluster(directory)
     cluster.up(nodes, with_caller=True)
     try:
         install_mpijob(cluster)
@@ -76,11 +76,11 @@ def _for(kind: str, namespace: str) -> list[Object]:
     return found
 
 
-def _use_directory(volume: Object, folders: Path) -> None:
+def _use_directory(volume: Object, directories: Path) -> None:
     """Replaces the CSI driver in a volume's spec: ``efs.csi.aws.com`` becomes the directory ``efs``."""
     file_system = volume.pop("csi")["driver"].partition(".")[0]
     volume.pop("mountOptions", None)
-    volume["hostPath"] = {"path": str(folders / file_system), "type": "DirectoryOrCreate"}
+    volume["hostPath"] = {"path": str(directories / file_system), "type": "DirectoryOrCreate"}
 
 
 def _driver(name: str) -> Object:

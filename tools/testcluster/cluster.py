@@ -47,22 +47,22 @@ NODE_NEEDS = {
 class Cluster:
     """A cluster and its directory; the cluster need not be running."""
 
-    folder: Path
+    directory: Path
 
     @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig. It exists while the cluster is running."""
-        return self.folder / "kubeconfig"
+        return self.directory / "kubeconfig"
 
     @property
     def logs(self) -> Path:
         """Directory with one log file per process. It is kept when the cluster is stopped."""
-        return self.folder / "logs"
+        return self.directory / "logs"
 
     @property
     def bin(self) -> Path:
         """Directory with kubectl, helm (version 4) and helm3."""
-        return self.folder / "bin"
+        return self.directory / "bin"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -83,7 +83,7 @@ class Cluster:
     @property
     def volumes(self) -> Path:
         """Directories that stand in for the file systems of a real node's claims, one per file system."""
-        return self.folder / "volumes"
+        return self.directory / "volumes"
 
     def up(self, nodes: Mapping[str, int], *, with_caller: bool = False) -> bool:
         """Starts the cluster and waits until it is ready. Returns False when it was running already.
@@ -99,13 +99,13 @@ class Cluster:
             self._remove()
             programs = {name: build(name) for name in [*(SIMULATED if nodes else REAL), *ON_HOST.values()]}
             if not nodes:
-                images.provide(node.images_of(self.folder / "node"))
+                images.provide(node.images_of(self.directory / "node"))
             self._start(programs, nodes, with_caller)
         return True
 
     def down(self) -> None:
         """Stops the cluster, if it is running, and removes everything but its logs."""
-        if self.folder.exists():
+        if self.directory.exists():
             check_host()
             with self._lock():
                 self._remove()
@@ -113,7 +113,7 @@ class Cluster:
     @contextlib.contextmanager
     def without(self, process: str) -> Iterator[None]:
         """Kills one process, such as ``kube-apiserver``, and restarts it when the block ends."""
-        file = self.folder / STOPPED
+        file = self.directory / STOPPED
         file.write_text(process)
         try:
             yield
@@ -162,7 +162,7 @@ class Cluster:
             state = {"pid": str(process.pid), "started": started, "link": link.name, "node": kind}
             self._state_file.write_text(json.dumps(state))
             paths = {name: str(path) for name, path in programs.items()}
-            settings = Settings(str(self.folder), link.cluster, link.host, link.name, paths, dict(nodes))
+            settings = Settings(str(self.directory), link.cluster, link.host, link.name, paths, dict(nodes))
             assert process.stdin
             with process.stdin as stdin:
                 stdin.write(settings.to_json() + "\n")
@@ -181,7 +181,7 @@ class Cluster:
 
     @property
     def _state_file(self) -> Path:
-        return self.folder / "state.json"
+        return self.directory / "state.json"
 
     def _state(self) -> dict[str, str]:
         try:
@@ -193,8 +193,8 @@ class Cluster:
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         """Serializes starts and stops."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self.folder / "lock").open("w") as lock:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.directory / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -209,10 +209,10 @@ class Cluster:
         if state:
             network.disconnect(state["link"])
             node.remove_groups(state["link"])
-        for path in (self.kubeconfig, self._state_file, self.folder / STOPPED):
+        for path in (self.kubeconfig, self._state_file, self.directory / STOPPED):
             path.unlink(missing_ok=True)
-        for folder in (self.bin, self.folder / "node"):
-            shutil.rmtree(folder, ignore_errors=True)
+        for directory in (self.bin, self.directory / "node"):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def check_host(real_node: bool = False) -> None:

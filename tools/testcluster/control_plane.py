@@ -49,23 +49,23 @@ def start(processes: Processes, kube: Path, address: str, state: Path) -> Contro
     """Starts the control plane at an address and waits until the API server is ready."""
     authority = _certificates(state / "pki", address)
     server = f"https://{address}:6443"
-    plane = ControlPlane(authority, server, state, Api(server, authority.folder, "admin"))
+    plane = ControlPlane(authority, server, state, Api(server, authority.directory, "admin"))
     processes.start("etcd", [kube, "etcd", *_etcd(state / "etcd")])
     audit_policy = state / "audit-policy.json"
     audit_policy.write_text(json.dumps(AUDIT))
     audit_log = processes.logs / "audit.log"
-    flags = _apiserver(authority.folder, address, audit_policy, audit_log)
+    flags = _apiserver(authority.directory, address, audit_policy, audit_log)
     processes.start("kube-apiserver", [kube, "kube-apiserver", *flags])
     processes.wait("API server", lambda: plane.api.text("/readyz") == "ok")
-    controllers = _controllers(authority.folder, plane.kubeconfig("controllers"))
+    controllers = _controllers(authority.directory, plane.kubeconfig("controllers"))
     processes.start("kube-controller-manager", [kube, "kube-controller-manager", *controllers])
     scheduler = _component(plane.kubeconfig("scheduler"))
     processes.start("kube-scheduler", [kube, "kube-scheduler", *scheduler])
     return plane
 
 
-def _certificates(folder: Path, address: str) -> Authority:
-    authority = Authority(folder)
+def _certificates(directory: Path, address: str) -> Authority:
+    authority = Authority(directory)
     authority.service_account_keys()
     service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     names = [f"DNS:{name}" for name in [*service, "kubernetes.default.svc.cluster.local"]]

@@ -46,7 +46,7 @@ PROGRAMS = {
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def provide(folder: Path) -> None:
+def provide(directory: Path) -> None:
     """Creates containerd's root directory with all images, after building them if they are not in the cache.
 
     Raises ClusterError.
@@ -61,7 +61,7 @@ def provide(folder: Path) -> None:
             for name, (image, path) in PROGRAMS.items():
                 _program(image, programs[name], path)
             _fill(store, [TRAIN, VIZ, *(image for image, _ in PROGRAMS.values())])
-        _copy(store, folder)
+        _copy(store, directory)
 
 
 def renew() -> None:
@@ -104,10 +104,10 @@ def _base() -> None:
     """Makes the base image with debootstrap unless it already exists."""
     if known(BASE):
         return
-    with tempfile.TemporaryDirectory() as folder:
-        _run("debootstrap", "--variant=minbase", "bookworm", folder)
-        shutil.rmtree(Path(folder) / "var/cache/apt/archives")
-        _image(BASE, lambda container: _run("buildah", "add", "--quiet", container, folder, "/"))
+    with tempfile.TemporaryDirectory() as directory:
+        _run("debootstrap", "--variant=minbase", "bookworm", directory)
+        shutil.rmtree(Path(directory) / "var/cache/apt/archives")
+        _image(BASE, lambda container: _run("buildah", "add", "--quiet", container, directory, "/"))
 
 
 def _program(image: str, program: Path, path: str) -> None:
@@ -184,19 +184,19 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 """
 
 
-def _copy(store: Path, folder: Path) -> None:
+def _copy(store: Path, directory: Path) -> None:
     """Copies a containerd directory: hard links for files that never change, content for the databases."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _run("cp", "--archive", "--link", str(store), str(folder))
+        _run("cp", "--archive", "--link", str(store), str(directory))
     except ClusterError:
         # The directories are on different file systems.
-        shutil.rmtree(folder, ignore_errors=True)
-        _run("cp", "--archive", str(store), str(folder))
-    for database in folder.glob("io.containerd.*/*.db"):
+        shutil.rmtree(directory, ignore_errors=True)
+        _run("cp", "--archive", str(store), str(directory))
+    for database in directory.glob("io.containerd.*/*.db"):
         database.unlink()
-        shutil.copy2(store / database.relative_to(folder), database)
+        shutil.copy2(store / database.relative_to(directory), database)
 
 
 def _run(*argv: str) -> str:

@@ -62,8 +62,8 @@ def start(
     for name, subject in CLIENTS.items():
         plane.authority.client(name, subject)
     plane.authority.server("kubelet-server", f"/O=system:nodes/CN=system:node:{NAME}", [f"IP:{address}"])
-    for folder in ("kubelet", "logs"):
-        (disk / folder).mkdir()
+    for directory in ("kubelet", "logs"):
+        (disk / directory).mkdir()
     state = plane.state
     cni = state / "cni"
     config = state / "containerd.toml"
@@ -74,7 +74,7 @@ def start(
     cni.mkdir(exist_ok=True)
     _write(cni / "10-pods.conflist", _CNI)
     make_groups(group)
-    kubelet = _write(state / "kubelet.json", _kubelet(plane.authority.folder, address, disk, group, state))
+    kubelet = _write(state / "kubelet.json", _kubelet(plane.authority.directory, address, disk, group, state))
     processes.start(
         "kubelet",
         [
@@ -111,9 +111,9 @@ def make_groups(name: str) -> None:
 def remove_groups(name: str) -> None:
     """Removes the control group, with empty groups that pods left."""
     for top in _hierarchies():
-        for folder in sorted((top / name).rglob("*"), reverse=True):
-            if folder.is_dir():
-                folder.rmdir()
+        for directory in sorted((top / name).rglob("*"), reverse=True):
+            if directory.is_dir():
+                directory.rmdir()
         if (top / name).exists():
             (top / name).rmdir()
 
@@ -123,7 +123,7 @@ def _hierarchies() -> list[Path]:
     top = Path("/sys/fs/cgroup")
     if (top / "cgroup.controllers").exists():
         return [top]
-    return [folder for folder in top.iterdir() if folder.is_dir() and not folder.is_symlink()]
+    return [directory for directory in top.iterdir() if directory.is_dir() and not directory.is_symlink()]
 
 
 def _ready(plane: ControlPlane) -> bool:

@@ -16,9 +16,9 @@ Kubeconfig = dict[str, Any]
 class Authority:
     """A certificate authority and its directory, with ``ca.crt``, ``ca.key`` and issued certificates."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True)
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True)
+        self.directory = directory
         self._openssl(
             "req",
             "-x509",
@@ -59,10 +59,10 @@ class Authority:
         return kubeconfig(server, self._data("ca.crt"), {"token": token}, namespace)
 
     def _data(self, name: str) -> str:
-        return base64.b64encode((self.folder / name).read_bytes()).decode()
+        return base64.b64encode((self.directory / name).read_bytes()).decode()
 
     def _sign(self, name: str, subject: str, usage: str, more: str) -> None:
-        extensions = self.folder / f"{name}.ext"
+        extensions = self.directory / f"{name}.ext"
         extensions.write_text(f"keyUsage=critical,digitalSignature\nextendedKeyUsage={usage}\n{more}")
         self._openssl(
             "req", "-new", *NEW_KEY, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", subject
@@ -74,7 +74,7 @@ class Authority:
         )
 
     def _openssl(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, capture_output=True)
+        subprocess.run(["openssl", *arguments], cwd=self.directory, check=True, capture_output=True)
 
 
 def kubeconfig(server: str, ca: str, user: dict[str, str], namespace: str = "default") -> Kubeconfig:

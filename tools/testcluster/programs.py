@@ -102,9 +102,9 @@ def cache() -> Path:
 
 
 def _digest(program: Program, go_version: str) -> str:
-    folder = MODULES / program.module
+    directory = MODULES / program.module
     parts = [go_version, program.package, *program.variables, *(f"{k}={v}" for k, v in GO.items())]
-    for source in sorted([*folder.glob("go.*"), *folder.glob(f"{program.package}/*.go")]):
+    for source in sorted([*directory.glob("go.*"), *directory.glob(f"{program.package}/*.go")]):
         parts.append(source.read_text())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 

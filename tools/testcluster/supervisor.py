@@ -24,13 +24,13 @@ STOPPED = "stopped"
 class Settings:
     """Settings that the supervisor reads from its standard input.
 
-    ``folder``: where the kubeconfig and the logs are written;
+    ``directory``: where the kubeconfig and the logs are written;
     ``address``, ``gateway``, ``link``: the cluster's and the host's address on the link, and the link's name;
     ``programs``: paths by name;
     ``nodes``: numbers of simulated nodes by node group, empty for one real node.
     """
 
-    folder: str
+    directory: str
     address: str
     gateway: str
     link: str
@@ -51,32 +51,32 @@ def main() -> None:
     """Runs a cluster until it is killed, its directory is deleted or one of its processes ends."""
     settings = Settings.from_json(sys.stdin.readline())
     try:
-        _run(settings, Path(settings.folder))
+        _run(settings, Path(settings.directory))
     except ClusterError as error:
         sys.exit(f"error: {error}")
 
 
-def _run(settings: Settings, folder: Path) -> None:
+def _run(settings: Settings, directory: Path) -> None:
     _mount_state()
     _take_link(settings)
     if not settings.nodes:
         node.prepare(STATE)
-    processes = Processes(folder / "logs")
+    processes = Processes(directory / "logs")
     kube = Path(settings.programs["kube"])
     plane = control_plane.start(processes, kube, settings.address, STATE)
     if settings.nodes:
         nodes.start(processes, Path(settings.programs["kwok"]), plane, settings.nodes)
     else:
-        disk = folder / "node"
+        disk = directory / "node"
         node.start(processes, settings.programs, plane, settings.address, disk, settings.link)
     account = "/api/v1/namespaces/default/serviceaccounts/default"
     processes.wait("default service account", lambda: bool(plane.api.get(account)))
-    kubeconfig = folder / "kubeconfig"
+    kubeconfig = directory / "kubeconfig"
     write_kubeconfig(kubeconfig, plane.authority.kubeconfig("admin", plane.server))
     operator = OperatorPods(plane, Path(settings.programs["mpi-operator"]), processes.logs)
     while kubeconfig.exists():
         processes.check()
-        processes.stop_only(_stopped(folder))
+        processes.stop_only(_stopped(directory))
         if settings.nodes:
             try:
                 operator.sync()
@@ -85,10 +85,10 @@ def _run(settings: Settings, folder: Path) -> None:
         time.sleep(0.3)
 
 
-def _stopped(folder: Path) -> list[str]:
+def _stopped(directory: Path) -> list[str]:
     """Returns the names of the processes that have to stay stopped."""
     try:
-        return (folder / STOPPED).read_text().split()
+        return (directory / STOPPED).read_text().split()
     except FileNotFoundError:
         return []
 

@@ -35,7 +35,7 @@ properties:
         type: boolean
         default: false
       sshAuthMountPath:
-        description: Folder of the ssh key in the pods.
+        description: Directory of the ssh key in the pods.
         type: string
         minLength: 1
         default: /root/.ssh

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mrc_train.errors import RunDirectoryError
 from mrc_train.precision import LOSS_SCALE
-from mrc_train.run_folder import checkpoint_steps
+from mrc_train.run_directory import checkpoint_steps
 from mrc_train.tfgraph import tf, v1
 
 log = logging.getLogger("mrc_train")

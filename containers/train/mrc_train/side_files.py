@@ -15,7 +15,7 @@ from mrc_cli.files import write_atomically
 
 from mrc_train.data.categories import Categories
 from mrc_train.errors import RunDirectoryError
-from mrc_train.run_folder import STATISTICS
+from mrc_train.run_directory import STATISTICS
 
 CATEGORIES = "categories.json"
 CHECKSUMS = "data.json"

@@ -23,7 +23,7 @@ from mrc_train.data.coco import check_same_categories, load_split, training_reco
 from mrc_train.errors import RunDirectoryError, Stopped
 from mrc_train.evaluation.coco_metrics import check_can_be_scored
 from mrc_train.ranks import MpiRanks, Ranks, SingleProcess
-from mrc_train.run_folder import newest_checkpoint
+from mrc_train.run_directory import newest_checkpoint
 from mrc_train.run_lock import hold_run_lock
 from mrc_train.side_files import check_same_classes
 

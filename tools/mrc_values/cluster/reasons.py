@@ -239,10 +239,10 @@ _LAUNCH = (
         "Check {worker_logs}: sshd must run in the image.",
     ),
     (
-        r"launch: (?P<folder>\S+) is not writable for user (?P<user>\d+), group (?P<group>\d+)",
+        r"launch: (?P<directory>\S+) is not writable for user (?P<user>\d+), group (?P<group>\d+)",
         "run-folder",
-        "the directory {folder} is not writable for user {user}, group {group}",
-        "Fix it with: mkdir -p {folder} && chown {user}:{group} {folder}; "
+        "the directory {directory} is not writable for user {user}, group {group}",
+        "Fix it with: mkdir -p {directory} && chown {user}:{group} {directory}; "
         "or set maskrcnn.run_as_user and run_as_group to its owner.",
     ),
     (

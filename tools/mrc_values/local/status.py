@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mrc_train import run_folder
-from mrc_train.run_folder import RunProgress
+from mrc_train import run_directory
+from mrc_train.run_directory import RunProgress
 from mrc_train.run_lines import Progress
 
 from mrc_values import runs
@@ -58,8 +58,8 @@ def status_of(release: Release, now: datetime | None = None) -> Status:
     """The status of a release, from its processes and its run directory. ``now`` is for tests."""
     now = now or datetime.now(UTC)
     run_dir = Path(release.run_dir)
-    progress = run_folder.read_progress(run_dir)
-    evaluation = run_folder.last_evaluation(run_dir)
+    progress = run_directory.read_progress(run_dir)
+    evaluation = run_directory.last_evaluation(run_dir)
     tensorboard_runs = release.tensorboard is not None and release.tensorboard.process() is not None
     return Status(
         name=release.name,
@@ -68,7 +68,7 @@ def status_of(release: Release, now: datetime | None = None) -> Status:
         ranks=release.ranks,
         ranks_alive=len(processes.ranks(release.mark)),
         progress=progress.progress if progress else None,
-        checkpoint=run_folder.newest_checkpoint(run_dir) or "",
+        checkpoint=run_directory.newest_checkpoint(run_dir) or "",
         evaluation=evaluation.metrics if evaluation else {},
         run_dir=release.run_dir,
         tensorboard=release.tensorboard_address if tensorboard_runs else "",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from mrc_train.run_folder import (
+from mrc_train.run_directory import (
     EpochStatistics,
     LastEvaluation,
     RunProgress,
@@ -163,7 +163,7 @@ def test_directories_in_place_of_files_and_a_missing_run_read_as_nothing(tmp_pat
 
 def test_reading_a_run_imports_no_tensorflow() -> None:
     script = (
-        "import sys, mrc_train.run_folder, mrc_train.run_lines\n"
+        "import sys, mrc_train.run_directory, mrc_train.run_lines\n"
         "print([name for name in ('tensorflow', 'numpy', 'tensorpack', 'pydantic') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
