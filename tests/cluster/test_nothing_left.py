@@ -75,7 +75,7 @@ def test_the_tests_cluster_ends_when_the_tests_are_killed(directory: Path) -> No
     until(lambda: used.left() == set(), "nothing to be left")
 
 
-def test_deleting_its_folder_ends_a_cluster(directory: Path) -> None:
+def test_deleting_its_directory_ends_a_cluster(directory: Path) -> None:
     _, used = start(directory)
     shutil.rmtree(directory)
     until(lambda: used.left() == set(), "nothing to be left")

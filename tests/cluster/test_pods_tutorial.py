@@ -122,9 +122,9 @@ def test_the_commands_of_the_tutorial_end_with_detections_of_a_model_trained_in_
         else:
             printed += shell.run(block)
     assert "Succeeded" in printed
-    pictures = list((shell.directory / "detections").glob("*-detections.png"))
+    images = list((shell.directory / "detections").glob("*-detections.png"))
     found = re.findall(r"-detections\.png: (.*) with a score of", printed)
-    assert len(found) == len(pictures) > 1
+    assert len(found) == len(images) > 1
     assert set(found) != {"nothing"}
     (run,) = (shell.directory / ".cluster" / "volumes" / "efs" / "kubeflow").glob("maskrcnn/model-600.index")
     assert run.exists(), "the checkpoints stay when the release is gone"

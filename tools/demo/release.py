@@ -78,4 +78,6 @@ def check_unchanged(directory: Path, settings: list[str]) -> None:
     for key in known_keys():
         old, new = (reduce(getattr, key.split("."), cfg) for cfg in (trained, current))
         if old != new and not RESUMABLE.match(key):
-            raise UserError(f"{directory} was trained with {key}={old}, which is now {new}. Start with CLEAN=1.")
+            raise UserError(
+                f"{directory} was trained with {key}={old}, which is now {new}. Start with CLEAN=1."
+            )

@@ -61,11 +61,11 @@ def up(
     from mrc_values.local.up import file_systems, prepare
 
     store = open_store(directory, name)
-    directory = chart_directory(chart)
+    chart_path = chart_directory(chart)
     with store.lock(name) as lock:
-        loaded, rendered, count = _render(name, directory, values or [], sets or [], ranks)
+        loaded, rendered, count = _render(name, chart_path, values or [], sets or [], ranks)
         mounts = file_systems(loaded, directory, shared_fs, data_fs)
-        words = printed.up_words(directory, values or [], sets or [], shared_fs, data_fs, ranks, tensorboard)
+        words = printed.up_words(chart_path, values or [], sets or [], shared_fs, data_fs, ranks, tensorboard)
         release, command = prepare(store, name, rendered, count, mounts, words, tensorboard, say)
         say(f"run directory: {release.run_dir}")
         if loaded.get("jupyter.enabled") is True:
