@@ -28,7 +28,7 @@ setup: .venv/.ready ## install everything into .venv
 # The first time, this downloads about 600 MB and compiles Horovod; uv caches both for other checkouts.
 .venv/.ready: pyproject.toml | $(UV)
 	@echo "Setting up .venv. The first time, this compiles Horovod: 2 to 5 minutes on two cores, without output."
-	@$(UV) sync --quiet $(EXTRAS)
+	@$(UV) sync --quiet --compile-bytecode $(EXTRAS)
 	@touch $@
 
 demo: setup ## train on drawn scenes and show the result (DATA=<directory>: your images; CLEAN=1: from scratch)

@@ -69,7 +69,7 @@ def test_delayed_metrics_end_all_ranks_at_the_target_and_a_restart_changes_nothi
     assert newest_checkpoint(tmp_path) == f"model-{last}"
     before = (tmp_path / "stats.json").read_bytes()
 
-    again = tiny.train(tmp_path, tiny_scenes, *settings)
+    again = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *settings)
     assert again.returncode == 0, again.stdout + again.stderr
     assert f"run_end outcome=target_reached step={last} steps=" in again.stdout
     assert f"{tmp_path} has reached its target; raise TEST.BOX_TARGET or TEST.MASK_TARGET" in again.stdout
