@@ -25,8 +25,7 @@ def check_links(chart: Path) -> None:
             raise UserError(
                 f"{path}: this must be a symbolic link to {target}, but is a text file. Check the charts out "
                 "with symbolic links: git config core.symlinks true, then git checkout -- charts "
-                "(on Windows, "
-                "turn on Developer Mode first)."
+                "(on Windows, turn on Developer Mode first)."
             )
 
 

@@ -119,8 +119,7 @@ def _live_manifest(verb: str, name: str, cluster: "Cluster", helm: "Helm") -> st
     if state.startswith("pending"):
         raise UserError(
             f"{name}: the release {where} is {state}: another helm process is working on it, or one was "
-            f"interrupted. In the latter case: {delete}, then "
-            "install again."
+            f"interrupted. In the latter case: {delete}, then install again."
         )
     if verb == "install":
         raise UserError(
