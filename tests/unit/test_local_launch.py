@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from mrc_cli.errors import UserError
-from mrc_values.launcher_log import last_error, with_one_tag
+from mrc_values.launcher_log import last_error, separated
 from mrc_values.local.launch import command_line, environment, expand, launcher_of
 
 VARIABLES = {"VAR_A": "A", "VAR_B": "B", "VAR_REF": "$(VAR_A)", "VAR_EMPTY": ""}
@@ -93,11 +93,22 @@ def test_a_launcher_that_requires_a_cluster_is_rejected(manifests: dict[str, str
     assert str(error.value) == message
 
 
-def test_only_the_first_of_mpiruns_tags_is_kept() -> None:
-    assert (
-        with_one_tag("[1,1]<stderr>:Value[1,1]<stderr>:Error: [1,1]<stderr>:x")
-        == "[1,1]<stderr>:ValueError: x"
-    )
+@pytest.mark.parametrize(
+    ("line", "lines"),
+    [
+        ("[1,1]<stderr>:Value[1,1]<stderr>:Error: [1,1]<stderr>:x", ["[1,1]<stderr>:ValueError: x"]),
+        (
+            "[1,1]<stderr>:ValueError: x[1,0]<stdout>:progress step=1/2",
+            ["[1,1]<stderr>:ValueError: x", "[1,0]<stdout>:progress step=1/2"],
+        ),
+        ("launch: running: mpirun", ["launch: running: mpirun"]),
+        ("", [""]),
+    ],
+)
+def test_pieces_of_one_rank_are_joined_and_lines_of_two_ranks_are_separated(
+    line: str, lines: list[str]
+) -> None:
+    assert separated(line) == lines
 
 
 MPIRUN_OUTPUT = """\
@@ -123,6 +134,7 @@ KILLED = "mpirun noticed that process rank 1 with PID 0 on node a exited on sign
             "mrc_train.config.ConfigError: no",
         ),
         (f"[1,0]<stderr>:mrc-train: error: no data\n{MPIRUN_OUTPUT}", "mrc-train: error: no data"),
+        ("[1,1]<stderr>:ValueError: x[1,0]<stdout>:progress step=1/2", "ValueError: x"),
         (f"[1,0]<stdout>:progress step=1/2\n-----\n{KILLED}\n-----", KILLED),
         ("launch: running: mpirun\nlaunch: /efs is not writable", "launch: /efs is not writable"),
         ("", ""),

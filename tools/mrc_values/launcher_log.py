@@ -13,11 +13,22 @@ _KILLED = re.compile(r"^mpirun noticed that process rank|^the launcher was kille
 _ANY_TEXT = re.compile(r"^(?!progress )(?=.*\w)")
 
 
-def with_one_tag(line: str) -> str:
-    """A line with its first tag only: mpirun writes a tag before every piece in which a line reaches it."""
-    first = _RANK_TAG.match(line)
-    start = first.end() if first else 0
-    return line[:start] + _RANK_TAG.sub("", line[start:])
+def separated(line: str) -> list[str]:
+    """The lines of single ranks in a line of mpirun's output, each with its first tag only.
+
+    mpirun writes a tag before every piece in which a line reaches it, and does not wait for the end of one
+    rank's line before it writes another rank's. Two tags in a line therefore mark pieces of one line when
+    they are equal, and two lines otherwise.
+    """
+    lines = [""]
+    end, current = 0, ""
+    for tag in _RANK_TAG.finditer(line):
+        lines[-1] += line[end : tag.start()]
+        if tag[0] != current:
+            lines.append(tag[0])
+        end, current = tag.end(), tag[0]
+    lines[-1] += line[end:]
+    return [text for text in lines if text] or [""]
 
 
 def without_tag(line: str) -> str:
@@ -41,7 +52,8 @@ def last_error(lines: Iterable[str]) -> str:
     In this order: an exception or error of a rank, one of the launcher, mpirun's report of a killed rank, the
     last line of a rank, the last line of the launcher.
     """
-    tagged_lines = [(_RANK_TAG.match(line) is not None, _plain(line)) for line in lines]
+    separate = [text for line in lines for text in separated(line)]
+    tagged_lines = [(_RANK_TAG.match(line) is not None, _plain(line)) for line in separate]
     tagged_lines.reverse()
     of_ranks = [text for tagged, text in tagged_lines if tagged]
     texts = [text for _, text in tagged_lines]

@@ -117,13 +117,13 @@ def _end(mark: str) -> None:
 def _pump(output: Iterable[str], log: IO[str], show: Callable[[str], None]) -> None:
     """Copy lines to the log and to ``show`` until the launcher closes its output."""
     for text in output:
-        line = launcher_log.with_one_tag(text.rstrip("\r\n"))
-        with contextlib.suppress(OSError, ValueError):  # a full disk must not block the launcher
-            print(line, file=log, flush=True)
-        try:
-            show(line)
-        except OSError:  # the reader of our output is gone; keep writing the log
-            show = _ignore
+        for line in launcher_log.separated(text.rstrip("\r\n")):
+            with contextlib.suppress(OSError, ValueError):  # a full disk must not block the launcher
+                print(line, file=log, flush=True)
+            try:
+                show(line)
+            except OSError:  # the reader of our output is gone; keep writing the log
+                show = _ignore
 
 
 def _ignore(line: str) -> None:
