@@ -10,12 +10,12 @@ from pathlib import Path
 
 PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 PINS = re.compile(r"constraint-dependencies = \[\n(.*?)^\]\n", re.DOTALL | re.MULTILINE)
-TRAINERS = ("train-cpu", "train-gpu")
+FLAVORS = (("train-cpu", "serve-cpu"), ("train-gpu", "serve-gpu"))
 
 
-def exported(uv: str, trainer: str) -> list[str]:
-    """Requirement lines of everything but the other trainer."""
-    extras = [part for extra in (trainer, "values", "viz") for part in ("--extra", extra)]
+def exported(uv: str, flavor: tuple[str, ...]) -> list[str]:
+    """Requirement lines of everything but the other flavor."""
+    extras = [part for extra in (*flavor, "values", "viz", "stage") for part in ("--extra", extra)]
     command = [
         uv,
         "export",
@@ -35,7 +35,7 @@ def main(uv: str) -> None:
     text = PYPROJECT.read_text()
     PYPROJECT.write_text(PINS.sub("constraint-dependencies = [\n]\n", text))
     subprocess.run([uv, "lock", "--upgrade", "--quiet"], check=True)  # noqa: S603
-    lines = sorted({line for trainer in TRAINERS for line in exported(uv, trainer)})
+    lines = sorted({line for flavor in FLAVORS for line in exported(uv, flavor)})
     pins = "".join(f'  "{line}",\n' for line in lines)
     PYPROJECT.write_text(PINS.sub(lambda _: f"constraint-dependencies = [\n{pins}]\n", text))
     print(f"{len(lines)} versions pinned in {PYPROJECT.name}")

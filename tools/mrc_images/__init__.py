@@ -1,0 +1,1 @@
+"""Builds and pushes the container images."""
