@@ -6,25 +6,22 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
-import numpy as np
 from mrc_cli import command
 from mrc_cli.errors import UsageError, UserError
 from mrc_cli.files import write_atomically
 from mrc_cli.terminal import result, say
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from mrc_train.config import add_config_argument
-from mrc_train.data.categories import Categories
 from mrc_train.data.coco import check_categories, load_split
 from mrc_train.data.decoding import UnreadableImage
 from mrc_train.data.images import read_image
 from mrc_train.drawing import draw_detections
 from mrc_train.evaluation.coco_metrics import evaluate
-from mrc_train.evaluation.detections import Detections, to_coco_results
+from mrc_train.evaluation.detections import to_named_results
 from mrc_train.prediction_files import check_output_directory, check_output_file, find_images, result_names
 
 if TYPE_CHECKING:
@@ -125,7 +122,8 @@ def predict(predictor: "Predictor", images: Sequence[Path], directory: Path, jso
         target = directory / f"{name}-detections.png"
         _, drawing = cv2.imencode(".png", draw_detections(image, detections, predictor.categories, threshold))
         write_atomically(target, drawing.tobytes())
-        entries.append({"image": str(path), "detections": _as_json(detections, predictor.categories, image)})
+        shown = to_named_results(detections, predictor.categories, *image.shape[:2])
+        entries.append({"image": str(path), "detections": shown})
         names = [predictor.categories.name_of(int(label)) for label in detections.labels]
         counts = ", ".join(f"{count} {name}" for name, count in Counter(names).items()) or "nothing"
         result(f"{target}: {counts} with a score of {threshold} or more")
@@ -133,17 +131,6 @@ def predict(predictor: "Predictor", images: Sequence[Path], directory: Path, jso
         write_atomically(json_file, json.dumps(entries, indent=2))
     if unreadable:
         raise UserError(f"{unreadable} of {len(images)} images could not be read")
-
-
-def _as_json(
-    detections: Detections, categories: Categories, image: NDArray[np.uint8]
-) -> list[dict[str, Any]]:
-    """COCO results without the image id, with the class names."""
-    entries = to_coco_results(0, detections, categories, *image.shape[:2])
-    return [
-        {"category": categories.name_of(int(label)), **{k: v for k, v in entry.items() if k != "image_id"}}
-        for label, entry in zip(detections.labels, entries, strict=True)
-    ]
 
 
 def evaluate_splits(predictor: "Predictor", output: Path) -> None:

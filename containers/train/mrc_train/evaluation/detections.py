@@ -36,6 +36,11 @@ class Detections:
             masks = masks[kept] if isinstance(masks, np.ndarray) else [masks[index] for index in kept]
         return Detections(self.boxes[kept], self.scores[kept], self.labels[kept], masks)
 
+    def first(self, maximum: int | None) -> "Detections":
+        """The best ``maximum`` detections; None: all of them."""
+        masks = None if self.masks is None else self.masks[:maximum]
+        return Detections(self.boxes[:maximum], self.scores[:maximum], self.labels[:maximum], masks)
+
     def bitmap(self, index: int, height: int, width: int) -> Bitmap | None:
         """One object's mask as uint8 (height, width), the original image's size; None without masks."""
         if self.masks is None:
@@ -88,3 +93,14 @@ def to_coco_results(
             result["segmentation"] = rle
         results.append(result)
     return results
+
+
+def to_named_results(
+    detections: Detections, categories: Categories, height: int, width: int
+) -> list[dict[str, Any]]:
+    """COCO results of one image without the image id, with the class names; ready for JSON."""
+    entries = to_coco_results(0, detections, categories, height, width)
+    return [
+        {"category": categories.name_of(int(label)), **{k: v for k, v in entry.items() if k != "image_id"}}
+        for label, entry in zip(detections.labels, entries, strict=True)
+    ]
