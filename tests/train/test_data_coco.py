@@ -291,7 +291,7 @@ def test_real_photos_have_the_objects_that_their_readme_counts() -> None:
     assert all(not split.dropped for split in splits)
 
 
-@pytest.mark.parametrize("name", ["../other/1.png", "/etc/hostname", "sub/../../1.png"])
+@pytest.mark.parametrize("name", ["../other/1.png", "..\\\\1.png", "sub/../../1.png"])
 def test_a_file_name_outside_the_splits_directory_is_rejected(name: str, tmp_path: Path) -> None:
     (tmp_path / "train2017").mkdir()
     (tmp_path / "annotations").mkdir()

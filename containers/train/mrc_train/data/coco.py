@@ -17,7 +17,7 @@ from mrc_train.data.annotations import (
     NO_MASK,
     AnnotatedImage,
     AnnotatedObject,
-    DataError,
+    Annotations,
     clipped,
     read_annotations,
 )
@@ -25,8 +25,12 @@ from mrc_train.data.categories import Categories
 from mrc_train.data.image_files import image_files
 from mrc_train.data.images import read_annotated
 from mrc_train.data.masks import Segmentation
+from mrc_train.data.problems import DataError
 
 NO_OBJECTS = "training images without objects"
+
+COUNTED = ("MRD020", "MRD021")
+"""Rules about what is left out: the log has its count anyway."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,18 +122,24 @@ def load_split(basedir: Path, split: str, masks: bool = True) -> Split:
     files, notes = image_files(
         directory, [image.file_name for image in annotations.images.values()], annotations.file
     )
-    records = [
-        _record(image, annotations.objects[image.id], directory / file, annotations.categories)
-        for image, file in zip(annotations.images.values(), files, strict=True)
-    ]
+    records = image_records(annotations, [directory / file for file in files])
+    doubts = [str(problem) for problem in annotations.problems if problem.rule not in COUNTED]
     return Split(
         name,
         annotations.categories,
         records,
         annotations.dropped,
-        notes=[*notes, *annotations.notes],
+        notes=[*notes, *doubts],
         annotation_file=annotations.file,
     )
+
+
+def image_records(annotations: Annotations, paths: Sequence[Path]) -> list[ImageRecord]:
+    """The images of an annotation file with their objects; ``paths`` has one file for each."""
+    return [
+        _record(image, annotations.objects[image.id], path, annotations.categories)
+        for image, path in zip(annotations.images.values(), paths, strict=True)
+    ]
 
 
 def training_records(cfg: Config) -> Dataset:

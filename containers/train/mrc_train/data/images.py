@@ -9,6 +9,16 @@ from mrc_train.config import Config
 from mrc_train.data.augment import Transform, resized_size
 from mrc_train.data.decoding import UnreadableImage, decode
 
+
+class WrongSize(UnreadableImage):
+    """An image whose size is not the annotated one; height and width are those of the file."""
+
+    def __init__(self, message: str, height: int, width: int) -> None:
+        super().__init__(message)
+        self.height = height
+        self.width = width
+
+
 SIZE_MULTIPLE = 32
 """Padded heights and widths are multiples of it, since the coarsest upsampled feature map has stride 32."""
 
@@ -22,7 +32,7 @@ def read_annotated(path: Path, height: int, width: int) -> NDArray[np.uint8]:
     """The BGR uint8 image in the orientation that its annotations refer to.
 
     Annotation tools measure an image either as stored or as rotated by EXIF. Whichever has the annotated size
-    is returned; where both have it, the rotated one. Raises UnreadableImage when neither has.
+    is returned; where both have it, the rotated one. Raises WrongSize when neither has, and UnreadableImage.
     """
     content = _content(path)
     rotated = decode(content, str(path))
@@ -31,8 +41,9 @@ def read_annotated(path: Path, height: int, width: int) -> NDArray[np.uint8]:
     stored = decode(content, str(path), apply_exif=False)
     if stored.shape[:2] == (height, width):
         return stored
-    raise UnreadableImage(
-        f"{path}: {rotated.shape[1]} x {rotated.shape[0]} pixels, annotated as {width} x {height}"
+    raise WrongSize(
+        f"{path}: {rotated.shape[1]} x {rotated.shape[0]} pixels, annotated as {width} x {height}",
+        *rotated.shape[:2],
     )
 
 

@@ -46,6 +46,24 @@ def clean_segmentation(raw: Any, height: int, width: int) -> Segmentation | None
     return None
 
 
+def defect_of(raw: Any, height: int, width: int) -> str:
+    """Why a ``segmentation`` is not usable in an image of the given size, in a few words."""
+    if raw is None or raw == [] or raw == {}:
+        return "missing"
+    if isinstance(raw, dict):
+        size = raw.get("size")
+        if isinstance(size, list) and size != [height, width]:
+            return "run lengths of another image size"
+        return "invalid run lengths" if _usable_rle(raw, height, width) is None else "without a pixel"
+    if not isinstance(raw, list):
+        return "neither polygons nor run lengths"
+    if all(isinstance(number, (int, float)) for number in raw):
+        return "a flat list of numbers in place of a list of polygons"
+    return (
+        "without a pixel in the image" if list(_usable_polygons(raw, height, width)) else "invalid polygons"
+    )
+
+
 def _usable_polygons(raw: list[Any], height: int, width: int) -> Iterator[NDArray[np.float64]]:
     max_coordinate = MAX_REACH * (height + width)
     for candidate in raw:

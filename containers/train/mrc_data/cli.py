@@ -1,0 +1,136 @@
+"""mrc-data: the command line."""
+
+import sys
+import textwrap
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from mrc_cli.command import run
+from mrc_cli.errors import UsageError, UserError
+from mrc_cli.terminal import result, say
+
+# Help is drawn for people and plain when it is piped.
+_MARKUP: Any = "markdown" if sys.stdout.isatty() and sys.stderr.isatty() else None
+
+app = typer.Typer(
+    help="Check a data set before a training run, and convert what annotation tools export.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=_MARKUP,
+)
+
+
+class FindingFormat(StrEnum):
+    """Output format of findings."""
+
+    TEXT = "text"
+    JSON = "json"
+    SARIF = "sarif"
+    GITHUB = "github"
+
+
+@app.command()
+def check(
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR|FILE", help="A data set in COCO layout, or one annotation file.", show_default=False
+        ),
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Directory with the images of FILE, if it is elsewhere."),
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw 16 samples with their boxes and masks to this file."),
+    ] = None,
+    masks: Annotated[
+        bool, typer.Option("--masks/--boxes", help="Check for training of masks, or MODE_MASK=False.")
+    ] = True,
+    decode: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Number of images to decode in each split, at random.")
+    ] = 200,
+    all_images: Annotated[bool, typer.Option("--all-images", help="Decode all images.")] = False,
+    format: Annotated[
+        FindingFormat,
+        typer.Option(
+            help="json: a list of objects; sarif: SARIF 2.1.0; github: annotations for GitHub Actions."
+        ),
+    ] = FindingFormat.TEXT,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
+) -> None:
+    """Find what is wrong with a data set in seconds, without training on it.
+
+    An error would end a training run before its first step. A warning names what is left out or looks wrong,
+    with counts and the likely cause. Findings are printed to stdout, one per line, with the path of the first
+    entry in the JSON file. `mrc-data explain MRD022` says more.
+
+    Example: mrc-data check data --sheet sheet.png
+
+    Exit code: 0 no errors, 1 errors (with --strict: or warnings), 2 wrong usage.
+    """
+    from mrc_cli import reports
+    from mrc_cli.files import write_atomically
+    from mrc_cli.findings import Severity, failing
+    from mrc_train.data.problems import RULES
+    from mrc_train.prediction_files import check_output_file
+
+    from mrc_data import check as checking
+    from mrc_data.sheet import draw_sheet, encode_png
+
+    if images is not None and target.is_dir():
+        raise UsageError("--images belongs to an annotation file; a data set has its images in <split>/")
+    if sheet is not None:
+        if sheet.suffix.lower() != ".png":
+            raise UsageError(f"{sheet}: the sheet is a PNG file; name it .png")
+        check_output_file(sheet)
+    checked = checking.check(target, masks, None if all_images else decode, images)
+    if text := reports.FORMATS[format](checked.findings, reports.Tool("mrc-data", RULES)):
+        result(text)
+    counts = "; ".join(_counts(split) for split in checked.splits)
+    if counts:
+        say(f"{counts}; {checked.decoded} of {checked.images} images decoded")
+    say(f"{target}: {reports.summary(checked.findings)}")
+    if sheet is not None:
+        drawn = draw_sheet(checked.splits)
+        if drawn is None:
+            raise UserError(f"{sheet}: not drawn, as there is no readable image with an object")
+        write_atomically(sheet, encode_png(drawn))
+        say(f"{sheet}: boxes and masks of samples, as training sees them")
+    has_warnings = any(finding.severity is Severity.WARNING for finding in checked.findings)
+    raise typer.Exit(1 if failing(checked.findings) or (strict and has_warnings) else 0)
+
+
+def _counts(split: Any) -> str:
+    return f"{split.name}: {len(split.records)} images, {split.objects_per_class().sum()} objects"
+
+
+@app.command()
+def explain(
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="Id of a rule, such as MRD022.")],
+) -> None:
+    """Explain why a rule exists, with an example that fails and one that passes.
+
+    Example: mrc-data explain MRD022
+    """
+    from mrc_train.data.problems import RULES
+
+    info = RULES.get(rule.upper())
+    if info is None:
+        raise UsageError(f"{rule}: no such rule. The rules are {', '.join(RULES)}.")
+    why = "\n".join(textwrap.wrap(" ".join(info.why.split()), 88))
+    result(f"{info.id} ({info.severity}): {info.title}\n\n{why}")
+    for title, example in (("Fails", info.failing), ("Passes", info.passing)):
+        result(f"\n{title}:\n{textwrap.indent(example, '  ')}")
+
+
+def main() -> None:
+    """The console script."""
+    run("mrc-data", app)
+
+
+if __name__ == "__main__":
+    main()
