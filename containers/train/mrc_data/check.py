@@ -74,7 +74,7 @@ def _check_split(files: SplitFiles, masks: bool, decode: int | None, checked: Ch
     except DataError as error:
         foreign = foreign_format(files.annotations)
         if error.rule == "MRD001" and foreign:
-            error = DataError(f"this is a file of {foreign}; run mrc-data convert first", "MRD001")
+            error = DataError(f"this is a file of {foreign}", "MRD001")
         checked.findings += [_finding(files.annotations, each) for each in [*errors, error]]
         return
     findings += _grouped(files.annotations, errors)

@@ -109,6 +109,64 @@ def _counts(split: Any) -> str:
 
 
 @app.command()
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE",
+            help="An unpacked export, or its annotation file: COCO (CVAT, Label Studio, Roboflow, ...), "
+            "LabelMe, VIA, or YOLO with polygons.",
+            show_default=False,
+        ),
+    ],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The new data set; it must not exist.", show_default=False)
+    ],
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the images are, if not beside the annotations."),
+    ] = None,
+    val: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=0.9,
+            help="Share of the images for validation, if SOURCE is not split.",
+        ),
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(metavar="N", help="Another seed gives another split.")] = 0,
+    attribute: Annotated[
+        str | None, typer.Option(metavar="NAME", help="VIA: the region attribute that has the class.")
+    ] = None,
+) -> None:
+    """Convert what an annotation tool exports into the layout that charts and trainer expect.
+
+    Copies the images to DIR/train2017 and DIR/val2017 and writes DIR/annotations/instances_<split>.json.
+    Splits of the source (train and valid or val) are kept; otherwise images are split by a hash of their
+    names, so that later exports with more images leave most of them where they were. A test split is not
+    copied.
+
+    Example: mrc-data convert export data && mrc-data check data --sheet sheet.png
+    """
+    from mrc_data import convert as conversion
+
+    format, read = conversion.read_source(source, images, attribute)
+    if not read.images:
+        raise UserError(f"{source}: no image in these annotations ({format})")
+    if not any(image.objects for image in read.images):
+        raise UserError(f"{source}: no object in these annotations ({format})")
+    splits = conversion.assigned(read.images, val, seed)
+    conversion.write_layout(read, splits, directory)
+    for what, count in read.skipped.items():
+        say(f"left out: {count} {what}")
+    for split, chosen in splits.items():
+        objects = sum(len(image.objects) for image in chosen)
+        say(f"{conversion.SPLITS[split]}: {len(chosen)} images, {objects} objects (from {format})")
+    result(str(directory))
+
+
+@app.command()
 def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="Id of a rule, such as MRD022.")],
 ) -> None:

@@ -1,25 +1,24 @@
-"""Recognizing the annotation files of tools that do not write COCO."""
+"""Recognizing annotation files that are not COCO's, for the message of ``mrc-data check``."""
 
-import json
 from pathlib import Path
+
+from mrc_train.data.problems import DataError
+
+from mrc_data.read_labelme import is_labelme
+from mrc_data.read_via import via_entries
+from mrc_data.source import read_json
 
 
 def foreign_format(path: Path) -> str | None:
-    """The tool whose format a JSON file has, or None."""
+    """The tool whose format a JSON file has, with what to do, or None."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path)
+    except DataError:
         return None
-    if isinstance(content, list):
-        tasks = [entry for entry in content[:1] if isinstance(entry, dict) and "data" in entry]
-        return "Label Studio (its JSON export; export as COCO instead)" if tasks else None
-    if not isinstance(content, dict):
-        return None
-    if "shapes" in content and "imagePath" in content:
-        return "LabelMe"
-    entries = content.get("_via_img_metadata", content)
-    if isinstance(entries, dict) and entries:
-        first = next(iter(entries.values()))
-        if isinstance(first, dict) and "regions" in first and "filename" in first:
-            return "the VGG Image Annotator"
+    if is_labelme(content):
+        return "LabelMe; run mrc-data convert first"
+    if via_entries(content):
+        return "the VGG Image Annotator; run mrc-data convert first"
+    if isinstance(content, list) and content and isinstance(content[0], dict) and "data" in content[0]:
+        return "Label Studio in its own format; export it as COCO"
     return None
