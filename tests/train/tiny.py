@@ -61,8 +61,8 @@ def start(*command: str | Path, **environment: str) -> "subprocess.Popen[str]":
 
 def train(logdir: Path, data: Path, *settings: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``mrc-train`` as one process."""
-    command = ("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *SETTINGS, *settings)
-    return run(*command, **environment)
+    settings = (f"DATA.BASEDIR={data}", *SETTINGS, *settings)
+    return run("mrc-train", "--logdir", logdir, "--config", *settings, **environment)
 
 
 MPI = {"OMPI_MCA_mpi_yield_when_idle": "1"}
@@ -70,20 +70,18 @@ MPI = {"OMPI_MCA_mpi_yield_when_idle": "1"}
 
 def two_ranks(program: Sequence[str | Path], logdir: Path, data: Path, *settings: str) -> list[str | Path]:
     """The command line of a trainer under ``mpirun`` with two ranks."""
-    return [
-        *(
-            "mpirun",
-            "--allow-run-as-root",
-            "--bind-to",
-            "none",
-            "--oversubscribe",
-            "-np",
-            "2",
-            "--tag-output",
-        ),
-        *program,
-        *("--logdir", logdir, "--config", "TRAINER=horovod", f"DATA.BASEDIR={data}", *SETTINGS, *settings),
-    ]
+    mpirun = (
+        "mpirun",
+        "--allow-run-as-root",
+        "--bind-to",
+        "none",
+        "--oversubscribe",
+        "-np",
+        "2",
+        "--tag-output",
+    )
+    settings = ("TRAINER=horovod", f"DATA.BASEDIR={data}", *SETTINGS, *settings)
+    return [*mpirun, *program, "--logdir", logdir, "--config", *settings]
 
 
 def run_ranks(count: int, *command: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,51 @@
+"""Training containers as SageMaker starts them: the directory /opt/ml, and the program ``train``."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import tiny
+
+HYPERPARAMETERS = {
+    **dict(setting.split("=", 1) for setting in tiny.SETTINGS),
+    "TRAIN.STEPS_PER_EPOCH": "3",
+    "TRAIN.LR_EPOCH_SCHEDULE": "[(2, None)]",
+    "data_train": "train2017",
+    "data_val": "val2017",
+}
+"""A training run of six steps, seconds long."""
+
+TRAIN = (sys.executable, "-m", "mrc_train.sagemaker.entry")
+
+
+def lay_out(root: Path, data: Path | None, hyperparameters: Mapping[str, str]) -> Path:
+    """Write the files of /opt/ml for a job on one host, with the data set as channel ``train``."""
+    configuration = root / "input" / "config"
+    configuration.mkdir(parents=True)
+    (root / "model").mkdir()
+    (root / "output").mkdir()
+    hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
+    (configuration / "resourceconfig.json").write_text(json.dumps(hosts))
+    (configuration / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    channels = {"train": {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"}}
+    (configuration / "inputdataconfig.json").write_text(json.dumps(channels if data else {}))
+    if data:
+        (root / "input" / "data").mkdir()
+        (root / "input" / "data" / "train").symlink_to(data)
+    return root
+
+
+def train(root: Path) -> "subprocess.CompletedProcess[str]":
+    """Run ``train`` to its end; stdout and stderr are one text."""
+    return subprocess.run(
+        [*TRAIN, "--root", root], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+    )
+
+
+def start(root: Path) -> "subprocess.Popen[str]":
+    """Start ``train``."""
+    return subprocess.Popen(
+        [*TRAIN, "--root", root], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
