@@ -72,7 +72,7 @@ class Server:
 
     def ready(self) -> "Server":
         """Wait until it is ready."""
-        wait_for(lambda: self.get("/ping").status == 200 or self.process.poll() is not None)
+        wait_for(lambda: self.process.poll() is not None or self.get("/ping").status == 200)
         assert self.process.poll() is None, self.lines
         return self
 
@@ -117,6 +117,12 @@ class Server:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def program(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """``mrc-serve`` with arguments with which it ends."""
+    command = [sys.executable, "-m", "mrc_serve.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def wait_for(condition: Any, timeout: float = START_TIMEOUT) -> Any:

@@ -54,7 +54,11 @@ def answer_image(model: LoadedModel, content: bytes, wanted: Wanted, max_pixels:
 def answer_lines(
     model: LoadedModel, images: Sequence[bytes | RequestError], wanted: Wanted, max_pixels: int
 ) -> Answer:
-    """Detections in several image files, a JSON line for each: ``{"error": ...}`` for a file that is none."""
+    """Detections in several image files, a JSON line for each: ``{"error": ...}`` for a file that is none.
+
+    Raises:
+        RequestError: when the only image is none.
+    """
     lines, count = [], 0
     for content in images:
         try:
@@ -62,6 +66,8 @@ def answer_lines(
                 raise content
             image = decode_image(content, max_pixels)
         except RequestError as error:
+            if len(images) == 1:
+                raise
             lines.append(json.dumps({"error": str(error), "status": error.status}))
             continue
         detections, threshold = _detect(model, image, wanted)

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from mrc_serve.access_log import CLIENT_GONE, AccessLog
 from mrc_serve.answers import Answer, Wanted, answer_image, answer_lines
-from mrc_serve.bodies import BodyReader, discard
+from mrc_serve.bodies import SMALLEST, BodyReader, discard
 from mrc_serve.errors import RequestError
 from mrc_serve.inputs import images_of_lines, is_json_lines
 from mrc_serve.metrics import Metrics
@@ -91,7 +91,9 @@ class Service:
         self._settings = settings
         self._queue = WorkQueue(settings.workers, settings.queue, settings.timeout)
         bodies = settings.queue + settings.workers + BODIES_BEYOND_QUEUE
-        self._bodies = BodyReader(settings.max_body, settings.body_timeout, bodies * settings.max_body)
+        self._bodies = BodyReader(
+            settings.max_body, settings.body_timeout, bodies * max(settings.max_body, SMALLEST)
+        )
         self._metrics = Metrics(
             lambda: self._queue.waiting, lambda: self._queue.running, lambda: self.model is not None
         )
@@ -125,7 +127,8 @@ class Service:
         try:
             answer = await self._answer(request, deadline)
         except RequestError as error:
-            await discard(request, self._settings.max_body)
+            if error.status != 408:
+                await discard(request, self._settings.max_body)
             request.scope["log"]["error"] = str(error)
             return _error(error)
         except ClientDisconnect:

@@ -11,6 +11,9 @@ from mrc_serve.errors import RequestError
 DISCARD_SECONDS = 5.0
 """How long the rest of a rejected body is read, so that a client that only writes sees the answer."""
 
+IDLE_SECONDS = 0.5
+"""A client that sends nothing for so long waits for the answer already."""
+
 SMALLEST = 64 * 1024
 """Bytes that even an empty body counts as."""
 
@@ -57,6 +60,7 @@ class BodyReader:
                 f"the body did not arrive within {self._timeout:g} seconds (MRC_SERVE_BODY_TIMEOUT)",
                 close=True,
             ) from None
+        request.state.body_read = True
         return bytes(body)
 
     def _too_long(self, size: str) -> RequestError:
@@ -66,10 +70,13 @@ class BodyReader:
 
 
 async def discard(request: Request, limit: int) -> None:
-    """Read up to ``limit`` bytes of the body and drop them."""
+    """Read up to ``limit`` bytes of what is still to come of the body, and drop them."""
+    if getattr(request.state, "body_read", False):
+        return
     with contextlib.suppress(Exception):
         async with asyncio.timeout(DISCARD_SECONDS):
-            async for chunk in request.stream():
-                limit -= len(chunk)
-                if limit < 0:
+            while limit > 0:
+                message = await asyncio.wait_for(request.receive(), IDLE_SECONDS)
+                if not message.get("more_body", False):
                     return
+                limit -= len(message["body"])

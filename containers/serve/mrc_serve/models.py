@@ -14,6 +14,9 @@ from mrc_serve.answers import Wanted, answer_image
 
 MODEL_FILE = "model.json"
 ARCHIVE = "model.tar.gz"
+WARM_UP_SIZES = ((24, 32), (32, 24))
+"""Heights and widths in pixels. The model's input is larger: images are resized to its short edge."""
+
 _PACK = f"tar --create --gzip --file {ARCHIVE} --directory DIR ."
 
 
@@ -86,10 +89,8 @@ def _from_run(directory: Path) -> LoadedModel:
 
 def warm_up(model: LoadedModel) -> None:
     """Answer a landscape and a portrait image as requests would, so that no client pays for the first."""
-    short = model.cfg.PREPROC.TEST_SHORT_EDGE_SIZE
-    long = min(model.cfg.PREPROC.MAX_SIZE, short * 4 // 3)
     noise = np.random.default_rng(0)
-    for size in ((short, long), (long, short)):
+    for size in WARM_UP_SIZES:
         image = noise.integers(0, 256, (*size, 3), np.uint8)
         content = cv2.imencode(".jpg", image)[1].tobytes()
         for png in (False, True):
