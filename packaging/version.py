@@ -12,7 +12,7 @@ import generated
 from generated import ROOT
 
 VERSION = r"\d+\.\d+\.\d+"
-IMAGE_TAG = rf"(\b(?:mask-rcnn|mask-rcnn-viz|mrc-train):){VERSION}"
+IMAGE_TAG = rf"(\b(?:mask-rcnn|mask-rcnn-serve|mask-rcnn-viz|mrc-train):){VERSION}"
 OTHER_PRODUCTS = ("mpijob", "tensorboard")
 """Charts whose appVersion is that of the program they run, not the suite's."""
 

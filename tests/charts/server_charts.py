@@ -22,7 +22,11 @@ from rendering import CHARTS, Object, objects, only
 
 ALONE, SUBCHART = "alone", "sub-chart"
 WAYS = (ALONE, SUBCHART)
-IMAGE = {"jupyter": {"image": "lab:1"}, "tensorboard": {}}
+IMAGE = {
+    "jupyter": {"image": "lab:1"},
+    "serve": {"image": "serve:1", "model": "kubeflow/exported"},
+    "tensorboard": {},
+}
 """The values that each chart requires."""
 
 

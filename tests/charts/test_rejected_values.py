@@ -45,7 +45,9 @@ def test_mrc_values_reports_it_on_its_line(file: Path) -> None:
 
 
 def test_every_chart_has_files() -> None:
-    assert {"jupyter", "maskrcnn", "mpijob", "tensorboard"} <= {path.name for path in DIRECTORY.iterdir()}
+    assert {"jupyter", "maskrcnn", "mpijob", "serve", "tensorboard"} <= {
+        path.name for path in DIRECTORY.iterdir()
+    }
     assert len(FILES) >= 40
 
 

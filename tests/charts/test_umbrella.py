@@ -12,6 +12,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "maskrcnn": TRAINING,
     "maskrcnn-optimized": TRAINING,
     "jupyter": {"image": "lab:1"},
+    "serve": {"image": "serve:1", "model": "kubeflow/exported"},
 }
 FOREIGN = {"imageRegistry": "registry.example.com", "team": {"name": "vision"}}
 NAMES = sorted(file.parent.name for file in CHARTS.glob("*/Chart.yaml"))
@@ -46,7 +47,7 @@ def test_every_chart_is_a_dependency_with_a_condition_and_foreign_globals(chart:
     assert render_objects(parent, {"global": FOREIGN, chart: {**own, "enabled": False}}) == []
 
 
-@pytest.mark.parametrize("chart", ["maskrcnn", "maskrcnn-optimized", "jupyter", "tensorboard"])
+@pytest.mark.parametrize("chart", ["maskrcnn", "maskrcnn-optimized", "jupyter", "serve", "tensorboard"])
 def test_two_aliases_of_one_chart_have_distinct_objects_and_selectors(chart: str, tmp_path: Path) -> None:
     parent = umbrella(tmp_path, (chart, "first"), (chart, "second"))
     own = {**REQUIRED.get(chart, {}), "enabled": True}
