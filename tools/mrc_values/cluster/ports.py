@@ -22,8 +22,14 @@ from mrc_values.cluster.client import Cluster, ClusterError
 from mrc_values.cluster.job import Snapshot, happened, ready
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 
-COMPONENTS = {"jupyter": "notebook", "tensorboard": "dashboard"}
+COMPONENTS = {"jupyter": "notebook", "tensorboard": "dashboard", "serve": "inference"}
 """The servers that can be opened, with the component in their labels."""
+
+_TO_HAVE = {
+    "jupyter": "Set jupyter.enabled and jupyter.image, and upgrade",
+    "tensorboard": "Set tensorboard.enabled, and upgrade",
+    "serve": "Install the chart serve, and name its release",
+}
 
 _CHUNK = 2**16
 
@@ -52,10 +58,9 @@ def server(cluster: Cluster, release: str, namespaces: Sequence[str], kind: str)
     lists = (cluster.list(client.DEPLOYMENTS, namespace, labels=labels) for namespace in namespaces)
     result = next(chain.from_iterable(lists), None)
     if result is None:
-        image = " and jupyter.image" if kind == "jupyter" else ""
         raise UserError(
             f"{release}: it has no {kind} in the namespace {' or '.join(namespaces)}. "
-            f"Set {kind}.enabled{image}, and upgrade; --namespace selects another one."
+            f"{_TO_HAVE[kind]}; --namespace selects another one."
         )
     container = items(result, "spec", "template", "spec", "containers")[0]
     secrets = [

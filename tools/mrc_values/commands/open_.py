@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def open_(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")],
-    kind: Annotated[str, typer.Argument(metavar="SERVER", help="jupyter or tensorboard.")],
+    kind: Annotated[str, typer.Argument(metavar="SERVER", help="jupyter, tensorboard or serve.")],
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port on this machine. [default: any free port]")
     ] = 0,
@@ -25,7 +25,7 @@ def open_(
     context: Context = None,
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Forward a local port to a release's Jupyter or TensorBoard until Ctrl-C.
+    """Forward a local port to a release's Jupyter, TensorBoard or inference server until Ctrl-C.
 
     Listens on 127.0.0.1 only. Jupyter's token is printed only to a terminal. New connections go to the
     current pod, even after it has been replaced.
@@ -39,7 +39,7 @@ def open_(
     from mrc_values.cluster.client import connect
 
     if kind not in ports.COMPONENTS:
-        raise UsageError(f"{kind}: unknown server. Use jupyter or tensorboard.")
+        raise UsageError(f"{kind}: unknown server. Use jupyter, tensorboard or serve.")
     cluster = connect(context, kubeconfig)
     server = ports.server(cluster, name, reading.namespaces(cluster, namespace), kind)
     if ports.ready_pod(cluster, server) is None:

@@ -5,29 +5,25 @@ import importlib.util
 import os
 import secrets
 import shutil
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
+from subprocess import Popen
 
 from mrc_cli.errors import UserError
 
+from mrc_values.local import web_servers
 from mrc_values.local.state import Release
 
 START_TIMEOUT = 60.0
 """Seconds within which JupyterLab has to answer."""
-STOP_TIMEOUT = 10.0
-"""Seconds between SIGTERM and SIGKILL."""
 
 
 @dataclass(frozen=True)
 class JupyterServer:
     """A running JupyterLab; ``address`` is its URL without the token."""
 
-    process: subprocess.Popen[bytes]
+    process: "Popen[bytes]"
     address: str
     token: str
 
@@ -62,37 +58,10 @@ def running(release: Release, programs: Path, port: int, log: Path) -> Iterator[
     argv += [f"--FileContentsManager.preferred_dir={str(notebooks).lstrip('/')}"]
     if os.getuid() == 0:
         argv.append("--allow-root")
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603
-            argv,
-            env={**os.environ, **environment},
-            cwd=notebooks,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C must reach it only through the end of this block
-        )
-    try:
-        _wait_until_it_answers(process, port, log)
+    with web_servers.running(argv, environment, notebooks, log) as process:
+        url = f"http://127.0.0.1:{port}/api"
+        web_servers.wait_until_it_answers(process, url, START_TIMEOUT, "Jupyter", log)
         yield JupyterServer(process, f"http://127.0.0.1:{port}/lab", token)
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while True:
-        try:
-            with urlopen(f"http://127.0.0.1:{port}/api", timeout=5):
-                return
-        except (URLError, OSError):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise UserError(f"Jupyter did not start. Its output: {log}") from None
-            time.sleep(0.1)
 
 
 def _source() -> Path | None:

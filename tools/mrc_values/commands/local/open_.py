@@ -13,24 +13,29 @@ from mrc_values.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirec
 
 def open_(
     name: Name,
-    server: Annotated[str, typer.Argument(metavar="SERVER", help="jupyter or tensorboard.")],
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="jupyter, tensorboard or serve.")],
     directory: StateDirectory = DEFAULT_STATE_DIRECTORY,
     port: Annotated[
         int,
-        typer.Option(min=0, max=65535, help="Port for Jupyter. [default: the first free one from 8888 on]"),
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port for Jupyter or the inference server. [default: a free one from 8888 or 8080 on]",
+        ),
     ] = 0,
 ) -> None:
-    """Print TensorBoard's address, or run Jupyter with the test notebook until Ctrl-C.
+    """Print TensorBoard's address, or run Jupyter or the inference server until Ctrl-C.
 
-    Both listen on 127.0.0.1 only. Jupyter asks for its token, which is printed only to a terminal.
+    All listen on 127.0.0.1 only. Jupyter has the test notebook, and asks for its token, which is printed only
+    to a terminal. serve has the run's newest checkpoint, and a page to try it on images.
 
     Example: mrc-values local open trial jupyter
     """
-    from mrc_values.local import jupyter, tensorboard
+    from mrc_values.local import inference, jupyter, tensorboard
     from mrc_values.local.up import programs_directory
 
-    if server not in ("jupyter", "tensorboard"):
-        raise UsageError(f"{server}: unknown server. Use jupyter or tensorboard.")
+    if server not in ("jupyter", "tensorboard", "serve"):
+        raise UsageError(f"{server}: unknown server. Use jupyter, tensorboard or serve.")
     store = open_store(directory, name)
     release = store.get(name)
     if server == "tensorboard":
@@ -39,14 +44,22 @@ def open_(
         store.save(release)
         result(release.tensorboard_address)
         return
-    log = store.file(name, ".jupyter.log")
+    log = store.file(name, f".{server}.log")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both signals end it in the same way
     try:
+        if server == "serve":
+            port = port or tensorboard.free_port(inference.FIRST_PORT)
+            say(f"mrc-serve: loading the newest checkpoint in {release.run_dir}")
+            with inference.running(release, programs_directory(), port, log) as serving:
+                result(serving.address)
+                say("Drop an image on the page, or send one to /invocations. Press Ctrl-C to stop.")
+                serving.process.wait()
+            raise UserError(f"mrc-serve has ended. Its output: {log}")
         with jupyter.running(release, programs_directory(), port or tensorboard.free_port(8888), log) as lab:
             secret = f"?token={lab.token}" if sys.stdout.isatty() else ""
             result(f"{lab.address}{secret}")
             say(f"notebooks: {jupyter.notebooks_directory(release)}. Press Ctrl-C to stop Jupyter.")
             lab.process.wait()
-            raise UserError(f"Jupyter has ended. Its output: {log}")
+        raise UserError(f"Jupyter has ended. Its output: {log}")
     except KeyboardInterrupt:
         say("stopped.")
