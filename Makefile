@@ -3,7 +3,7 @@
 UV_VERSION := 0.13.8
 UV := $(or $(shell command -v uv),.tools/bin/uv)
 BIN := .venv/bin
-EXTRAS := --extra train-cpu --extra serve-cpu --extra values --extra viz --extra stage
+EXTRAS := --extra train-cpu --extra serve-cpu --extra values --extra viz --extra stage --extra images
 
 DEMO := .demo
 DATA ?=

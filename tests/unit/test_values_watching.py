@@ -174,6 +174,29 @@ def test_tcp_is_a_warning_between_nodes_only(efa: int, workers: int, words: str)
     assert bool(advice) == bool(words)
 
 
+# Lines of NCCL 2.4, 2.20 and 2.32, and of aws-ofi-nccl 1.21.
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["NCCL INFO NET/Plugin: Could not find: libnccl-net.so. "], "no plugin"),
+        (["NCCL INFO NET/Plugin : No plugin found (libnccl-net.so)."], "no plugin"),
+        (["NCCL INFO NET/Plugin : No plugin found, using internal implementation"], "no plugin"),
+        (
+            [
+                "NCCL INFO NET/OFI Initializing aws-ofi-nccl 1.21.1",
+                "NCCL INFO NET/OFI No eligible providers were found",
+            ],
+            "aws-ofi-nccl 1.21.1 found no EFA device",
+        ),
+        ([], "Check that the image has aws-ofi-nccl"),
+    ],
+)
+def test_tcp_in_spite_of_efa_is_told_from_an_image_without_the_plugin(lines: list[str], words: str) -> None:
+    found = nccl.transport(map(line, [*lines, "NCCL INFO Using network Socket"]))
+    assert found.network == "tcp"
+    assert words in nccl.advice(found, efa=4, workers=2)
+
+
 def test_a_reopened_log_continues_after_the_last_line() -> None:
     position = ReadPosition()
     assert position.reopened() == ""

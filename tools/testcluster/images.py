@@ -15,6 +15,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from mrc_cli.errors import UserError
+from mrc_images import building
+from mrc_images.builders import Buildah
+from mrc_images.table import find
+
 from testcluster.errors import ClusterError
 from testcluster.programs import build, cache
 
@@ -24,8 +29,11 @@ CONTEXT = [
     "LICENSE",
     "README.md",
     "pyproject.toml",
+    "packaging/cuda",
+    "packaging/efa",
     "packaging/horovod-xla-stub",
     "tools/mrc_cli",
+    "tools/mrc_images",
     "tools/mrc_values",
     "containers/train",
     "container-viz",
@@ -33,8 +41,9 @@ CONTEXT = [
 """The files that the images are built from."""
 
 BASE = "localhost/debian:bookworm"
-TRAIN = "localhost/mask-rcnn:0.1.0"
-VIZ = "localhost/mask-rcnn-viz:0.1.0"
+TAG = "0.1.0"
+IMAGES = [find("train-cpu"), find("viz")]
+TRAIN, VIZ = (image.local(TAG) for image in IMAGES)
 PAUSE = "localhost/pause:1"
 PROGRAMS = {
     # The name in the mpijob chart. The published image contains the same program.
@@ -84,8 +93,18 @@ def _lock() -> Iterator[None]:
 
 
 def _dockerfiles() -> None:
-    _dockerfile(TRAIN, "containers/train/Dockerfile", BASE)
-    _dockerfile(VIZ, "container-viz/Dockerfile", TRAIN)
+    # The isolation needs no container runtime. Builds behind a proxy need the machine's certificates.
+    options = [
+        "--quiet",
+        "--isolation=chroot",
+        f"--volume={CERTIFICATES}:/usr/local/share/ca-certificates/machine.crt:ro",
+        f"--build-arg=BASE_IMAGE={BASE}",
+    ]
+    for image in IMAGES:
+        try:
+            building.build(Buildah(), image, TAG, ROOT, options)
+        except UserError as error:
+            raise ClusterError(str(error)) from None
 
 
 def _digest(programs: Mapping[str, Path]) -> str:
@@ -126,15 +145,6 @@ def _image(name: str, fill: Callable[[str], object]) -> None:
         _run("buildah", "commit", "--quiet", container, name)
     finally:
         _run("buildah", "rm", container)
-
-
-def _dockerfile(image: str, dockerfile: str, base: str) -> None:
-    # --isolation=chroot needs no container runtime. Builds behind a proxy need the machine's certificates.
-    _run(
-        *("buildah", "bud", "--quiet", "--isolation=chroot", "--layers", "--pull-never"),
-        *(f"--volume={CERTIFICATES}:/usr/local/share/ca-certificates/machine.crt:ro",),
-        *(f"--build-arg=BASE_IMAGE={base}", f"--tag={image}", f"--file={dockerfile}", "."),
-    )
 
 
 def _fill(store: Path, images: list[str]) -> None:

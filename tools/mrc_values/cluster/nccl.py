@@ -11,6 +11,11 @@ The lines, from logs of real clusters and from the sources:
   github.com/NVIDIA/nccl/issues/1053).
 - ``NCCL INFO NET/Socket : Using [0]eth0:10.0.0.1<0>`` (github.com/NVIDIA/nccl/issues/226).
 - ``NCCL WARN NET/OFI Couldn't find any optimal provider`` (github.com/NVIDIA/nccl/issues/229).
+- ``NCCL INFO NET/Plugin: Could not find: libnccl-net.so`` (NCCL, src/plugin/plugin_open.cc), before 2.24
+  ``NET/Plugin : No plugin found (libnccl-net.so)`` (github.com/NVIDIA/nccl/issues/352 and 1231).
+- ``NET/OFI Initializing aws-ofi-nccl 1.21.1`` (aws-ofi-nccl, src/nccl_ofi_net.cpp), in older versions
+  ``NET/OFI Using aws-ofi-nccl 1.4.0aws`` (github.com/NVIDIA/nccl/issues/527), and then, without a device,
+  ``NET/OFI No eligible providers were found``.
 - ``Channel 00/0 : 0[0] -> 8[0] [send] via NET/AWS Libfabric/0/GDRDMA``
   (github.com/aws/aws-ofi-nccl/issues/64); without ``GDRDMA`` the data goes through the host's memory.
 """
@@ -24,6 +29,8 @@ _NETWORK = re.compile(r"NCCL INFO Using network (.+?)\s*$")
 _CHANNEL = re.compile(r"NCCL INFO (?:Channel|Ring) .* via NET/([\w ]+?)/\d+(/GDRDMA)?")
 _SOCKET = re.compile(r"NCCL INFO NET/Socket ?: Using ")
 _NONE_OPTIMAL = re.compile(r"NET/OFI (?:Couldn't|Could not|Unable to) find any optimal provider")
+_NO_PLUGIN = re.compile(r"NET/Plugin ?: .*(?:Could not find:.*libnccl-net|No plugin found)")
+_PLUGIN = re.compile(r"NET/OFI (?:Initializing|Using) aws-ofi-nccl (\S+)")
 ANY = re.compile(r"NCCL (?:INFO|WARN|version)|NET/OFI")
 """Matches every line of NCCL."""
 
@@ -37,12 +44,15 @@ class Transport:
         nics: number of network interfaces per rank.
         gpu_direct: whether data is sent directly from GPU memory; None before the first channel exists.
         line: the line that names the network.
+        plugin: version of aws-ofi-nccl, ``""`` when NCCL found no network plugin, or None when the log does
+            not tell.
     """
 
     network: str = ""
     nics: int | None = None
     gpu_direct: bool | None = None
     line: str = ""
+    plugin: str | None = None
 
 
 def transport(lines: Iterable[str]) -> Transport:
@@ -50,12 +60,17 @@ def transport(lines: Iterable[str]) -> Transport:
     chosen: dict[str, str] = {}
     nics: list[int] = []
     direct: list[bool] = []
+    plugin: str | None = None
     for line in lines:
         if "NET" not in line and "Using network" not in line:
             continue
         if match := _PROVIDER.search(line):
             chosen.setdefault(_of_provider(match[1]), line)
             nics += [int(match[2])] if match[2] else []
+        elif match := _PLUGIN.search(line):
+            plugin = plugin if plugin == "" else match[1]
+        elif _NO_PLUGIN.search(line):
+            plugin = ""
         elif match := _CHANNEL.search(line):
             direct.append(match[2] is not None)
             if match[1] == "Socket":
@@ -69,9 +84,13 @@ def transport(lines: Iterable[str]) -> Transport:
     for network in ("tcp", "efa", "infiniband", "libfabric"):
         if network in chosen:
             return Transport(
-                network, min(nics, default=None), all(direct) if direct else None, _bare(chosen[network])
+                network,
+                min(nics, default=None),
+                all(direct) if direct else None,
+                _bare(chosen[network]),
+                plugin,
             )
-    return Transport()
+    return Transport(plugin=plugin)
 
 
 def advice(used: Transport, efa: int, workers: int) -> str:
@@ -83,9 +102,20 @@ def advice(used: Transport, efa: int, workers: int) -> str:
             "NCCL uses TCP: the workers request no EFA interface. On p3dn, p4d and g5 nodes set "
             "maskrcnn.node_group, or maskrcnn.efa."
         )
+    start = "NCCL uses TCP although the workers have EFA."
+    if used.plugin == "":
+        return (
+            f"{start} The image has no plugin for it: use an image with aws-ofi-nccl and libfabric, such as "
+            "train-gpu of mrc-images, with libnccl-net.so in the linker's path."
+        )
+    if used.plugin:
+        return (
+            f"{start} aws-ofi-nccl {used.plugin} found no EFA device: check that libfabric has the efa "
+            "provider, that the node's driver is loaded, and FI_PROVIDER."
+        )
     return (
-        "NCCL uses TCP although the workers have EFA. Check that the image has aws-ofi-nccl and libfabric "
-        "with the efa provider, and that its LD_LIBRARY_PATH names them."
+        f"{start} Check that the image has aws-ofi-nccl and libfabric with the efa provider, and that its "
+        "LD_LIBRARY_PATH names them."
     )
 
 
@@ -104,7 +134,7 @@ def sentence(used: Transport) -> str:
 
 def words(lines: Sequence[str]) -> list[str]:
     """The lines that name a network."""
-    patterns = (_PROVIDER, _NETWORK, _CHANNEL, _SOCKET, _NONE_OPTIMAL)
+    patterns = (_PROVIDER, _NETWORK, _CHANNEL, _SOCKET, _NONE_OPTIMAL, _NO_PLUGIN, _PLUGIN)
     return [line for line in lines if any(pattern.search(line) for pattern in patterns)]
 
 
