@@ -47,6 +47,8 @@ def _problem(path: Path) -> str:
     nested = next(path.glob(f"*/{MODEL_FILE}"), None)
     if nested:
         return f"{MODEL_FILE} is in {nested.parent.name}/, expected at the top; pack the model with: {_PACK}"
+    if (path / "progress.json").is_file():
+        return "the directory of a run without a complete checkpoint; has the run saved one yet?"
     names = sorted(entry.name for entry in path.iterdir())
     found = ", ".join(names[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
     return (
