@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import tiny
-from serving import Server
+from inference_server import Server
 
 SETTINGS = [
     "PREPROC.TEST_SHORT_EDGE_SIZE=128",

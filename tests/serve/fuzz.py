@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from serving import Server
+from inference_server import Server
 
 BODY_TIMEOUT = "0.3"
 """Seconds; a body that stops halfway is rejected after it."""

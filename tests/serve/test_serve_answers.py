@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pycocotools.mask
 import pytest
-from serving import Server, wait_for
+from inference_server import Server, wait_for
 
 Predicted = Callable[[bytes], list[dict[str, object]]]
 

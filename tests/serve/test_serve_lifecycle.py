@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from inference_server import Server, program, wait_for
 from mrc_cli.errors import UsageError
 from mrc_serve.settings import from_environment
-from serving import Server, program, wait_for
 
 Start = Callable[..., Server]
 

@@ -9,7 +9,7 @@ import cv2
 import fuzz
 import numpy as np
 import pytest
-from serving import Server
+from inference_server import Server
 
 
 @pytest.fixture(scope="module")
