@@ -57,24 +57,34 @@ Bitnami; `-` where a chart has no such value.
 
 | under `maskrcnn` | kuberay | z2jh, under `singleuser` | Bitnami |
 | --- | --- | --- | --- |
-| `image_pull_secrets` | `imagePullSecrets` | `imagePullSecrets` (top level) | `image.pullSecrets` |
+| `image_pull_secrets` | `imagePullSecrets` (top level) | `image.pullSecrets` | `image.pullSecrets` |
 | `service_account.*` | `worker.serviceAccountName` | `serviceAccountName` | `serviceAccount.*` |
 | `pod_labels` | `worker.labels` | `extraLabels` | `podLabels` |
 | `pod_annotations` | `worker.annotations` | `extraAnnotations` | `podAnnotations` |
 | `extra_volumes` | `worker.volumes` | `storage.extraVolumes` | `extraVolumes` |
 | `extra_volume_mounts` | `worker.volumeMounts` | `storage.extraVolumeMounts` | `extraVolumeMounts` |
 | `init_containers` | `worker.initContainers` | `initContainers` | `initContainers` |
-| `affinity` | `worker.affinity` | `extraPodAffinity` | `affinity` |
+| `affinity` | `worker.affinity` | `extraNodeAffinity`, `extraPodAffinity`, `extraPodAntiAffinity` | `affinity` |
+| `launcher.affinity` | `head.affinity` | - | - |
 | `topology_spread` | `worker.topologySpreadConstraints` | - | `topologySpreadConstraints` |
 | `scheduler_name` | - | - | `schedulerName` |
 | `env`, also with `valueFrom` | `worker.containerEnv` | `extraEnv` | `extraEnvVars` |
+| `env_from` | `worker.envFrom` | - | `extraEnvVarsCM`, `extraEnvVarsSecret` |
+| `priority_class` | - | - | `priorityClassName` |
+| `gpu_resource` | in `worker.resources` | in `extraResource` | in `resources` |
+| `extra_deploy` | - | - | `extraDeploy` |
+| `mpirun_args` | `worker.rayStartParams` | - | `args` |
+| `global.common_labels` | - | - | `commonLabels` |
+| `global.common_annotations` | - | - | `commonAnnotations` |
+| `jupyter.ingress.*`, `tensorboard.ingress.*` | - | `ingress.*` (top level) | - |
+| `jupyter.service.annotations` | - | `proxy.service.annotations` (top level) | `service.annotations` |
 | `node_selector`, `tolerations` | `worker.nodeSelector`, `worker.tolerations` | `nodeSelector`, `extraTolerations` | `nodeSelector`, `tolerations` |
 | `active_deadline_seconds` | RayJob: `activeDeadlineSeconds` | - | - |
 | `ttl_seconds_after_finished` | RayJob: `ttlSecondsAfterFinished` | - | - |
 | `suspend` | RayJob: `suspend` | - | - |
 
-There is no `env_from`: mpirun exports variables to the ranks by name, and the names in a ConfigMap or Secret are not
-known when the chart is rendered. Use `env` with `valueFrom`.
+The names were read in `helm-chart/ray-cluster` of KubeRay (commit feeaf72fa), `jupyterhub` of Zero to JupyterHub
+(48ea50e3) and `bitnami/pytorch` (003925208).
 """  # noqa: E501 (a table's rows)
 
 TYPES = {

@@ -227,11 +227,14 @@ def wait_until_ready(served: JupyterServer, process: subprocess.Popen[bytes]) ->
 
 
 @contextmanager
-def tensorboard(efs: Path, directory: Path) -> Iterator[str]:
-    """The real TensorBoard with exactly what the chart renders; its address, once it answers."""
+def tensorboard(efs: Path, directory: Path, token: str = "", **values: Any) -> Iterator[str]:
+    """The real TensorBoard with exactly what the chart renders; its address, once it answers.
+
+    ``token`` is what its Secret holds.
+    """
     port = free_port()
-    found = server("tensorboard", target_port=port)
-    command, environment = command_of(found, {"/efs": efs, "/tmp": directory})
+    found = server("tensorboard", target_port=port, **values)
+    command, environment = command_of(found, {"/efs": efs, "/tmp": directory}, token)
     command = ["--host=127.0.0.1" if argument == "--bind_all" else argument for argument in command]
     address, log = f"http://127.0.0.1:{port}", directory / "log"
     path = found.container["readinessProbe"]["httpGet"]["path"]

@@ -103,6 +103,29 @@ def test_it_prints_what_it_runs(start: Start) -> None:
     assert "/mpirun -np 2 a\\ b" in output
 
 
+def test_variables_of_config_maps_and_secrets_are_exported_to_the_ranks(
+    start: Start, logs: Path, tmp_path: Path
+) -> None:
+    sources = tmp_path / "env-from"
+    for source, key in (("0-", "PROXY"), ("1-WANDB_", "API_KEY"), ("0-", "settings.json"), ("0-", "ABSENT")):
+        (sources / source / "..data").mkdir(parents=True, exist_ok=True)  # as the kubelet mounts it
+        (sources / source / key).write_text("value")
+    environment = {"ENV_FROM": str(sources), "PROXY": "p", "WANDB_API_KEY": "secret"}
+    _, output = finish(start([], "mpirun", "-x", "PATH", "-np", "2", **environment))
+    assert (logs / "mpirun").read_text().split() == [
+        *("-x", "PROXY", "-x", "WANDB_API_KEY"),
+        *("-x", "PATH", "-np", "2"),
+    ]
+    assert "secret" not in output
+
+
+def test_a_variable_that_the_chart_exports_is_exported_once(start: Start, logs: Path, tmp_path: Path) -> None:
+    (tmp_path / "env-from" / "0-").mkdir(parents=True)
+    (tmp_path / "env-from" / "0-" / "NCCL_DEBUG").touch()
+    finish(start([], "mpirun", "-x", "NCCL_DEBUG", ENV_FROM=str(tmp_path / "env-from"), NCCL_DEBUG="INFO"))
+    assert (logs / "mpirun").read_text().split() == ["-x", "NCCL_DEBUG"]
+
+
 def test_localhost_needs_no_ssh(start: Start, logs: Path) -> None:
     code, output = finish(start(["localhost"]))
     assert code == 7

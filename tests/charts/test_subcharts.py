@@ -11,7 +11,7 @@ import pytest
 from maskrcnn_chart import run
 from mrc_values.check import check
 from mrc_values.helm import RenderError, render
-from rendering import CHARTS, NEWEST, OLDEST, VERSION, Object, check_object, objects, render_objects
+from rendering import CHARTS, NEWEST, OLDEST, VERSION, Object, check_object, objects, only, render_objects
 from server_charts import ALONE, SUBCHART, WAYS, server
 
 BOTH = ("jupyter", "tensorboard")
@@ -56,7 +56,6 @@ def test_a_service_is_reached_within_the_cluster_alone(chart: str, way: str) -> 
         ("203.0.113.0/24", ["203.0.113.0/24"]),
         ("203.0.113.0/24, 198.51.100.7/32,", ["203.0.113.0/24", "198.51.100.7/32"]),
         ("2001:db8::/32", ["2001:db8::/32"]),
-        ("0.0.0.0/0", ["0.0.0.0/0"]),
     ],
 )
 def test_a_load_balancer_allows_the_networks_of_source_cidr(
@@ -70,6 +69,63 @@ def test_a_load_balancer_allows_the_networks_of_source_cidr(
         f"{AWS}-nlb-target-type": "ip",
         f"{AWS}-scheme": "internal",
     }
+
+
+@both
+@each_way
+@pytest.mark.parametrize("cidr", ["0.0.0.0/0", "fc00::/7", "10.0.0.0/8"])
+def test_a_public_network_is_allowed_on_request_and_a_private_one_without(
+    chart: str, way: str, cidr: str
+) -> None:
+    global_ = {"source_cidr": cidr} | ({"allow_public": True} if cidr == "0.0.0.0/0" else {})
+    service = server(chart, way, service={"type": "LoadBalancer"}, global_=global_).service
+    assert service["spec"]["loadBalancerSourceRanges"] == [cidr]
+
+
+@both
+@each_way
+def test_annotations_of_the_user_take_precedence_on_a_service(chart: str, way: str) -> None:
+    service = {"type": "LoadBalancer", "annotations": {f"{AWS}-type": "nlb", "owner": "vision"}}
+    found = server(chart, way, service=service, global_={"source_cidr": "192.0.2.0/24"}).service
+    annotations = found["metadata"]["annotations"]
+    assert (annotations[f"{AWS}-type"], annotations["owner"]) == ("nlb", "vision")
+
+
+@both
+@each_way
+def test_an_ingress_leads_to_the_service_for_the_networks_of_source_cidr(chart: str, way: str) -> None:
+    ingress = {
+        "enabled": True,
+        "class_name": "alb",
+        "hosts": ["a.example.com", "b.example.com"],
+        "tls_secret": "tls",
+        "annotations": {"alb.ingress.kubernetes.io/scheme": "internet-facing"},
+    }
+    cidr = "192.0.2.0/24, 198.51.100.7/32"
+    found = server(chart, way, ingress=ingress, global_={"source_cidr": cidr})
+    item = only(found.objects, "Ingress")
+    check_object(item)
+    assert item["spec"]["ingressClassName"] == "alb"
+    assert item["spec"]["tls"] == [{"secretName": "tls", "hosts": ingress["hosts"]}]
+    assert [rule["host"] for rule in item["spec"]["rules"]] == ingress["hosts"]
+    (port,) = found.service["spec"]["ports"]
+    for rule in item["spec"]["rules"]:
+        (path,) = rule["http"]["paths"]
+        assert path["backend"]["service"] == {
+            "name": found.service["metadata"]["name"],
+            "port": {"name": port["name"]},
+        }
+    annotations = item["metadata"]["annotations"]
+    assert annotations["alb.ingress.kubernetes.io/inbound-cidrs"] == "192.0.2.0/24,198.51.100.7/32"
+    assert annotations["alb.ingress.kubernetes.io/scheme"] == "internet-facing"
+
+
+@both
+@each_way
+def test_an_ingress_without_hosts_takes_every_host(chart: str, way: str) -> None:
+    found = server(chart, way, ingress={"enabled": True}, global_={"source_cidr": "192.0.2.0/24"})
+    (rule,) = only(found.objects, "Ingress")["spec"]["rules"]
+    assert set(rule) == {"http"}
 
 
 @both
@@ -102,6 +158,24 @@ REJECTED: list[tuple[dict[str, Any], str]] = [
             ("2001:db8::/129", "2001:db8::/129"),
             ("0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0"),
         ]
+    ),
+    *(
+        (
+            {**exposed, "global_": {"source_cidr": cidr}},
+            f"global.source_cidr: {public} is a public network. Set it to the addresses of your office or "
+            "VPN, or set global.allow_public to true",
+        )
+        for exposed in ({"service": {"type": "LoadBalancer"}}, {"ingress": {"enabled": True}})
+        for cidr, public in [
+            ("192.0.2.0/24,0.0.0.0/0", "0.0.0.0/0"),
+            ("128.0.0.0/1", "128.0.0.0/1"),
+            ("::/0", "::/0"),
+        ]
+    ),
+    (
+        {"ingress": {"enabled": True}},
+        "{path}ingress.enabled: an Ingress requires global.source_cidr, which is empty. Set it to the "
+        "networks that may connect, for example 203.0.113.0/24, or {path}ingress.enabled to false",
     ),
     (
         {"global_": {"shared_fs": "fsx", "shared_pvc": "tensorpack-efs-gp-bursting"}},
@@ -146,7 +220,8 @@ def test_alone_a_name_that_no_chart_shares_is_rejected(chart: str) -> None:
     with pytest.raises(RenderError) as error:
         server(chart, ALONE, global_={"shard_fs": "fsx"})
     assert error.value.message == (
-        "global.shard_fs: unknown value. Known values: namespace, shared_fs, shared_pvc, source_cidr"
+        "global.shard_fs: unknown value. Known values: namespace, shared_fs, shared_pvc, source_cidr, "
+        "allow_public, common_labels, common_annotations"
     )
 
 
@@ -371,7 +446,7 @@ def test_no_two_charts_define_one_template(one: str, other: str) -> None:
             "jupyter: {log_dir: logs}",
             [
                 "1:11: info MRC008 jupyter.log_dir: is deprecated. "
-                "Former name without effect: the server shows the whole file system."
+                "Remove it. It has no effect: the server shows the whole file system."
             ],
         ),
     ],

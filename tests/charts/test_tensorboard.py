@@ -1,10 +1,12 @@
 """The tensorboard chart: what each value does, and the real program with what is rendered."""
 
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 from server_charts import WAYS, Server, restricted_violations, server, tensorboard
@@ -110,3 +112,45 @@ def test_the_real_program_serves_a_directory_that_does_not_exist_yet(tmp_path: P
         urlopen(f"{address}/data/environment", timeout=10) as answer,
     ):
         assert json.load(answer)["data_location"] == str(tmp_path / "efs" / "kubeflow")
+
+
+EXPOSED = [{"service": {"type": "LoadBalancer"}}, {"ingress": {"enabled": True}}]
+
+
+@each_way
+@pytest.mark.parametrize("exposed", EXPOSED, ids=["LoadBalancer", "Ingress"])
+def test_whoever_connects_from_outside_needs_a_token(exposed: dict[str, Any], way: str) -> None:
+    found = server("tensorboard", way, **exposed, global_={"source_cidr": "192.0.2.0/24"})
+    ((name, secret),) = found.secrets.items()
+    assert len(secret["token"]) == 40
+    assert found.env["TENSORBOARD_TOKEN"] == {"secretKeyRef": {"name": name, "key": "token"}}
+    assert found.container["readinessProbe"]["httpGet"]["path"] == "/healthz"
+    assert f"kubectl get secret --namespace kubeflow {name} " in found.notes
+
+
+@each_way
+def test_a_token_of_the_user_is_used_for_a_cluster_ip_too(way: str) -> None:
+    found = server("tensorboard", way, token_secret="mine")
+    assert found.secrets == {}
+    assert found.env["TENSORBOARD_TOKEN"] == {"secretKeyRef": {"name": "mine", "key": "token"}}
+
+
+def request(address: str, token: str | None = None, path: str = "/data/environment") -> int:
+    """The status of a request with a password."""
+    headers = {}
+    if token is not None:
+        headers["Authorization"] = "Basic " + b64encode(f"anyone:{token}".encode()).decode()
+    try:
+        with urlopen(Request(f"{address}{path}", headers=headers), timeout=10) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+def test_the_real_program_answers_only_with_the_token(tmp_path: Path) -> None:
+    with tensorboard(tmp_path / "efs", tmp_path, token="s3cret", token_secret="mine") as address:
+        assert request(address, "s3cret") == 200
+        assert [request(address, token) for token in (None, "", "s3cre", "s3cret2", "\u00e9")] == [401] * 5
+        assert request(address, path="/healthz") == 200
+        # Only the exact path is free.
+        assert [request(address, path=path) for path in ("/", "/healthz/", "/healthz/../data")] == [401] * 3

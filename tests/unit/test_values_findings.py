@@ -175,6 +175,16 @@ ECR = "123456789012.dkr.ecr"
         ("global: {source_cidr: '0.0.0.0/1,128.0.0.0/1'}", "warning MRC050"),
         ("global: {source_cidr: '203.0.113.0/24,64.0.0.0/2'}", "warning MRC050"),
         ("global: {source_cidr: '::/0'}", "warning MRC050"),
+        (
+            "global: {source_cidr: '::/0'}\ntensorboard: {service: {type: LoadBalancer}}",
+            "error MRC050",
+        ),
+        ("global: {source_cidr: '::/0'}\ntensorboard: {ingress: {enabled: true}}", "error MRC050"),
+        (
+            "global: {source_cidr: '::/0', allow_public: true}\n"
+            "tensorboard: {service: {type: LoadBalancer}}",
+            "warning MRC050",
+        ),
         ("global: {source_cidr: '2000::/3'}", "warning MRC050"),
         ("global: {source_cidr: '10.0.0.0/8,203.0.113.0/24'}", ""),
         ("maskrcnn: {backoff_limit: -1}", "error MRC004"),

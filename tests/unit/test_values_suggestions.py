@@ -1,6 +1,5 @@
 """Suggestions for unknown keys: a suggestion is right or absent."""
 
-import random
 import re
 from pathlib import Path
 
@@ -9,59 +8,67 @@ from mrc_values.check import check
 from mrc_values.rules import RULES, Rule
 from values_files import CHART, checked, lines, rule_ids
 
-NAMES = Path(__file__).with_name("foreign_names.txt").read_text().split()
-"""Keys of the values files of charts by Bitnami, KubeRay, JupyterHub, the MPI Operator and others."""
+NAMES = [
+    name
+    for line in Path(__file__).with_name("foreign_names.txt").read_text().splitlines()
+    if not line.startswith("#")
+    for name in line.split()
+]
+"""Keys of the values files of the charts of KubeRay, JupyterHub and Bitnami, without duplicates."""
 
 EXPECTED = {
     "": {
         "affinity": "It belongs under maskrcnn.",
+        "cpu": "It belongs under maskrcnn.",
         "env": "It belongs under maskrcnn.",
+        "image": "It belongs under maskrcnn or jupyter or tensorboard.",
+        "ingress": "It belongs under jupyter or tensorboard.",
+        "memory": "It belongs under maskrcnn.",
+        "name": "It belongs under maskrcnn or jupyter or tensorboard.",
+        "namespace": "It belongs under global.",
         "port": "It belongs under jupyter or tensorboard.",
         "resources": "It belongs under jupyter or tensorboard.",
         "service": "It belongs under jupyter or tensorboard.",
-        "suspend": "It belongs under maskrcnn.",
         "tolerations": "It belongs under maskrcnn or jupyter or tensorboard.",
     },
     "maskrcnn": {
-        "activeDeadlineSeconds": "Did you mean active_deadline_seconds?",
-        "backoffLimit": "Did you mean backoff_limit?",
-        "dataDir": "Did you mean data_dir?",
-        "dshm": "Did you mean shm?",
+        "envFrom": "Did you mean env_from?",
         "extraConfig": "Did you mean extra_config?",
+        "extraDeploy": "Did you mean extra_deploy?",
         "extraVolumeMounts": "Did you mean extra_volume_mounts?",
         "extraVolumes": "Did you mean extra_volumes?",
         "global": "It belongs at the top level of the file.",
         "imagePullSecret": "Did you mean image_pull_secrets?",
         "imagePullSecrets": "Did you mean image_pull_secrets?",
         "initContainers": "Did you mean init_containers?",
+        "namespace": "It belongs under global.",
+        "nodeSelector": "Did you mean node_selector?",
         "podAnnotations": "Did you mean pod_annotations?",
         "podLabels": "Did you mean pod_labels?",
+        "runAsGroup": "Did you mean run_as_group?",
+        "runAsUser": "Did you mean run_as_user?",
         "schedulerName": "Did you mean scheduler_name?",
         "serviceAccount": "Did you mean service_account?",
-        "ttlSecondsAfterFinished": "Did you mean ttl_seconds_after_finished?",
-        "imagePullPolicy": "Did you mean image_pull_policy?",
-        "nodeSelector": "Did you mean node_selector?",
-        "priorityClass": "Did you mean priority_class?",
-        "runAsGroup": "Did you mean run_as_group?",
-        "runAsUser": "Did you mean run_as_user?",
-        "workingDir": "Did you mean working_dir?",
     },
     "jupyter": {
-        "gpu": "Did you mean gpus?",
-        "imagePullPolicy": "Did you mean image_pull_policy?",
+        "imagePullSecret": "Did you mean image_pull_secrets?",
+        "imagePullSecrets": "Did you mean image_pull_secrets?",
+        "namespace": "It belongs under global.",
         "nodeSelector": "Did you mean node_selector?",
         "ports": "Did you mean port?",
         "runAsGroup": "Did you mean run_as_group?",
         "runAsUser": "Did you mean run_as_user?",
-        "targetPort": "Did you mean target_port?",
+        "services": "Did you mean service?",
     },
     "tensorboard": {
-        "imagePullPolicy": "Did you mean image_pull_policy?",
+        "imagePullSecret": "Did you mean image_pull_secrets?",
+        "imagePullSecrets": "Did you mean image_pull_secrets?",
+        "namespace": "It belongs under global.",
         "nodeSelector": "Did you mean node_selector?",
         "ports": "Did you mean port?",
         "runAsGroup": "Did you mean run_as_group?",
         "runAsUser": "Did you mean run_as_user?",
-        "targetPort": "Did you mean target_port?",
+        "services": "Did you mean service?",
     },
 }
 """Every suggestion for these keys, by section. All were reviewed; review a new one before adding it here."""
@@ -69,7 +76,8 @@ EXPECTED = {
 
 @pytest.mark.parametrize("section", EXPECTED)
 def test_a_key_of_another_chart_gets_the_right_suggestion_or_none(section: str, tmp_path: Path) -> None:
-    names = random.Random(18).sample(sorted(set(NAMES) - {"" if section else "global"}), 300)
+    names = sorted(set(NAMES) - {"" if section else "global"})
+    assert len(names) > 300
     indent = "  " if section else ""
     text = f"{section}:\n" if section else ""
     file = tmp_path / "values.yaml"

@@ -45,7 +45,37 @@ app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* The labels that Kubernetes recommends, for an object's metadata. Argument: dict "root", "component". */}}
+{{/*
+Labels and annotations of an object, for its metadata: the user's common ones, which give way to those of the chart, and
+the labels that Kubernetes recommends. Argument: dict "root", "component", "labels" and "annotations" (both optional, of
+this object).
+*/}}
+{{- define "mrc.metadata" -}}
+{{- $labels := merge (include "mrc.labels" . | fromYaml) (.labels | default dict) (.root.Values.global.common_labels | default dict) -}}
+{{- $annotations := merge dict (.annotations | default dict) (.root.Values.global.common_annotations | default dict) -}}
+labels:
+  {{- toYaml $labels | nindent 2 }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The same for a pod template: only the labels that its owner selects pods by, and those of the user. Argument: dict
+"root", "component", "labels" and "annotations" (both optional, of this pod).
+*/}}
+{{- define "mrc.podMetadata" -}}
+{{- $labels := merge (include "mrc.selectorLabels" . | fromYaml) (.labels | default dict) (.root.Values.global.common_labels | default dict) -}}
+{{- $annotations := merge dict (.annotations | default dict) (.root.Values.global.common_annotations | default dict) -}}
+labels:
+  {{- toYaml $labels | nindent 2 }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
 {{- define "mrc.labels" -}}
 {{ include "mrc.selectorLabels" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}

@@ -14,14 +14,16 @@ for a sub-chart, that name belongs to its parent. At most 57 characters, so that
 {{- include "mrc.dnsName" (dict "text" $text "max" 57) -}}
 {{- end -}}
 
-{{/* Networks that may connect to a load balancer, a list. */}}
+{{/*
+Networks that may connect to a load balancer or an Ingress, a list. Argument: dict "root", "setting", the value that
+requires them, as the sentence of an error message starts, "private", the value to set for no access from outside.
+*/}}
 {{- define "mrc.sourceRanges" -}}
-{{- $path := include "mrc.valuePath" . -}}
 {{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])" -}}
 {{- $v4 := printf "(%s[.]){3}%s/(3[0-2]|[12]?[0-9])" $octet $octet -}}
 {{- $v6 := "[0-9A-Fa-f]*:[0-9A-Fa-f.:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])" -}}
 {{- $networks := list -}}
-{{- range splitList "," (.Values.global.source_cidr | default "") -}}
+{{- range splitList "," (.root.Values.global.source_cidr | default "") -}}
 {{- $network := trim . -}}
 {{- if and $network (not (regexMatch (printf "^(%s|%s)$" $v4 $v6) $network)) -}}
 {{- fail (printf "global.source_cidr: %s is not a network. Write it as 203.0.113.0/24, and separate several networks by commas." $network) -}}
@@ -29,7 +31,13 @@ for a sub-chart, that name belongs to its parent. At most 57 characters, so that
 {{- if $network -}}{{- $networks = append $networks $network -}}{{- end -}}
 {{- end -}}
 {{- if not $networks -}}
-{{- fail (printf "%sservice.type: a LoadBalancer requires global.source_cidr, which is empty. Set it to the networks that may connect, for example 203.0.113.0/24, or %sservice.type to ClusterIP." $path $path) -}}
+{{- fail (printf "%s requires global.source_cidr, which is empty. Set it to the networks that may connect, for example 203.0.113.0/24, or %s." .setting .private) -}}
+{{- end -}}
+{{- range $networks -}}
+{{- $shortest := ternary 16 8 (contains ":" .) -}}
+{{- if and (lt (splitList "/" . | last | int) $shortest) (ne (lower .) "fc00::/7") (ne $.root.Values.global.allow_public true) -}}
+{{- fail (printf "global.source_cidr: %s is a public network. Set it to the addresses of your office or VPN, or set global.allow_public to true." .) -}}
+{{- end -}}
 {{- end -}}
 {{- toYaml $networks -}}
 {{- end -}}
@@ -46,20 +54,23 @@ kind: Service
 metadata:
   name: {{ include "mrc.serverName" .root | quote }}
   namespace: {{ include "mrc.namespace" .root | quote }}
-  labels:
-    {{- include "mrc.labels" . | nindent 4 }}
+  {{- $annotations := $values.service.annotations | default dict }}
   {{- if $balanced }}
-  annotations:
-    service.beta.kubernetes.io/aws-load-balancer-type: external
-    service.beta.kubernetes.io/aws-load-balancer-nlb-target-type: ip
-    service.beta.kubernetes.io/aws-load-balancer-scheme: {{ $values.service.scheme }}
+  {{- $annotations = merge (deepCopy $annotations) (dict
+    "service.beta.kubernetes.io/aws-load-balancer-type" "external"
+    "service.beta.kubernetes.io/aws-load-balancer-nlb-target-type" "ip"
+    "service.beta.kubernetes.io/aws-load-balancer-scheme" $values.service.scheme
+  ) }}
   {{- end }}
+  {{- include "mrc.metadata" (merge (dict "annotations" $annotations) .) | nindent 2 }}
 spec:
   type: {{ $values.service.type }}
   {{- if $balanced }}
   allocateLoadBalancerNodePorts: false
   loadBalancerSourceRanges:
-    {{- include "mrc.sourceRanges" .root | nindent 4 }}
+    {{- $path := include "mrc.valuePath" .root }}
+    {{- $ranges := dict "setting" (printf "%sservice.type: a LoadBalancer" $path) "private" (printf "%sservice.type to ClusterIP" $path) }}
+    {{- include "mrc.sourceRanges" (merge $ranges .) | nindent 4 }}
   {{- end }}
   selector:
     {{- include "mrc.selectorLabels" . | nindent 4 }}
@@ -69,9 +80,89 @@ spec:
       targetPort: {{ .portName }}
 {{- end -}}
 
+{{/*
+The Ingress to this service, if enabled. Controllers of AWS and of NGINX limit it to the networks of global.source_cidr.
+Argument: dict "root", "component", "portName", "annotations", further ones of this chart (optional).
+*/}}
+{{- define "mrc.ingress" -}}
+{{- $ingress := .root.Values.ingress -}}
+{{- if $ingress.enabled -}}
+{{- $path := include "mrc.valuePath" .root -}}
+{{- $ranges := dict "root" .root "setting" (printf "%singress.enabled: an Ingress" $path) "private" (printf "%singress.enabled to false" $path) -}}
+{{- $networks := include "mrc.sourceRanges" $ranges | fromYamlArray | join "," -}}
+{{- $annotations := merge (deepCopy ($ingress.annotations | default dict)) (.annotations | default dict) (dict
+  "alb.ingress.kubernetes.io/target-type" "ip"
+  "alb.ingress.kubernetes.io/scheme" .root.Values.service.scheme
+  "alb.ingress.kubernetes.io/inbound-cidrs" $networks
+  "nginx.ingress.kubernetes.io/whitelist-source-range" $networks
+) -}}
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {{ include "mrc.serverName" .root | quote }}
+  namespace: {{ include "mrc.namespace" .root | quote }}
+  {{- include "mrc.metadata" (merge (dict "annotations" $annotations) .) | nindent 2 }}
+spec:
+  {{- with $ingress.class_name }}
+  ingressClassName: {{ . | quote }}
+  {{- end }}
+  {{- with $ingress.tls_secret }}
+  tls:
+    - secretName: {{ . | quote }}
+      {{- with $ingress.hosts }}
+      hosts:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+  {{- end }}
+  rules:
+    {{- range $ingress.hosts | default (list "") }}
+    - {{ with . }}host: {{ . | quote }}
+      {{ end }}http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend:
+              service:
+                name: {{ include "mrc.serverName" $.root | quote }}
+                port:
+                  name: {{ $.portName }}
+    {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The token in a Secret of the chart (YAML, an entry of its data): that of the previous install, or a new one. Argument:
+dict "root", "name", the Secret's.
+*/}}
+{{- define "mrc.newToken" -}}
+{{- $secret := lookup "v1" "Secret" (include "mrc.namespace" .root) .name | default dict -}}
+{{- $kept := dig "data" "token" "" $secret -}}
+token: {{ $kept | default (randAlphaNum 40 | b64enc) }}
+{{- end -}}
+
+{{/*
+A string that changes whenever a Secret of the user's does. It does not depend on the content, since a short token could
+be guessed from a hash. Argument: dict "root", "name".
+*/}}
+{{- define "mrc.secretVersion" -}}
+{{- $secret := lookup "v1" "Secret" (include "mrc.namespace" .root) .name | default dict -}}
+{{ .name }} {{ dig "metadata" "uid" "" $secret }} {{ dig "metadata" "resourceVersion" "" $secret }}
+{{- end -}}
+
+{{/* The command that prints a token. Argument: dict "root", "name", the Secret's. */}}
+{{- define "mrc.printToken" -}}
+kubectl get secret --namespace {{ include "mrc.namespace" .root }} {{ .name }} --output jsonpath='{.data.token}' | base64 --decode; echo
+{{- end -}}
+
 {{/* Common part of the pod specs. It complies with the Pod Security level "restricted". */}}
 {{- define "mrc.serverPod" -}}
 automountServiceAccountToken: false
+{{- with .Values.image_pull_secrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
 # A service called jupyter would set JUPYTER_PORT, which Jupyter reads, to an address.
 enableServiceLinks: false
 securityContext:

@@ -38,7 +38,7 @@ booleans, lists and null are Python literals. Argument: the value.
 
 {{/* The schema allows any value in global, since a parent chart may add its own. Without a parent, it is a typo. */}}
 {{- define "mrc.checkGlobal" -}}
-{{- $known := list "namespace" "shared_fs" "shared_pvc" "source_cidr" -}}
+{{- $known := list "namespace" "shared_fs" "shared_pvc" "source_cidr" "allow_public" "common_labels" "common_annotations" -}}
 {{- range keys (.Values.global | default dict) | sortAlpha -}}
 {{- if and $.Chart.IsRoot (not (has . $known)) -}}
 {{- fail (printf "global.%s: unknown value. Known values: %s." . (join ", " $known)) -}}

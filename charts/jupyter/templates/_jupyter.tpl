@@ -19,13 +19,6 @@
 {{- .Values.tls_secret | default (printf "%s-tls" (include "mrc.serverName" .)) -}}
 {{- end -}}
 
-{{/* The token (YAML, an entry of a Secret's data): that of the previous install, or a new one. */}}
-{{- define "jupyter.newToken" -}}
-{{- $secret := lookup "v1" "Secret" (include "mrc.namespace" .) (include "jupyter.tokenSecret" .) | default dict -}}
-{{- $kept := dig "data" "token" "" $secret -}}
-token: {{ $kept | default (randAlphaNum 40 | b64enc) }}
-{{- end -}}
-
 {{/* The certificate for the service's names (YAML, a Secret's data): that of the previous install, or a new one. */}}
 {{- define "jupyter.newCertificate" -}}
 {{- $name := include "mrc.serverName" . -}}
@@ -43,33 +36,23 @@ tls.crt: {{ $certificate }}
 tls.key: {{ $key }}
 {{- end -}}
 
-{{/*
-A string that changes whenever a Secret of the user's does. It does not depend on the content, since a short token could
-be guessed from a hash. Argument: dict "root", "name".
-*/}}
-{{- define "jupyter.secretVersion" -}}
-{{- $secret := lookup "v1" "Secret" (include "mrc.namespace" .root) .name | default dict -}}
-{{ .name }} {{ dig "metadata" "uid" "" $secret }} {{ dig "metadata" "resourceVersion" "" $secret }}
-{{- end -}}
-
 {{/* Checks that a schema cannot express. */}}
 {{- define "jupyter.check" -}}
 {{- $path := include "mrc.valuePath" . -}}
 {{- include "mrc.checkGlobal" . -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
-{{- include "mrc.checkNulls" (dict "values" .Values "path" $path "names" (list "port" "target_port" "image_pull_policy" "service" "gpus" "run_as_user" "run_as_group")) -}}
+{{- include "mrc.checkNulls" (dict "values" .Values "path" $path "names" (list "port" "target_port" "image_pull_policy" "service" "ingress" "gpus" "gpu_resource" "run_as_user" "run_as_group")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.service "path" (printf "%sservice." $path) "names" (list "type" "scheme")) -}}
 {{- $node := include "jupyter.node" . | fromYaml -}}
-{{- if and $node (gt (int .Values.gpus) (int $node.gpus)) -}}
+{{- if and $node (eq .Values.gpu_resource "nvidia.com/gpu") (gt (int .Values.gpus) (int $node.gpus)) -}}
 {{- fail (printf "%sgpus: %d exceeds the %d GPUs of a node of type %s. Set it to %d." $path (int .Values.gpus) (int $node.gpus) $node.instance_type (int $node.gpus)) -}}
 {{- end -}}
 {{- end -}}
 
 {{/* The next commands, for the NOTES of this chart and of its parent. */}}
 {{- define "jupyter.notes" -}}
-{{- $namespace := include "mrc.namespace" . -}}
 Jupyter, at https://localhost:{{ int .Values.target_port }}{{ if not .Values.tls_secret }} (the browser warns about the self-signed certificate){{ end }}:
   {{ include "mrc.portForward" (dict "root" . "port" (int .Values.target_port)) }}
 and its token:
-  kubectl get secret --namespace {{ $namespace }} {{ include "jupyter.tokenSecret" . }} --output jsonpath='{.data.token}' | base64 --decode; echo
+  {{ include "mrc.printToken" (dict "root" . "name" (include "jupyter.tokenSecret" .)) }}
 {{- end -}}

@@ -2,7 +2,8 @@
 # Runs the launcher's command once all workers answer ssh and the run directory is writable.
 #
 # Environment: SHARED_FS or RUN_DIR (the run directory), SSH_OPTIONS (for ssh to the workers), LAUNCH_TIMEOUT
-# (how long to wait for the workers, 600 seconds by default). It needs only bash and ssh, so that it works in
+# (how long to wait for the workers, 600 seconds by default), ENV_FROM (where the ConfigMaps and Secrets of env_from are
+# mounted, /etc/env-from by default). It needs only bash and ssh, so that it works in
 # images that were not made for this chart.
 set -euo pipefail
 
@@ -58,6 +59,17 @@ if ((silent)); then
 fi
 if ((${#hosts[@]})); then say "${#hosts[@]} workers answer after $SECONDS s"; fi
 
+# Variables of env_from, which Kubernetes has set here, are exported to the ranks. The names are those of the files of the
+# mounted ConfigMaps and Secrets, with the prefix that follows the hyphen of their directory.
+exports=()
+for file in "${ENV_FROM:-/etc/env-from}"/*/*; do
+  source=${file%/*} && source=${source##*/}
+  name=${source#*-}${file##*/}
+  if [[ $name =~ ^[A-Za-z_][A-Za-z0-9_]*$ && -v $name && $name != OMPI_MCA_* && " $* " != *" -x $name "* ]]; then
+    exports+=(-x "$name")
+  fi
+done
+
 # `mpirun -x` warns about an unset variable; an empty one would mean the working directory.
 export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-/usr/local/lib}
 # Called by its full path, mpirun starts its daemon from the same directory on the workers, where an ssh session
@@ -66,6 +78,7 @@ program=$(command -v "$1") || {
   say "this image has no $1"
   exit 127
 }
+set -- "$1" "${exports[@]+"${exports[@]}"}" "${@:2}"
 say "running: $(printf '%q ' "$program" "${@:2}")"
 "$program" "${@:2}" &
 child=$!

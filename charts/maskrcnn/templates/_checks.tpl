@@ -3,7 +3,7 @@
 {{- define "maskrcnn.check" -}}
 {{- include "mrc.checkGlobal" . -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
-{{- include "mrc.checkNulls" (dict "values" .Values.maskrcnn "path" "maskrcnn." "names" (list "gpus" "gpus_per_node" "device" "image_pull_policy" "backoff_limit" "launcher")) -}}
+{{- include "mrc.checkNulls" (dict "values" .Values.maskrcnn "path" "maskrcnn." "names" (list "gpus" "gpus_per_node" "device" "image_pull_policy" "backoff_limit" "launcher" "gpu_resource")) -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $gpus := int $m.gpus -}}
 {{- $perNode := int $m.gpus_per_node -}}
@@ -22,7 +22,7 @@
 {{- end -}}
 {{- end -}}
 
-{{- if and $node (eq $m.device "gpu") -}}
+{{- if and $node (eq $m.device "gpu") (include "maskrcnn.wholeGpus" .) -}}
 {{- if gt $perNode (int $node.gpus) -}}
 {{- fail (printf "maskrcnn.gpus_per_node: %d exceeds the %d GPUs of a node of type %s. Set it to %d." $perNode (int $node.gpus) $node.instance_type (int $node.gpus)) -}}
 {{- end -}}
@@ -31,21 +31,38 @@
 {{- end -}}
 {{- end -}}
 
+{{- $volumes := list -}}
 {{- range $m.extra_volumes -}}
-{{- if has .name (list "efs" "fsx" "shm") -}}
-{{- fail (printf "maskrcnn.extra_volumes: the chart uses the name %s itself. Rename the volume." .name) -}}
+{{- if or (has .name (list "efs" "fsx" "shm" "ssh-auth" "mpi-job-config")) (hasPrefix "env-from-" .name) -}}
+{{- fail (printf "maskrcnn.extra_volumes: the name %s is already in use. Rename the volume." .name) -}}
 {{- end -}}
+{{- if has .name $volumes -}}
+{{- fail (printf "maskrcnn.extra_volumes: there are two volumes called %s. Rename one." .name) -}}
 {{- end -}}
-{{- $volumes := list "efs" "fsx" "shm" -}}
-{{- range $m.extra_volumes -}}{{- $volumes = append $volumes .name -}}{{- end -}}
+{{- $volumes = append $volumes .name -}}
+{{- end -}}
+{{- $volumes = concat $volumes (uniq (list .Values.global.shared_fs (include "maskrcnn.dataFs" .))) -}}
+{{- $paths := list (printf "/%s" .Values.global.shared_fs) (printf "/%s" (include "maskrcnn.dataFs" .)) "/dev/shm" "/etc/mpi" "/etc/env-from" (include "maskrcnn.sshPath" .) -}}
 {{- range $m.extra_volume_mounts -}}
 {{- if not (has .name $volumes) -}}
 {{- fail (printf "maskrcnn.extra_volume_mounts: there is no volume %s. Add it to maskrcnn.extra_volumes." .name) -}}
 {{- end -}}
+{{- $path := clean (.mountPath | default "") -}}
+{{- if has $path $paths -}}
+{{- fail (printf "maskrcnn.extra_volume_mounts: %s is already in use. Choose another mountPath." $path) -}}
+{{- end -}}
+{{- $paths = append $paths $path -}}
 {{- end -}}
 
-{{- if and $m.hugepages (not $m.memory) (not (and $node (eq $m.device "gpu"))) -}}
-{{- fail "maskrcnn.hugepages: Kubernetes requires a memory limit for pods with huge pages. Set maskrcnn.memory, or maskrcnn.node_group." -}}
+{{- range $m.mpirun_args -}}
+{{- if has . (list "-np" "--np" "-n" "--n" "-c" "-H" "-host" "--host" "-hostfile" "--hostfile" "-machinefile" "--machinefile") -}}
+{{- fail (printf "maskrcnn.mpirun_args: %s is set by the chart and the MPI Operator. Remove it; maskrcnn.gpus and maskrcnn.gpus_per_node decide on the ranks." .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- $requests := get (include "maskrcnn.workerResources" . | fromYaml) "requests" -}}
+{{- if and $m.hugepages (not (hasKey $requests "memory")) (not (hasKey $requests "cpu")) -}}
+{{- fail "maskrcnn.hugepages: Kubernetes rejects pods that request huge pages but neither memory nor CPU. Set maskrcnn.memory." -}}
 {{- end -}}
 {{- end -}}
 

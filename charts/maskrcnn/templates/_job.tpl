@@ -29,13 +29,18 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- div (int .Values.maskrcnn.gpus) (int .Values.maskrcnn.gpus_per_node) -}}
 {{- end -}}
 
-{{/* EFA interfaces of a worker: its share of the node's, rounded down. */}}
+{{/* "true" if the workers request whole GPUs, as the catalogue counts them; not MIG devices or shared GPUs. */}}
+{{- define "maskrcnn.wholeGpus" -}}
+{{- if eq .Values.maskrcnn.gpu_resource "nvidia.com/gpu" -}}true{{- end -}}
+{{- end -}}
+
+{{/* EFA interfaces of a worker: its share of the node's, rounded down; none without a share of whole GPUs. */}}
 {{- define "maskrcnn.efa" -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $node := include "maskrcnn.node" . | fromYaml -}}
 {{- if eq $m.device "cpu" -}}0
 {{- else if not (kindIs "invalid" $m.efa) -}}{{- int $m.efa -}}
-{{- else if $node -}}{{- div (mul $node.efa $m.gpus_per_node) $node.gpus -}}
+{{- else if and $node (include "maskrcnn.wholeGpus" .) -}}{{- div (mul $node.efa $m.gpus_per_node) $node.gpus -}}
 {{- else -}}0
 {{- end -}}
 {{- end -}}
@@ -50,9 +55,9 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- $_ := set $requests "cpu" (printf "%dm" (mul 250 $m.gpus_per_node)) -}}
 {{- $_ := set $requests "memory" (printf "%dMi" (mul 1024 $m.gpus_per_node)) -}}
 {{- else -}}
-{{- $_ := set $limits "nvidia.com/gpu" (int $m.gpus_per_node) -}}
+{{- $_ := set $limits $m.gpu_resource (int $m.gpus_per_node) -}}
 {{- with include "maskrcnn.efa" . | int -}}{{- $_ := set $limits "vpc.amazonaws.com/efa" . -}}{{- end -}}
-{{- if $node -}}
+{{- if and $node (include "maskrcnn.wholeGpus" .) -}}
 {{- $share := dict "n" (mul 9 $m.gpus_per_node) "d" (mul 10 $node.gpus) -}}
 {{- $_ := set $requests "cpu" (printf "%dm" (div (mul $node.allocatable.cpu_millis $share.n) $share.d)) -}}
 {{- $_ := set $limits "memory" (printf "%dMi" (div (mul $node.allocatable.memory_mib $share.n) $share.d)) -}}
@@ -71,7 +76,7 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- $node := include "maskrcnn.node" . | fromYaml -}}
 {{- if $m.shm -}}{{- $m.shm -}}
 {{- else if eq $m.device "cpu" -}}1Gi
-{{- else if $node -}}{{- printf "%dMi" (div (mul $node.allocatable.memory_mib $m.gpus_per_node) (mul 4 $node.gpus)) -}}
+{{- else if and $node (include "maskrcnn.wholeGpus" .) -}}{{- printf "%dMi" (div (mul $node.allocatable.memory_mib $m.gpus_per_node) (mul 4 $node.gpus)) -}}
 {{- else -}}8Gi
 {{- end -}}
 {{- end -}}
@@ -85,7 +90,10 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- include "mrc.dataClaim" (dict "root" . "fs" (include "maskrcnn.dataFs" .) "claim" .Values.maskrcnn.data_pvc "path" "maskrcnn.") -}}
 {{- end -}}
 
-{{/* Volumes of a pod, a list. Argument: dict "root", "shm", the size of /dev/shm (optional). */}}
+{{/*
+Volumes of a pod, a list. Argument: dict "root", "shm", the size of /dev/shm, "env_from", the sources of variables (both
+optional). The sources are also mounted, since the names of their variables are known only in the pod.
+*/}}
 {{- define "maskrcnn.volumes" -}}
 {{- $sharedFs := .root.Values.global.shared_fs -}}
 {{- $dataFs := include "maskrcnn.dataFs" .root -}}
@@ -104,6 +112,20 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
     medium: Memory
     sizeLimit: {{ . | quote }}
 {{- end }}
+{{- range $i, $source := .env_from }}
+- name: env-from-{{ $i }}
+  {{- with $source.configMapRef }}
+  configMap:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $source.secretRef }}
+  secret:
+    secretName: {{ .name | quote }}
+    {{- with .optional }}
+    optional: {{ . }}
+    {{- end }}
+  {{- end }}
+{{- end }}
 {{- with .root.Values.maskrcnn.extra_volumes }}
 {{ toYaml . }}
 {{- end }}
@@ -119,6 +141,12 @@ $(SHARED_FS)/{{ include "mrc.namespace" . }}/{{ include "maskrcnn.jobName" . }}
 {{- with .shm }}
 - name: shm
   mountPath: /dev/shm
+{{- end }}
+{{- range $i, $source := .env_from }}
+- name: env-from-{{ $i }}
+  # launch.sh exports the variables that the files in it name, with the prefix after the hyphen.
+  mountPath: /etc/env-from/{{ $i }}-{{ $source.prefix }}
+  readOnly: true
 {{- end }}
 {{- with .root.Values.maskrcnn.extra_volume_mounts }}
 {{ toYaml . }}

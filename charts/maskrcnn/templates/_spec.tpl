@@ -43,8 +43,13 @@ mpiReplicaSpecs:
         tolerations:
           {{- toYaml . | nindent 10 }}
         {{- end }}
+        {{- with $m.launcher.affinity }}
+        affinity:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
+        {{- $launcherVolumes := dict "root" . "env_from" $m.env_from }}
         volumes:
-          {{- include "maskrcnn.volumes" (dict "root" .) | nindent 10 }}
+          {{- include "maskrcnn.volumes" $launcherVolumes | nindent 10 }}
         containers:
           - name: launcher
             {{- include "maskrcnn.container" . | nindent 12 }}
@@ -58,8 +63,12 @@ mpiReplicaSpecs:
               {{- include "maskrcnn.launcherArgs" . | nindent 14 }}
             env:
               {{- include "maskrcnn.launcherEnv" . | nindent 14 }}
+            {{- with $m.env_from }}
+            envFrom:
+              {{- toYaml . | nindent 14 }}
+            {{- end }}
             volumeMounts:
-              {{- include "maskrcnn.volumeMounts" (dict "root" .) | nindent 14 }}
+              {{- include "maskrcnn.volumeMounts" $launcherVolumes | nindent 14 }}
             resources:
               {{- toYaml $m.launcher.resources | nindent 14 }}
   Worker:
@@ -115,24 +124,16 @@ mpiReplicaSpecs:
 
 {{/* Metadata of the pods. Argument: dict "root", "component". */}}
 {{- define "maskrcnn.podMetadata" -}}
+{{- /* A service mesh's proxy would keep the launcher pod running after its end. */ -}}
+{{- $labels := merge (dict "sidecar.istio.io/inject" "false") (.root.Values.maskrcnn.pod_labels | default dict) -}}
+{{- /* The loss of a pod costs the job all progress since the last checkpoint. */ -}}
+{{- $annotations := dict "karpenter.sh/do-not-disrupt" "true" "cluster-autoscaler.kubernetes.io/safe-to-evict" "false" -}}
+{{- if eq .component "launcher" -}}
+{{- $_ := set $annotations "mask-rcnn/settings-sha256" "SETTINGS-SHA256" -}}
+{{- end -}}
+{{- $annotations = merge $annotations (.root.Values.maskrcnn.pod_annotations | default dict) -}}
 metadata:
-  labels:
-    {{- include "mrc.selectorLabels" . | nindent 4 }}
-    # A service mesh's proxy would keep the launcher pod running after its end.
-    sidecar.istio.io/inject: "false"
-    {{- with omit (.root.Values.maskrcnn.pod_labels | default dict) "sidecar.istio.io/inject" "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-  annotations:
-    {{- if eq .component "launcher" }}
-    mask-rcnn/settings-sha256: SETTINGS-SHA256
-    {{- end }}
-    # The loss of a pod costs the job all progress since the last checkpoint.
-    karpenter.sh/do-not-disrupt: "true"
-    cluster-autoscaler.kubernetes.io/safe-to-evict: "false"
-    {{- with omit (.root.Values.maskrcnn.pod_annotations | default dict) "mask-rcnn/settings-sha256" "karpenter.sh/do-not-disrupt" "cluster-autoscaler.kubernetes.io/safe-to-evict" }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  {{- include "mrc.podMetadata" (merge (dict "labels" $labels "annotations" $annotations) .) | nindent 2 }}
 {{- end -}}
 
 {{/* Common part of both pod specs. */}}

@@ -136,6 +136,7 @@ trainer uses the last.
 {{- /* mpirun exports its own parameters itself. */ -}}
 {{- if not (hasPrefix "OMPI_MCA_" .) -}}{{- $args = concat $args (list "-x" .) -}}{{- end -}}
 {{- end -}}
+{{- range $m.mpirun_args -}}{{- $args = append $args (include "mrc.literal" .) -}}{{- end -}}
 {{- if $m.train_script -}}
 {{- $args = concat $args (list "python3" $m.train_script) -}}
 {{- else -}}

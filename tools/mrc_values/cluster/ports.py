@@ -48,7 +48,7 @@ class Server:
 
     @property
     def scheme(self) -> str:
-        """https for a server with a token."""
+        """Jupyter serves https with a certificate of its own."""
         return "https" if self.kind == "jupyter" else "http"
 
 
@@ -66,7 +66,7 @@ def server(cluster: Cluster, release: str, namespaces: Sequence[str], kind: str)
     secrets = [
         text(item, "valueFrom", "secretKeyRef", "name")
         for item in items(container, "env")
-        if item.get("name") == "JUPYTER_TOKEN"
+        if item.get("name") in ("JUPYTER_TOKEN", "TENSORBOARD_TOKEN")
     ]
     selector = at(result, "spec", "selector", "matchLabels")
     return Server(

@@ -27,7 +27,7 @@ def open_(
 ) -> None:
     """Forward a local port to a release's Jupyter, TensorBoard or inference server until Ctrl-C.
 
-    Listens on 127.0.0.1 only. Jupyter's token is printed only to a terminal. New connections go to the
+    Listens on 127.0.0.1 only. Tokens are printed only to a terminal. New connections go to the
     current pod, even after it has been replaced.
 
     Example: mrc-values open maskrcnn tensorboard
@@ -56,7 +56,10 @@ def open_(
 
 
 def _token(cluster: "Cluster", server: "Server") -> str:
-    """The token as a part of the URL, for a terminal only; it must not end up in pipes or log files."""
+    """The token as a part of Jupyter's URL; TensorBoard's is printed as the password that a browser asks for.
+
+    For a terminal only: it must not end up in pipes or log files.
+    """
     from mrc_values.cluster.client import SECRETS
     from mrc_values.cluster.objects import at
 
@@ -69,7 +72,11 @@ def _token(cluster: "Cluster", server: "Server") -> str:
         )
         return ""
     secret = cluster.get(SECRETS, server.secret, server.namespace)
-    return f"?token={base64.b64decode(at(secret, 'data').get('token', '')).decode()}"
+    token = base64.b64decode(at(secret, "data").get("token", "")).decode()
+    if server.kind == "tensorboard":
+        _say(f"any user name, password {token}")
+        return ""
+    return f"?token={token}"
 
 
 def _say(text: str) -> None:

@@ -4,8 +4,13 @@ from collections.abc import Iterator
 
 from mrc_cli.findings import Severity
 
+from mrc_values.catalogue import NodeGroup
 from mrc_values.quantities import quantity
 from mrc_values.rules.registry import Context, Violation, rule
+
+WHOLE_GPU = "nvidia.com/gpu"
+"""The resource of the NVIDIA device plugin that the catalogue counts; MIG devices and shared GPUs have other
+names."""
 
 
 @rule(
@@ -36,7 +41,7 @@ def worker_fits_node(context: Context) -> Iterator[Violation]:
     """A worker pod requests gpus_per_node GPUs on one node. If that is more than a node of the group has, the
     pods stay pending indefinitely."""
     group, per_node = context.node_group, context.values.integer("maskrcnn.gpus_per_node")
-    if group and per_node and per_node > group.gpus and _on_gpus(context):
+    if group and per_node and per_node > group.gpus and _on_whole_gpus(context):
         yield Violation(
             "maskrcnn.gpus_per_node",
             f"{per_node} is more than the {_gpus(group.gpus)} of {_a(group.short_name)} node.",
@@ -63,8 +68,16 @@ def nodes_agree_with_gpus(context: Context) -> Iterator[Violation]:
         yield Violation(
             "maskrcnn.gpu_nodes",
             f"{nodes} nodes with {_gpus(per_node)} each have {nodes * per_node}, but gpus is {gpus}.",
-            f"Set gpu_nodes to {gpus // per_node}, or gpus to {nodes * per_node}.",
+            _agreeing(context.node_group, gpus, per_node, nodes),
         )
+
+
+def _agreeing(group: NodeGroup | None, gpus: int, per_node: int, nodes: int) -> str:
+    """The fix of MRC012, with the GPUs that a node has when gpus_per_node is more than that (MRC011)."""
+    if group and per_node > group.gpus:
+        fits = f"gpus_per_node to {group.gpus} and "
+        return f"Set {fits}gpu_nodes to {gpus // group.gpus}, or {fits}gpus to {nodes * group.gpus}."
+    return f"Set gpu_nodes to {gpus // per_node}, or gpus to {nodes * per_node}."
 
 
 @rule(
@@ -124,7 +137,7 @@ def no_gpu_stays_idle(context: Context) -> Iterator[Violation]:
     group = context.node_group
     gpus = context.values.integer("maskrcnn.gpus")
     per_node = context.values.integer("maskrcnn.gpus_per_node")
-    if not group or not gpus or not per_node or gpus % per_node or not _on_gpus(context):
+    if not group or not gpus or not per_node or gpus % per_node or not _on_whole_gpus(context):
         return
     if not 0 < per_node <= group.gpus:
         return
@@ -151,7 +164,7 @@ def workers_name_their_nodes(context: Context) -> Iterator[Violation]:
     """Without a node group the workers run on any node with GPUs, reserve no memory and get no EFA interface.
     On nodes with EFA, NCCL then falls back to TCP, which is several times slower."""
     values = context.values
-    if context.node_groups and context.node_group is None and _on_gpus(context):
+    if context.node_groups and context.node_group is None and _on_whole_gpus(context):
         if values.text("maskrcnn.node_group") or values.get("maskrcnn.node_selector"):
             return
         yield Violation(
@@ -199,7 +212,7 @@ def nodes_have_the_efa(context: Context) -> Iterator[Violation]:
     than the node has is never scheduled; with the provider `efa` but no EFA interface, NCCL fails at the
     first allreduce."""
     group, efa = context.node_group, context.values.integer("maskrcnn.efa")
-    if group is None or not _on_gpus(context):
+    if group is None or not _on_whole_gpus(context):
         return
     has = int(group.row.get("efa", 0))
     if efa is not None and efa > has:
@@ -294,7 +307,7 @@ def efa_is_used(context: Context) -> Iterator[Violation]:
     shows whether NCCL uses it."""
     group, values = context.node_group, context.values
     gpus, per_node = values.integer("maskrcnn.gpus"), values.integer("maskrcnn.gpus_per_node")
-    if not group or not group.row.get("efa") or not _on_gpus(context) or not gpus or gpus == per_node:
+    if not group or not group.row.get("efa") or not _on_whole_gpus(context) or not gpus or gpus == per_node:
         return
     provider, efa = values.text("maskrcnn.fi_provider"), int(group.row["efa"])
     if values.get("maskrcnn.efa") is None and per_node and efa * per_node // group.gpus == 0:
@@ -319,8 +332,33 @@ def efa_is_used(context: Context) -> Iterator[Violation]:
         yield Violation("maskrcnn.fi_provider", f"{provider} is not EFA.", "Leave fi_provider null.")
 
 
-def _on_gpus(context: Context) -> bool:
-    return context.values.text("maskrcnn.device") != "cpu"
+@rule(
+    "MRC093",
+    Severity.ERROR,
+    "a worker has one MIG device or shared GPU",
+    failing="maskrcnn: {gpu_resource: nvidia.com/mig-3g.20gb, gpus: 4, gpus_per_node: 2}",
+    passing="maskrcnn: {gpu_resource: nvidia.com/mig-3g.20gb, gpus: 4, gpus_per_node: 1}",
+)
+def partial_gpus_are_single(context: Context) -> Iterator[Violation]:
+    """CUDA shows a process only one MIG device, and NCCL rejects two ranks on one GPU, which two replicas of
+    a shared GPU can be. The ranks of a worker therefore need whole GPUs, or workers of one rank each."""
+    values = context.values
+    resource, per_node = values.text("maskrcnn.gpu_resource"), values.integer("maskrcnn.gpus_per_node")
+    is_partial = "/mig-" in resource or resource.endswith(".shared")
+    if is_partial and per_node and per_node > 1 and values.text("maskrcnn.device") != "cpu":
+        yield Violation(
+            "maskrcnn.gpus_per_node",
+            f"the {per_node} ranks of a worker cannot share {resource}.",
+            "Set gpus_per_node to 1.",
+        )
+
+
+def _on_whole_gpus(context: Context) -> bool:
+    values = context.values
+    return (
+        values.text("maskrcnn.device") != "cpu"
+        and (values.text("maskrcnn.gpu_resource") or WHOLE_GPU) == WHOLE_GPU
+    )
 
 
 def _gpus(count: int) -> str:

@@ -19,8 +19,12 @@ _SHORTEST_PREFIX = {4: 8, 6: 16}
     passing="global: {source_cidr: 203.0.113.0/24}",
 )
 def services_are_not_open(context: Context) -> Iterator[Violation]:
-    """source_cidr defines which addresses may reach Jupyter and TensorBoard through a load balancer. A
-    public network includes people who scan the internet for open notebooks."""
+    """source_cidr defines which addresses may reach Jupyter and TensorBoard through a load balancer or an
+    Ingress. A public network includes people who scan the internet for open notebooks. The chart rejects it
+    where it takes effect, unless global.allow_public is true."""
+    severity = Severity.WARNING
+    if _is_exposed(context) and context.values.get("global.allow_public") is not True:
+        severity = Severity.ERROR
     parsed = [_parsed(text) for text in _networks(context)]
     ipv4 = [network for network in parsed if isinstance(network, ipaddress.IPv4Network)]
     ipv6 = [network for network in parsed if isinstance(network, ipaddress.IPv6Network)]
@@ -37,7 +41,9 @@ def services_are_not_open(context: Context) -> Iterator[Violation]:
             yield Violation(
                 "global.source_cidr",
                 f"{network} allows {extent}.",
-                "Set it to the addresses of your office or VPN, such as 203.0.113.7/32.",
+                "Set it to the addresses of your office or VPN, such as 203.0.113.7/32"
+                + (", or set global.allow_public to true." if severity is Severity.ERROR else "."),
+                severity,
             )
 
 
@@ -78,3 +84,17 @@ def _parsed(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         return ipaddress.ip_network(text)
     except ValueError:
         return None  # MRC051 reports it
+
+
+def _is_exposed(context: Context) -> bool:
+    """Whether a server that is installed has a load balancer or an Ingress."""
+    values = context.values
+    for section in ("jupyter", "tensorboard", ""):
+        prefix = f"{section}." if section else ""
+        if section and values.get(f"{prefix}enabled") is not True:
+            continue
+        if values.text(f"{prefix}service.type") == "LoadBalancer":
+            return True
+        if values.get(f"{prefix}ingress.enabled") is True:
+            return True
+    return False

@@ -27,10 +27,16 @@ def one_claim_a_file_system(context: Context) -> Iterator[Violation]:
     data_fs, data = values.text("maskrcnn.data_fs") or shared_fs, values.text("maskrcnn.data_pvc")
     if data_fs == shared_fs:
         if data and data != shared:
+            foreign = any(
+                shared in row.claims for fs, row in values.catalogue.file_systems.items() if fs != shared_fs
+            )
+            fix = f'Set data_pvc to "" to use {shared} for both.'
+            if foreign:  # MRC032 rejects it
+                fix = f'Set global.shared_pvc to {data}, and data_pvc to "".'
             yield Violation(
                 "maskrcnn.data_pvc",
                 f"{data} and {shared} are two claims for one file system, {shared_fs}.",
-                f'Set data_pvc to "" to use {shared} for both.',
+                fix,
             )
     elif (data or values.catalogue.claim(data_fs)) == shared:
         yield Violation(
