@@ -72,6 +72,7 @@ Bitnami; `-` where a chart has no such value.
 | `env_from` | `worker.envFrom` | - | `extraEnvVarsCM`, `extraEnvVarsSecret` |
 | `priority_class` | - | - | `priorityClassName` |
 | `gpu_resource` | in `worker.resources` | in `extraResource` | in `resources` |
+| `termination_grace_period_seconds` | - | - | `terminationGracePeriodSeconds` |
 | `extra_deploy` | - | - | `extraDeploy` |
 | `mpirun_args` | `worker.rayStartParams` | - | `args` |
 | `global.common_labels` | - | - | `commonLabels` |

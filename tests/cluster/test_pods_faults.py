@@ -81,6 +81,21 @@ def test_a_run_resumes_after_a_worker_pod_was_deleted(training: Training) -> Non
     assert_nothing_lost(training, checkpoint, resumed_from)
 
 
+def test_a_run_loses_no_step_when_a_worker_is_evicted(training: Training) -> None:
+    launcher, step = training.launchers()[-1], training.step()
+    eviction = {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": f"{training.name}-worker-1", "namespace": training.user.namespace},
+    }
+    path = f"/api/v1/namespaces/{training.user.namespace}/pods/{training.name}-worker-1/eviction"
+    training.user.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
+    resumed_from = training.await_resumption(uid(launcher))
+    stopped = training.user.kubectl("logs", launcher["metadata"]["name"])
+    assert f"stopped after step {resumed_from};" in stopped
+    assert_nothing_lost(training, step, resumed_from)
+
+
 def test_a_run_resumes_after_its_launcher_pod_was_deleted(training: Training) -> None:
     checkpoint = training.checkpoints()[-1]
     launcher = training.launchers()[-1]

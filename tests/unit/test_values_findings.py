@@ -181,8 +181,7 @@ ECR = "123456789012.dkr.ecr"
         ),
         ("global: {source_cidr: '::/0'}\ntensorboard: {ingress: {enabled: true}}", "error MRC050"),
         (
-            "global: {source_cidr: '::/0', allow_public: true}\n"
-            "tensorboard: {service: {type: LoadBalancer}}",
+            "global: {source_cidr: '::/0', allow_public: true}\ntensorboard: {service: {type: LoadBalancer}}",
             "warning MRC050",
         ),
         ("global: {source_cidr: '2000::/3'}", "warning MRC050"),

@@ -114,8 +114,12 @@ mpiReplicaSpecs:
             lifecycle:
               preStop:
                 exec:
-                  # When all pods of a job are deleted, the ranks save first: sshd ends after Open MPI's daemon.
-                  command: [/bin/bash, -c, "while grep -qsx orted /proc/[0-9]*/comm; do sleep 0.5; done"]
+                  # The ranks save first: sshd ends after Open MPI's daemon.
+                  command:
+                    - /bin/bash
+                    - -c
+                    - |
+                      {{- .Files.Get "files/stop.sh" | trim | nindent 22 }}
             volumeMounts:
               {{- include "maskrcnn.volumeMounts" $volumes | nindent 14 }}
             resources:
@@ -156,7 +160,7 @@ initContainers:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 # Time for the last step and its checkpoint.
-terminationGracePeriodSeconds: 60
+terminationGracePeriodSeconds: {{ int64 .Values.maskrcnn.termination_grace_period_seconds }}
 {{- with .Values.maskrcnn.priority_class }}
 priorityClassName: {{ . | quote }}
 {{- end }}

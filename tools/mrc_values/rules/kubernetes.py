@@ -123,3 +123,27 @@ def restarts_are_limited(context: Context) -> Iterator[Violation]:
 
 MAX_RESTARTS = 20
 """More restarts than evicted pods and lost nodes usually cause in one training."""
+
+
+@rule(
+    "MRC044",
+    Severity.WARNING,
+    "pods have time to save",
+    failing="maskrcnn: {termination_grace_period_seconds: 5}",
+    passing="maskrcnn: {termination_grace_period_seconds: 60}",
+)
+def pods_have_time_to_save(context: Context) -> Iterator[Violation]:
+    """When a pod is deleted or its node drained, all ranks finish their step and rank 0 writes a checkpoint
+    to the shared file system. What is left when the grace period is over is killed, and the run resumes from
+    an older checkpoint."""
+    seconds = context.values.integer("maskrcnn.termination_grace_period_seconds")
+    if seconds is not None and 0 < seconds < MIN_GRACE:
+        yield Violation(
+            "maskrcnn.termination_grace_period_seconds",
+            f"{seconds} s may not be enough for a step and a checkpoint.",
+            f"Set it to {MIN_GRACE} or more.",
+        )
+
+
+MIN_GRACE = 30
+"""Seconds: a step, and a checkpoint of 500 MB at 50 MB/s, the base throughput of a small EFS file system."""
