@@ -173,7 +173,8 @@ def granted(user: Client, kinds: str, release: str) -> set[Permission]:
 def audited(cluster: Cluster, account: str, begun: datetime) -> tuple[set[Permission], set[Permission]]:
     """Returns the requests of an account in the audit log, and those denied after ``begun``."""
     requested, denied = set(), set()
-    for line in (cluster.logs / "audit.log").read_text().splitlines():
+    # Without the last line: the API server may not have written all of it yet.
+    for line in (cluster.logs / "audit.log").read_text().split("\n")[:-1]:
         entry = json.loads(line)
         if entry["user"]["username"] == account and "objectRef" in entry:
             target = entry["objectRef"]
