@@ -1,8 +1,9 @@
 """Writes each chart's values.schema.json from its values.schema.yaml.
 
-A source refers to definitions of its own and to those that all charts share, in charts/common/schema.yaml. A
-chart's schema includes those of its sub-charts: Helm does not check values of a sub-chart that is disabled,
-and an editor completes from one file. With --check it writes nothing and fails if a schema is not up to date.
+A source refers to definitions of its own and to those that all charts share, in charts/common/schema.yaml.
+``{$chart: NAME}`` as a property is the property of that name in the source of chart NAME. A chart's schema
+includes those of its sub-charts: Helm does not check values of a sub-chart that is disabled, and an editor
+completes from one file. With --check it writes nothing and fails if a schema is not up to date.
 """
 
 import json
@@ -33,6 +34,11 @@ def schema(chart: Path) -> Schema:
     source = _read(chart / SOURCE)
     definitions = _definitions(chart, source)
     properties = dict(source["properties"])
+    for name, part in source["properties"].items():
+        if other := part.get("$chart"):
+            shared = _read(chart.parent / other / SOURCE)
+            properties[name] = shared["properties"][name]
+            definitions = {**_definitions(chart.parent / other, shared), **definitions}
     for dependency in _read(chart / "Chart.yaml").get("dependencies", ()):
         subchart = chart / "charts" / dependency["name"]
         section, inner = _section(subchart)

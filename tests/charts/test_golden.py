@@ -15,6 +15,16 @@ JOB = {"maskrcnn": {"image": "registry.example.com/mask-rcnn:1", "node_group": "
 REQUIRED: dict[str, dict[str, Any]] = {
     "maskrcnn": JOB,
     "maskrcnn-optimized": JOB,
+    "sagemaker": {
+        **JOB,
+        "sagemaker": {
+            "role": "arn:aws:iam::123456789012:role/SageMakerTraining",
+            "data": {"s3_uri": "s3://my-bucket/data"},
+            "output_s3_uri": "s3://my-bucket/output",
+            "job_token": "token",
+            "endpoint": {"enabled": True, "image": "registry.example.com/mask-rcnn-serve:1"},
+        },
+    },
     # Secrets that the chart generates would differ in each render.
     "jupyter": {"image": "registry.example.com/lab:1", "token_secret": "token", "tls_secret": "tls"},
 }

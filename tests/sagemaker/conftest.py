@@ -1,15 +1,12 @@
-"""Data and directories for training jobs in SageMaker's layout."""
+"""Data for training jobs."""
 
 from pathlib import Path
 
 import pytest
+import training_containers as containers
 
 
 @pytest.fixture(scope="session")
 def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Drawn scenes of 64 x 64 pixels: 16 for training, 4 for validation."""
-    from mrc_train import scenes
-
-    directory = tmp_path_factory.mktemp("scenes")
-    scenes.main([str(directory), "--train", "16", "--val", "4", "--size", "64"])
-    return directory
+    return containers.draw_scenes(tmp_path_factory.mktemp("scenes"))

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import training_containers as containers
+import yaml
+from mrc_train.sagemaker.hyperparameters import arguments
+from mrc_train.sagemaker.metric_definitions import metric_definitions
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +42,6 @@ def test_hyperparameters_are_the_trainers_settings_under_either_name(trained: tu
 
 
 def test_the_metric_definitions_match_the_log(trained: tuple[Path, str]) -> None:
-    from mrc_train.sagemaker.metric_definitions import metric_definitions
-
     stats = json.loads((trained[0] / "output" / "data" / "run" / "stats.json").read_text())[-1]
     found: dict[str, str] = {}
     for definition in metric_definitions():
@@ -151,8 +152,20 @@ def test_train_without_any_configuration_says_what_is_missing(tmp_path: Path) ->
     ],
 )
 def test_names_and_quotes_of_awss_sample_are_understood(name: str, text: str, key: str, value: str) -> None:
-    from mrc_train.sagemaker.hyperparameters import arguments
-
     parsed = arguments({name: text, "sagemaker_region": '"us-east-1"', "nccl_min_rings": "8"})
     assert parsed.get(key) == value
     assert parsed.environment == {"NCCL_MIN_NRINGS": "8"}
+
+
+def test_the_chart_has_the_metric_definitions_of_the_trainer() -> None:
+    file = Path(__file__).parents[2] / "charts" / "sagemaker" / "files" / "metric-definitions.yaml"
+    definitions = [{"name": each["Name"], "regex": each["Regex"]} for each in metric_definitions()]
+    assert yaml.safe_load(file.read_text()) == definitions
+
+
+def test_the_chart_has_the_defaults_of_the_chart_maskrcnn() -> None:
+    charts = Path(__file__).parents[2] / "charts"
+    ours, theirs = (
+        yaml.safe_load((charts / name / "values.yaml").read_text()) for name in ("sagemaker", "maskrcnn")
+    )
+    assert ours["maskrcnn"] == theirs["maskrcnn"]

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tiny
@@ -20,14 +20,28 @@ HYPERPARAMETERS = {
 TRAIN = (sys.executable, "-m", "mrc_train.sagemaker.entry")
 
 
-def lay_out(root: Path, data: Path | None, hyperparameters: Mapping[str, str]) -> Path:
-    """Write the files of /opt/ml for a job on one host, with the data set as channel ``train``."""
+def draw_scenes(directory: Path) -> Path:
+    """Drawn scenes of 64 x 64 pixels: 16 for training, 4 for validation."""
+    from mrc_train import scenes
+
+    scenes.main([str(directory), "--train", "16", "--val", "4", "--size", "64"])
+    return directory
+
+
+def lay_out(
+    root: Path,
+    data: Path | None,
+    hyperparameters: Mapping[str, str],
+    host: str = "algo-1",
+    hosts: Sequence[str] = ("algo-1",),
+) -> Path:
+    """Write the files of /opt/ml for one host of a job, with the data set as channel ``train``."""
     configuration = root / "input" / "config"
     configuration.mkdir(parents=True)
     (root / "model").mkdir()
     (root / "output").mkdir()
-    hosts = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "eth0"}
-    (configuration / "resourceconfig.json").write_text(json.dumps(hosts))
+    resources = {"current_host": host, "hosts": hosts, "network_interface_name": "eth0"}
+    (configuration / "resourceconfig.json").write_text(json.dumps(resources))
     (configuration / "hyperparameters.json").write_text(json.dumps(hyperparameters))
     channels = {"train": {"TrainingInputMode": "File", "S3DistributionType": "FullyReplicated"}}
     (configuration / "inputdataconfig.json").write_text(json.dumps(channels if data else {}))

@@ -15,7 +15,7 @@ from mrc_cli.errors import UserError
 from mrc_cli.terminal import say
 
 from mrc_train.run_directory import newest_checkpoint
-from mrc_train.sagemaker import failure, hyperparameters, job, programs
+from mrc_train.sagemaker import failure, hosts, hyperparameters, job, programs
 from mrc_train.sagemaker.hyperparameters import Arguments
 from mrc_train.sagemaker.job import Job
 from mrc_train.sagemaker.layout import ROOT, Layout
@@ -60,15 +60,22 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(layout: Layout, stop: StopSignal) -> Ended:
     this = job.read(layout)
     arguments = hyperparameters.arguments(this.hyperparameters)
-    if len(this.hosts) > 1:
-        raise UserError("several hosts are not supported yet")
-    return train(this, arguments, stop, "")
+    layout.failure.unlink(missing_ok=True)
+    if len(this.hosts) == 1:
+        return train(this, arguments, stop, "")
+    if not arguments.token:
+        raise UserError(
+            f"a job on {len(this.hosts)} hosts needs the hyperparameter {hyperparameters.TOKEN}: random text "
+            "with which its hosts recognize each other"
+        )
+    if this.host != this.first:
+        return hosts.follow(this, arguments.token, stop)
+    return hosts.lead(this, arguments.token, stop, lambda ssh: train(this, arguments, stop, ssh))
 
 
 def train(this: Job, arguments: Arguments, stop: StopSignal, ssh: str) -> Ended:
     """Train on all hosts from this one, and export the model. A run that was stopped has succeeded."""
     layout = this.layout
-    layout.failure.unlink(missing_ok=True)
     layout.run_directory.mkdir(parents=True, exist_ok=True)
     ranks = arguments.ranks_per_host or programs.gpu_count() or 1
     command = programs.command(this, arguments, ranks, ssh)

@@ -94,13 +94,19 @@ def data_directory(job: Job, given: str) -> Path:
     )
 
 
-def weights_file(job: Job, given: str) -> str:
-    """The file of BACKBONE.WEIGHTS in a channel; ``given`` unchanged if no channel has it."""
+def weights_file(job: Job, given: str, data_dir: str = "") -> str:
+    """The file of BACKBONE.WEIGHTS in a channel; ``given`` unchanged if no channel has it.
+
+    Args:
+        data_dir: directory within the channel that the channel may hold itself, as in ``data_directory``.
+    """
     if not given or Path(given).is_absolute():
         return given
     weights = job.layout.data / WEIGHTS_CHANNEL
     channels = [job.layout.data / name for name in job.channels]
-    candidates = [*(channel / given for channel in channels), weights / Path(given).name]
+    inner = given.removeprefix(f"{data_dir}/")
+    candidates = [channel / path for channel in channels for path in (given, inner)]
+    candidates.append(weights / Path(given).name)
     return next((str(path) for path in candidates if any(path.parent.glob(f"{path.name}*"))), given)
 
 

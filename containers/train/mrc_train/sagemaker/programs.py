@@ -53,7 +53,7 @@ def trainer_arguments(job: Job, arguments: Arguments, ranks: int) -> list[str]:
     settings["TRAINER"] = "horovod" if ranks > 1 else "simple"
     settings["DATA.BASEDIR"] = str(data_directory(job, arguments.get("DATA.BASEDIR")))
     if weights := settings.pop("BACKBONE.WEIGHTS", ""):
-        settings["BACKBONE.WEIGHTS"] = weights_file(job, weights)
+        settings["BACKBONE.WEIGHTS"] = weights_file(job, weights, arguments.get("DATA.BASEDIR"))
     load = ["--load", weights_file(job, arguments.load)] if arguments.load else []
     given = [f"{key}={value}" for key, value in settings.items()]
     return ["--logdir", str(job.layout.run_directory), *load, "--config", *given]

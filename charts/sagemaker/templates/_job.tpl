@@ -1,0 +1,1 @@
+../../maskrcnn/templates/_job.tpl

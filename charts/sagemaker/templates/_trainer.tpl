@@ -1,0 +1,1 @@
+../../maskrcnn/templates/_trainer.tpl
