@@ -56,11 +56,15 @@ def ecr_regions(values: Values) -> Iterator[tuple[str, str]]:
             yield name, match["region"]
 
 
+def _without_digest(image: str) -> str:
+    return image.partition("@")[0]
+
+
 # The grammar of distribution/reference: [host[:port]/]path[:tag][@digest].
 _REFERENCE = re.compile(
     r"^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::\d+)?/)?"
     r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*"
-    r"(?P<tag>:\w[\w.-]{0,127})?(?P<digest>@[A-Za-z0-9]+:[0-9a-f]{32,})?$"
+    r"(?P<tag>:\w[\w.-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?$"
 )
 
 
@@ -76,7 +80,9 @@ def image_is_given(context: Context) -> Iterator[Violation]:
     default."""
     for name in missing_images(context.values):
         yield Violation(
-            name, "is not set.", "Set it to the image that you built, as <registry>/<name>:<tag>."
+            name,
+            "is not set.",
+            "Set it to the image that you built, as <registry>/<name>:<tag>.",
         )
 
 
@@ -119,7 +125,7 @@ def image_name_is_valid(context: Context) -> Iterator[Violation]:
         elif _REFERENCE.match(image.lower()):
             fix = f"Write it in lower case: {image.lower()}."
         else:
-            fix = "Write it as <registry>/<name>:<tag>."
+            fix = "Write it as <registry>/<name>:<tag> or <registry>/<name>@sha256:<64 hexadecimal digits>."
         yield Violation(name, f"{image} is not a valid image reference.", fix)
 
 
@@ -153,7 +159,7 @@ def image_is_for_the_processor(context: Context) -> Iterator[Violation]:
     """The node groups of the catalogue have x86-64 processors. An image that was built on a Mac or a
     Graviton machine is for ARM, and its programs fail with "exec format error"."""
     image = context.values.text("maskrcnn.image")
-    if context.node_group and (match := _ARM.search(image)):
+    if context.node_group and (match := _ARM.search(_without_digest(image))):
         yield Violation(
             "maskrcnn.image",
             f"{image} is for ARM ({match[1]}), but {context.node_group.name} nodes are x86-64.",
@@ -172,7 +178,7 @@ def cuda_knows_the_gpu(context: Context) -> Iterator[Violation]:
     """CUDA releases before 11 do not support the A100 and A10G, and CUDA 13 no longer supports the V100:
     TensorFlow finds no device, or first compiles for half an hour. The release is taken from the image's
     tag (cu125)."""
-    group, match = context.node_group, _CUDA.search(context.values.text("maskrcnn.image"))
+    group, match = context.node_group, _CUDA.search(_without_digest(context.values.text("maskrcnn.image")))
     if group is None or match is None or group.gpu not in _CUDA_OF_GPU:
         return
     digits = match["digits"] or match["major"] + match["minor"]
