@@ -49,6 +49,15 @@ def test_an_unknown_image_gets_a_suggestion() -> None:
         table.find("train_gpu")
 
 
+def test_every_script_of_the_tutorial_builds_and_pushes_an_image_of_the_table() -> None:
+    for directory in ("container", "container-viz", "container-optimized", "container-optimized-viz"):
+        script = ROOT / directory / "build_tools/build_and_push.sh"
+        words = script.read_text().split()
+        name = words[words.index("build") + 1]
+        assert words[words.index("push") + 1] == name
+        assert table.find(name) and script.stat().st_mode & 0o111
+
+
 def test_the_tag_is_git_describe(checkout: Path) -> None:
     assert revision.checkout() == checkout
     assert revision.tag(checkout) == "v9.1"

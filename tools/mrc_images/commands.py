@@ -70,9 +70,14 @@ def build(images: Names, force: Force = False, tag: Tag = None) -> None:
 
 def push(
     images: Names,
+    region: Annotated[
+        str | None,
+        typer.Option(metavar="REGION", help="Push to ECR in this region. Creates the repositories."),
+    ] = None,
     to: Annotated[
-        str, typer.Option("--registry", metavar="HOST[/PATH]", help="Push to this registry. Log in first.")
-    ],
+        str | None,
+        typer.Option("--registry", metavar="HOST[/PATH]", help="Push to this registry. Log in first."),
+    ] = None,
     force: Force = False,
     tag: Tag = None,
 ) -> None:
@@ -83,25 +88,36 @@ def push(
 
     Examples:
 
-    mrc-images push train-gpu viz --registry registry.example.com/team
+    mrc-images push train-gpu viz --region us-west-2
 
     mrc-values install maskrcnn charts/maskrcnn -f values.yaml -f .images/maskrcnn.yaml
 
-    Exit code: 0; 1 when the tag has other content or the disk is full; 3 when the registry cannot be
+    Exit code: 0; 1 when the tag has other content or the disk is full; 3 when AWS or the registry cannot be
     reached or denies the request.
     """
+    if (region is None) == (to is None):
+        raise UsageError("push: needs either --region (ECR) or --registry.")
     selected = [find(name) for name in images]
     root = revision.checkout()
     tag = tag or revision.tag(root, force)
     program = builder()
     builds = [(image, pushing.built(program, image.local(tag), image.name)) for image in selected]
-    target = registry.at(to)
+    if region is not None:
+        from mrc_cli import aws
+
+        from mrc_images import ecr
+
+        client = aws.client("ecr", region)
+        target = ecr.registry(client)
+    else:
+        client, target = None, registry.at(str(to))
     for image, found in builds:
         for repository in image.repositories:
+            address = ecr.provide(client, repository.name) if client else f"{target.host}/{repository.name}"
             digest = pushing.push(
                 program, image.local(tag), found, target, repository.name, tag + image.suffix
             )
-            reference = f"{target.host}/{repository.name}@{digest}"
+            reference = f"{address}@{digest}"
             file = root / FRAGMENTS / f"{repository.chart}.yaml"
             fragment.write(file, repository.value, reference)
             say(f"{file.relative_to(root)}: {repository.value} is {reference}")

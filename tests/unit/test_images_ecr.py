@@ -1,0 +1,59 @@
+"""ECR's repositories and login, against moto's server of the AWS API."""
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+from botocore.stub import Stubber
+from moto.server import ThreadedMotoServer
+from mrc_cli import aws
+from mrc_cli.errors import ServiceError
+from mrc_images import ecr
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    yield aws.client("ecr", "us-west-2")
+    server.stop()
+
+
+def test_a_repository_is_created_once_with_immutable_tags_and_scans(
+    client: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = ecr.provide(client, "mask-rcnn")
+    assert "created in ECR" in capsys.readouterr().err
+    assert ecr.provide(client, "mask-rcnn") == address
+    assert capsys.readouterr().err == ""
+    (found,) = client.describe_repositories()["repositories"]
+    assert found["repositoryUri"] == address
+    assert found["imageTagMutability"] == "IMMUTABLE"
+    assert found["imageScanningConfiguration"]["scanOnPush"] is True
+
+
+def test_tags_that_can_be_moved_are_reported(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    client.create_repository(repositoryName="mask-rcnn")
+    ecr.provide(client, "mask-rcnn")
+    assert "tags that can be moved" in capsys.readouterr().err
+
+
+def test_the_login_is_the_accounts_token(client: Any) -> None:
+    found = ecr.registry(client)
+    assert found.host.endswith(".dkr.ecr.us-west-2.amazonaws.com") and not found.insecure
+    assert base64.b64decode(found.login).startswith(b"AWS:")
+
+
+def test_a_permission_that_lacks_is_named(client: Any) -> None:
+    with Stubber(client) as stub:
+        stub.add_client_error("describe_repositories", "RepositoryNotFoundException")
+        stub.add_client_error("create_repository", "AccessDeniedException", "User is not authorized")
+        with pytest.raises(ServiceError, match=r"^ecr:CreateRepository: AWS denies it"):
+            ecr.provide(client, "mask-rcnn")
