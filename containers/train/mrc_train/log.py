@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from mrc_train.tfgraph import tf  # noqa: F401  tensorpack imports TensorFlow and needs it prepared
@@ -37,6 +38,25 @@ def to_console() -> None:
 
 
 def to_directory(directory: Path) -> None:
-    """Write all lines to ``directory``/log.log as well; an earlier log is kept under another name."""
+    """Write all lines to ``directory``/log.log as well; an earlier log is kept under another name.
+
+    When the file cannot be written, that is said once, and the lines are still written to stdout.
+    """
     tensorpack_logger.set_logger_dir(str(directory), action="k")
-    log.addHandler(logging.getLogger("tensorpack").handlers[-1])
+    handler = logging.getLogger("tensorpack").handlers[-1]
+    # By default logging prints a traceback for each line that it cannot write.
+    handler.handleError = _said_once(directory / "log.log")  # type: ignore[method-assign, assignment]
+    log.addHandler(handler)
+
+
+def _said_once(path: Path) -> Callable[[logging.LogRecord], None]:
+    said = False
+
+    def handle_error(_: logging.LogRecord) -> None:
+        nonlocal said
+        if not said:
+            said = True  # first, since the warning itself comes here
+            reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
+            log.warning(f"{path} cannot be written: {reason}; training continues")
+
+    return handle_error

@@ -1,7 +1,8 @@
 """Writers of stats.json and of TensorBoard's events, for scalars of the current step and of earlier steps."""
 
 import json
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,9 @@ class Statistics(MonitorBase):
 class Events(TFEventWriter):
     """Writes TensorBoard's event file.
 
+    A failed write does not end the training: it is logged, what was not written is lost, and a new file is
+    begun.
+
     Args:
         first_summaries: summaries to write before the first step.
     """
@@ -71,6 +75,9 @@ class Events(TFEventWriter):
     def __init__(self, first_summaries: Sequence[Any]) -> None:
         super().__init__()
         self._first_summaries = first_summaries
+        self._files = 1
+        self._is_broken = False
+        _silence_event_threads()
 
     def __new__(cls, first_summaries: Sequence[Any]) -> "Events":
         """Overrides that of tensorpack, which has other arguments."""
@@ -78,8 +85,47 @@ class Events(TFEventWriter):
 
     def _before_train(self) -> None:
         for summary in self._first_summaries:
-            self._writer.add_summary(summary, 0)
+            self.add_summary(0, summary)
         super()._before_train()
+
+    def _write_graph(self) -> None:
+        self._try(super()._write_graph)
+
+    def process_summary(self, summary: Any) -> None:
+        """Write a summary for the current step."""
+        self.add_summary(self.global_step, summary)
+
+    def process_event(self, evt: Any) -> None:
+        """Write an event."""
+        self._try(lambda: self._writer.add_event(evt))
+
+    def _trigger(self) -> None:
+        self._try(super()._trigger)
+
+    def _after_train(self) -> None:
+        self._try(super()._after_train)
+
+    def _try(self, write: Callable[[], object]) -> None:
+        try:
+            if self._is_broken:
+                self._begin_file()
+                self._is_broken = False
+            write()
+        except Exception as error:  # whatever TensorFlow raises, it does not concern the training
+            if not self._is_broken:
+                reason = str(error).splitlines()[0].rpartition("; ")[2]
+                log.warning(f"TensorBoard's events cannot be written: {reason}; training continues")
+            self._is_broken = True
+
+    def _begin_file(self) -> None:
+        """A writer that has failed once never writes again."""
+        self._files += 1
+        self._writer = v1.summary.FileWriter(
+            self._logdir,
+            max_queue=self._max_queue,
+            flush_secs=self._flush_secs,
+            filename_suffix=f".{self._files}",
+        )
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:
         """Write the scalars of a step, which may be an earlier one."""
@@ -88,4 +134,15 @@ class Events(TFEventWriter):
 
     def add_summary(self, step: int, summary: Any) -> None:
         """Write a summary for a step."""
-        self._writer.add_summary(summary, step)
+        self._try(lambda: self._writer.add_summary(summary, step))
+
+
+def _silence_event_threads() -> None:
+    """Print no traceback when the thread fails that writes events: ``Events`` logs a line."""
+    show = threading.excepthook
+
+    def excepthook(arguments: Any) -> None:
+        if arguments.thread is None or arguments.thread.name != "EventLoggerThread":
+            show(arguments)
+
+    threading.excepthook = excepthook

@@ -115,8 +115,13 @@ class Evaluator(Callback):
 
     def _score(self, split: Split, results: Results) -> None:
         path = self._logdir / "result" / f"{split.name}-{self.global_step}.json"
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json.dumps(results))
+        try:
+            path.parent.mkdir(exist_ok=True)
+            write_atomically(path, json.dumps(results))
+        except OSError as error:
+            if self._cfg.TRAIN.EVAL_ASYNC:  # the other process reads the file
+                raise
+            log.warning(f"{path} cannot be written: {error.strerror}; it is scored all the same")
         if self._cfg.TRAIN.EVAL_ASYNC:
             self._scorer.submit(
                 Job(self.global_step, split.name, split.annotation_file, path, self._cfg.MODE_MASK)
