@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
 from mrc_train import run_directory
-from mrc_train.config import Config
 from mrc_train.data.coco import Split, load_split
-from mrc_train.errors import ConfigError, RunDirectoryError
+from mrc_train.errors import RunDirectoryError
+from mrc_train.side_files import read_settings
 from numpy.typing import NDArray
 
 
@@ -96,22 +95,6 @@ def read_history(run: Path) -> History:
         )
         for name in names
     }
-
-
-def read_settings(run: Path) -> Config:
-    """The settings that the run was trained with.
-
-    Raises:
-        RunDirectoryError: for a file that is missing or not the trainer's.
-    """
-    path = run / "config.yaml"
-    try:
-        return Config.from_yaml(path.read_text())
-    except OSError as error:
-        raise RunDirectoryError(f"{path}: {error.strerror}; is {run} the directory of a run?") from None
-    except (ConfigError, yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise RunDirectoryError(f"{path}: not the settings of a training run: {reason}") from None
 
 
 def validation_splits(run: Path) -> list[Split]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from mrc_train import scenes
 from mrc_train.errors import RunDirectoryError
-from mrc_viz.runs import find_runs, read_history, read_settings, validation_splits
+from mrc_train.side_files import read_settings
+from mrc_viz.runs import find_runs, read_history, validation_splits
 
 Write = Callable[..., Path]
 

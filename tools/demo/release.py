@@ -11,9 +11,9 @@ from typing import Any
 from mrc_cli.errors import UserError
 from mrc_train import run_directory
 from mrc_train.config import known_keys, parse
+from mrc_train.side_files import read_settings
 from mrc_values.check import check
 from mrc_values.local import launch, up
-from mrc_viz.runs import read_settings
 
 from demo.processes import BIN, run
 

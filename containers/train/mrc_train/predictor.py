@@ -1,6 +1,5 @@
 """A trained model from a run's checkpoint or an .npz, loaded once and called on images."""
 
-import json
 import re
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from mrc_train.errors import RunDirectoryError
 from mrc_train.inference import LoadedModel
 from mrc_train.log import quiet_tensorpack
 from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
+from mrc_train.side_files import read_classes, read_settings
 from mrc_train.tfgraph import tf, v1
 from mrc_train.weights import write_npz
 
@@ -83,16 +83,8 @@ class Predictor(LoadedModel):
             return Predictor._of_npz(Path(where), settings)
         checkpoint, weights = _checkpoint(Path(where))
         directory = checkpoint.parent
-        try:
-            cfg = parse(settings, Config.from_yaml((directory / "config.yaml").read_text()))
-            categories = Categories.from_json(json.loads((directory / "categories.json").read_text()))
-        except OSError as error:
-            raise RunDirectoryError(
-                f"{error.filename}: {error.strerror}; is {directory} the directory of a run?"
-            ) from None
-        except ValueError as error:
-            raise RunDirectoryError(f"{directory / 'categories.json'}: {error}") from None
-        return Predictor(cfg, categories, checkpoint, weights)
+        cfg = parse(settings, read_settings(directory))
+        return Predictor(cfg, read_classes(directory), checkpoint, weights)
 
     @staticmethod
     def _of_npz(path: Path, settings: Sequence[str]) -> "Predictor":

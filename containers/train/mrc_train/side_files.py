@@ -1,7 +1,7 @@
 """The small files beside a run's checkpoints: statistics, classes, checksums of the data.
 
-They are advisory. One that cannot be read, or holds something else, is set aside with a warning, and the run
-resumes without it.
+They are advisory for training. One that cannot be read, or holds something else, is set aside with a warning,
+and the run resumes without it. Programs that need one say which and why.
 """
 
 import hashlib
@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mrc_cli.files import write_atomically
 
+from mrc_train.config import Config
 from mrc_train.data.categories import Categories
-from mrc_train.errors import RunDirectoryError
+from mrc_train.errors import ConfigError, RunDirectoryError
 from mrc_train.run_directory import STATISTICS
 
 CATEGORIES = "categories.json"
@@ -46,6 +48,50 @@ def check_same_classes(logdir: Path, categories: Categories) -> None:
 def write_classes(logdir: Path, categories: Categories) -> None:
     """Write categories.json."""
     _write(logdir / CATEGORIES, json.dumps(categories.to_json()))
+
+
+def read_settings(logdir: Path) -> Config:
+    """The settings that a run was trained with.
+
+    Raises:
+        RunDirectoryError: for a file that is missing or not the trainer's.
+    """
+    path = logdir / SETTINGS
+    text = _required(path)
+    if not text.strip():
+        raise RunDirectoryError(f"{path}: empty; copy it from a backup, or start the run again to write it")
+    try:
+        return Config.from_yaml(text)
+    except (ConfigError, yaml.YAMLError, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RunDirectoryError(f"{path}: not the settings of a training run: {reason}") from None
+
+
+def read_classes(logdir: Path) -> Categories:
+    """The classes of a run.
+
+    Raises:
+        RunDirectoryError: for a file that is missing or not the trainer's.
+    """
+    path = logdir / CATEGORIES
+    try:
+        return Categories.from_json(json.loads(_required(path)))
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise RunDirectoryError(f"{path}: not the classes of a training run: {reason}") from None
+
+
+def _required(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise RunDirectoryError(
+            f"{path}: {error.strerror}; is {path.parent} the directory of a run?"
+        ) from None
+    except UnicodeDecodeError:
+        raise RunDirectoryError(
+            f"{path}: not a text file; is {path.parent} the directory of a run?"
+        ) from None
 
 
 def write_settings(logdir: Path, text: str) -> None:
