@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,3 +165,30 @@ def test_images_of_several_sizes_make_a_grid() -> None:
 def test_a_row_has_a_heading_for_each_image() -> None:
     row = side_by_side([("before", GRAY), ("after", GRAY)])
     assert row.shape[0] > 600 and row.shape[1] == 800 + 8 + 800
+
+
+MEMORY = """
+import resource
+import numpy as np
+from mrc_train.data.categories import Categories
+from mrc_train.drawing import draw_detections
+from mrc_train.evaluation.detections import Detections
+
+height, width, count = 2000, 3000, 20
+image = np.zeros((height, width, 3), np.uint8)
+boxes = np.tile(np.array([100, 100, 2900, 1900], np.float32), (count, 1))
+detections = Detections(
+    boxes, np.full(count, 0.9, np.float32), np.ones(count, np.int32), np.ones((count, 28, 28), np.float32)
+)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+draw_detections(image, detections.first(%d), Categories(("disc",), (1,)), 0.5)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_the_memory_of_a_drawing_does_not_grow_with_the_number_of_detections() -> None:
+    kibibytes = [
+        int(subprocess.run([sys.executable, "-c", MEMORY % count], capture_output=True, check=True).stdout)
+        for count in (1, 20)
+    ]
+    assert kibibytes[1] - kibibytes[0] < 5 * 2000 * 3000 / 1024  # five bitmaps; all of them would be twenty

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ from mrc_train.data.augment import Transform, resized_size
 from mrc_train.data.categories import Categories
 from mrc_train.data.coco import ImageRecord, Split
 from mrc_train.data.decoding import UnreadableImage
+from mrc_train.data.masks import Bitmap
 from mrc_train.drawing import DrawnObject, Image, draw_objects, grid, side_by_side
 
 SAMPLES = 16
@@ -61,10 +63,14 @@ def _objects(record: ImageRecord, transform: Transform, categories: Categories) 
             box,
             int(label),
             f"{categories.name_of(int(label))}{' (crowd)' if crowd else ''}",
-            transform.mask(record.segmentations[index]) if record.segmentations else None,
+            partial(_mask, record, transform, index),
         )
         for index, (box, label, crowd) in enumerate(zip(boxes, record.labels, record.crowd, strict=True))
     ]
+
+
+def _mask(record: ImageRecord, transform: Transform, index: int) -> Bitmap | None:
+    return transform.mask(record.segmentations[index]) if record.segmentations else None
 
 
 def encode_png(image: Image) -> bytes:
