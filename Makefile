@@ -13,7 +13,7 @@ NODES ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oracle test-cluster test-browser bench screenshots cluster-up cluster-down lint format reference lock clean
+.PHONY: help setup demo test test-oracle test-cluster test-browser test-gpu-image bench screenshots cluster-up cluster-down lint format reference lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,13 @@ test-cluster: setup ## run the tests on a real Kubernetes (needs root and Go, ta
 test-browser: setup ## test the notebook and TensorBoard in Chromium (screenshots: .browser/screenshots)
 	@command -v chromium > /dev/null || { echo "test-browser: chromium not found. Install it with: apt-get install chromium" >&2; exit 1; }
 	@$(BIN)/pytest tests/browser
+
+# Options of the builder, such as a base image: BUILDER="--build-arg=BASE_IMAGE=…"
+BUILDER ?=
+
+test-gpu-image: setup ## build the image for GPU nodes and test it without a GPU (needs root and 40 GB, takes half an hour)
+	@$(BIN)/mrc-images build --tag test train-cpu train-gpu -- $(BUILDER)
+	@MRC_TEST_IMAGES_TAG=test $(BIN)/pytest -s tests/images
 
 screenshots: setup ## renew the screenshots in docs/figures from the run of make demo
 	@MRC_TEST_RUN=$(DEMO)/efs/kubeflow/demo MRC_TEST_FIGURES=docs/figures $(BIN)/pytest tests/browser \

@@ -1,0 +1,145 @@
+"""The image for GPU nodes, in a container on a machine without a GPU: make test-gpu-image."""
+
+import json
+import os
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mrc_images.table import find
+
+TAG = os.environ.get("MRC_TEST_IMAGES_TAG", "")
+pytestmark = pytest.mark.skipif(not TAG, reason="needs the images that make test-gpu-image builds")
+
+HERE = Path(__file__).parent
+PACKAGES = "/opt/mrc/lib/python3.11/site-packages"
+
+# Small enough for a minute on two cores, and the same samples in every run.
+SETTINGS = (
+    *("TRAINER=horovod", "BACKBONE.BLOCK=basic", "BACKBONE.RESNET_NUM_BLOCKS=(1,1,1,1)"),
+    *("BACKBONE.CHANNELS=(16,16,16,32)", "BACKBONE.NORM=None", "BACKBONE.FREEZE_AT=0", "FPN.NUM_CHANNEL=16"),
+    *(
+        "FPN.FRCNN_FC_HEAD_DIM=32",
+        "MRCNN.HEAD_DIM=16",
+        "MRCNN.NUM_CONV=1",
+        "RPN.ANCHOR_SIZES=(8,16,32,48,64)",
+    ),
+    *(
+        "RPN.TRAIN_PER_LEVEL_NMS_TOPK=30",
+        "RPN.TEST_PER_LEVEL_NMS_TOPK=30",
+        "PREPROC.TRAIN_SHORT_EDGE_SIZE=64",
+    ),
+    *("PREPROC.TEST_SHORT_EDGE_SIZE=64", "PREPROC.MAX_SIZE=64", "DATA.NUM_WORKERS=1", "TRAIN.WARMUP=0"),
+    *(
+        "TRAIN.STEPS_PER_EPOCH=10",
+        "TRAIN.LR_EPOCH_SCHEDULE=[(5,None)]",
+        "TRAIN.EVAL_PERIOD=0",
+        "TRAIN.SEED=1",
+    ),
+)
+
+
+class Container:
+    """A container of an image, in which commands are run."""
+
+    def __init__(self, image: str) -> None:
+        self.name = run("buildah", "from", "--pull-never", find(image).local(TAG)).strip()
+        self.root = Path(run("buildah", "mount", self.name).strip())
+
+    def run(self, *command: str, volumes: tuple[str, ...] = ()) -> str:
+        mounts = [f"--volume={volume}" for volume in volumes]
+        return run("buildah", "run", "--isolation=chroot", *mounts, self.name, "--", *command)
+
+    def remove(self) -> None:
+        run("buildah", "rm", self.name)
+
+
+def run(*argv: str) -> str:
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def gpu() -> Iterator[Container]:
+    container = Container("train-gpu")
+    yield container
+    container.remove()
+
+
+@pytest.fixture(scope="module")
+def library(gpu: Container) -> str:
+    """Horovod's library, from the container's root."""
+    (file,) = (gpu.root / PACKAGES[1:] / "horovod/tensorflow").glob("mpi_lib*.so")
+    return f"/{file.relative_to(gpu.root)}"
+
+
+def test_horovod_has_nccl_and_kernels_for_both_devices(gpu: Container) -> None:
+    output = gpu.run("python3", "/tests/horovod_kernels.py", volumes=(f"{HERE}:/tests:ro",))
+    built = json.loads(output.splitlines()[-1])
+    assert built["nccl"] >= 23000 and built["mpi"] and built["gloo"]
+    assert all(devices == ["CPU", "GPU"] for devices in built["devices"].values()), built["devices"]
+
+
+def test_nothing_is_unresolved(gpu: Container, library: str) -> None:
+    """TensorFlow's own libraries are loaded by its Python package before Horovod's."""
+    output = gpu.run("env", f"LD_LIBRARY_PATH={PACKAGES}/tensorflow", "ldd", "-r", library)
+    assert "undefined symbol" not in output and "not found" not in output
+    assert f"{PACKAGES}/" in next(line for line in output.splitlines() if "libnccl.so.2" in line)
+
+
+def test_horovod_has_code_for_every_gpu_of_the_node_groups(gpu: Container, library: str) -> None:
+    """V100, A100, A10G and H100; the last also as PTX, for newer GPUs."""
+    assert codes((gpu.root / library[1:]).read_bytes()) == {"sm_70", "sm_80", "sm_86", "sm_90", "compute_90"}
+
+
+def codes(elf: bytes) -> set[str]:
+    """The architectures in CUDA's fat binaries, as cuobjdump --list-elf --list-ptx names them."""
+    magic = struct.pack("<I", 0xBA55ED50)
+    found, start = set(), elf.find(magic)
+    while start >= 0:
+        header, size = struct.unpack_from("<HQ", elf, start + 6)
+        entry, end = start + header, start + header + size
+        while entry < end <= len(elf):
+            kind, entry_header, entry_size = struct.unpack_from("<HxxIQ", elf, entry)
+            (architecture,) = struct.unpack_from("<I", elf, entry + 28)
+            found.add(f"{'sm' if kind == 2 else 'compute'}_{architecture}")
+            entry += entry_header + entry_size
+        start = elf.find(magic, start + 4)
+    return found
+
+
+def test_nccls_plugin_for_efa_is_found_and_names_its_version(gpu: Container, tmp_path: Path) -> None:
+    if not (gpu.root / "opt/amazon/ofi-nccl").exists():
+        pytest.skip("the image was built without EFA")
+    run("cc", "-o", str(tmp_path / "plugin"), str(HERE / "plugin.c"), "-ldl")
+    assert "Initializing aws-ofi-nccl 1." in gpu.run("/test/plugin", volumes=(f"{tmp_path}:/test:ro",))
+
+
+def losses(container: Container, directory: Path, data: Path) -> list[float]:
+    """Mean total loss of each of five epochs of ten steps, by two ranks on the CPU."""
+    directory.mkdir()
+    container.run(
+        *("mpirun", "--allow-run-as-root", "--bind-to", "none", "--oversubscribe", "-np", "2"),
+        *("-x", "OMP_NUM_THREADS=1", "-x", "TF_NUM_INTRAOP_THREADS=1", "-x", "TF_NUM_INTEROP_THREADS=1"),
+        *("mrc-train", "--logdir", "/run-directory", "--config", "DATA.BASEDIR=/data", *SETTINGS),
+        volumes=(f"{directory}:/run-directory:rw", f"{data}:/data:ro"),
+    )
+    return [epoch["total_cost"] for epoch in json.loads((directory / "stats.json").read_text())]
+
+
+def test_two_ranks_learn_the_same_as_in_the_image_for_cpus(gpu: Container, tmp_path: Path) -> None:
+    cpu = Container("train-cpu")
+    try:
+        (tmp_path / "data").mkdir()
+        scenes = ("mrc-scenes", "/data", "--train", "40", "--val", "2", "--size", "64")
+        cpu.run(*scenes, volumes=(f"{tmp_path / 'data'}:/data:rw",))
+        expected = losses(cpu, tmp_path / "cpu", tmp_path / "data")
+    finally:
+        cpu.remove()
+    found = losses(gpu, tmp_path / "gpu", tmp_path / "data")
+    print(f"losses with train-cpu: {expected}; with train-gpu: {found}")
+    assert len(expected) == 5 and expected[-1] < expected[0]
+    assert found == pytest.approx(expected, rel=1e-4)
