@@ -1,9 +1,13 @@
 """mrc-images before a registry is involved: the table, the tag, the builder's failures."""
 
 import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from mrc_cli.errors import ServiceError, UsageError, UserError
 from mrc_images import commands, revision, table
 from mrc_images.builders import reason, stream
@@ -42,6 +46,19 @@ def test_the_dockerfiles_of_the_table_exist_and_bases_come_first() -> None:
 def test_images_that_share_a_repository_have_different_tags() -> None:
     pushed = [(repo.name, image.suffix) for image in table.IMAGES for repo in image.repositories]
     assert len(pushed) == len(set(pushed))
+
+
+def test_every_value_of_the_table_is_one_of_the_chart() -> None:
+    for image in table.IMAGES:
+        for repository in image.repositories:
+            for chart, value in repository.values.items():
+                directory, *names = ROOT / "charts" / chart, *value.split(".")
+                if (directory / "charts" / names[0]).exists():
+                    directory = directory / "charts" / names.pop(0)
+                found: Any = yaml.safe_load((directory / "values.yaml").read_text())
+                for name in names:
+                    found = found[name]
+                assert isinstance(found, str), (chart, value)
 
 
 def test_an_unknown_image_gets_a_suggestion() -> None:
@@ -113,6 +130,20 @@ def test_a_failure_is_one_line_with_the_reason(line: str, error: type[UserError]
 def test_the_line_of_the_program_that_failed_is_reported() -> None:
     lines = ["E: Unable to locate package foo", 'Error: building at STEP "RUN apt-get": exit status 100']
     assert str(reason("buildah bud", lines)).endswith("failed: E: Unable to locate package foo")
+
+
+def test_an_end_from_outside_ends_the_program_too(tmp_path: Path) -> None:
+    code = (
+        "from mrc_images import builders, cli\n"
+        "cli.end_on_sigterm()\n"
+        f"builders.stream('sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 600')\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait() == 143
+    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
 
 
 def test_output_is_shown_while_the_program_runs(capfd: pytest.CaptureFixture[str]) -> None:

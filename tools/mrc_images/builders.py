@@ -156,9 +156,13 @@ def stream(*argv: str, cwd: Path | None = None, environment: Mapping[str, str] |
         errors="replace",
     ) as process:
         assert process.stdout is not None
-        for line in process.stdout:
-            print(printable(line), end="", file=sys.stderr, flush=True)
-            tail.append(line.strip())
+        try:
+            for line in process.stdout:
+                print(printable(line), end="", file=sys.stderr, flush=True)
+                tail.append(line.strip())
+        except BaseException:
+            process.terminate()  # the end of the block waits for it
+            raise
     if process.returncode:
         raise reason(" ".join(argv[:2]), [line for line in tail if line])
 

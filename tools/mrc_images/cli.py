@@ -1,5 +1,6 @@
 """mrc-images: the command line."""
 
+import signal
 import sys
 from typing import Any
 
@@ -23,8 +24,14 @@ app.command("build")(commands.build)
 app.command("push")(commands.push)
 
 
+def end_on_sigterm() -> None:
+    """Let SIGTERM clean up as Ctrl-C does: the builder ends, and the file with the login is removed."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def main() -> None:
     """The console script."""
+    end_on_sigterm()
     run("mrc-images", app)
 
 

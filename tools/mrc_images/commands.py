@@ -32,7 +32,7 @@ def list_() -> None:
             image.dockerfile,
             " ".join(f"{key}={value}" for key, value in image.arguments.items()),
             repository.name + (f" (tag …{image.suffix})" if image.suffix else ""),
-            f"{repository.chart}: {repository.value}",
+            ", ".join(f"{chart}: {value}" for chart, value in repository.values.items()),
         )
         for image in IMAGES
         for repository in image.repositories
@@ -118,7 +118,8 @@ def push(
                 program, image.local(tag), found, target, repository.name, tag + image.suffix
             )
             reference = f"{address}@{digest}"
-            file = root / FRAGMENTS / f"{repository.chart}.yaml"
-            fragment.write(file, repository.value, reference)
-            say(f"{file.relative_to(root)}: {repository.value} is {reference}")
+            for chart, value in repository.values.items():
+                file = root / FRAGMENTS / f"{chart}.yaml"
+                fragment.write(file, value, reference)
+                say(f"{file.relative_to(root)}: {value} is {reference}")
             result(reference)

@@ -16,13 +16,11 @@ class Repository:
 
     Attributes:
         name: of the repository in the registry.
-        chart: the chart that pulls it.
-        value: the value of that chart that holds the reference, dotted.
+        values: the values that hold the reference: for each chart that pulls it, a dotted name.
     """
 
     name: str
-    chart: str
-    value: str
+    values: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -51,18 +49,21 @@ class Image:
 
 
 _TRAIN = (
-    Repository("mask-rcnn", "maskrcnn", "maskrcnn.image"),
-    Repository("mask-rcnn-optimized", "maskrcnn-optimized", "maskrcnn.image"),
+    Repository("mask-rcnn", {"maskrcnn": "maskrcnn.image", "sagemaker": "maskrcnn.image"}),
+    Repository("mask-rcnn-optimized", {"maskrcnn-optimized": "maskrcnn.image"}),
 )
 _VIZ = (
-    Repository("mask-rcnn-viz", "maskrcnn", "jupyter.image"),
-    Repository("mask-rcnn-optimized-viz", "maskrcnn-optimized", "jupyter.image"),
+    Repository("mask-rcnn-viz", {"maskrcnn": "jupyter.image"}),
+    Repository("mask-rcnn-optimized-viz", {"maskrcnn-optimized": "jupyter.image"}),
 )
+_SERVE = (Repository("mask-rcnn-serve", {"serve": "image", "sagemaker": "sagemaker.endpoint.image"}),)
 
 IMAGES = (
     Image("train-gpu", "containers/train/Dockerfile", _TRAIN, {"EXTRA": "train-gpu"}, suffix="-gpu"),
     Image("train-cpu", "containers/train/Dockerfile", _TRAIN, {"EXTRA": "train-cpu"}),
     Image("viz", "container-viz/Dockerfile", _VIZ, {"EXTRA": "train-cpu"}, base="train-cpu"),
+    Image("serve-gpu", "containers/serve/Dockerfile", _SERVE, {"EXTRA": "serve-gpu"}, suffix="-gpu"),
+    Image("serve-cpu", "containers/serve/Dockerfile", _SERVE, {"EXTRA": "serve-cpu"}),
 )
 
 
