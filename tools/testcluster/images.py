@@ -35,6 +35,7 @@ CONTEXT = [
     "tools/mrc_cli",
     "tools/mrc_images",
     "tools/mrc_values",
+    "containers/serve",
     "containers/train",
     "container-viz",
 ]
