@@ -57,33 +57,16 @@ http {{
 }}
 """
 
-FLASK = '''
+FLASK = """
 import os, threading
 import flask
-import numpy as np
-import mrc_train.data.masks as masks
 import mrc_train.evaluation.detections as detections
 from mrc_serve.answers import Wanted, answer_image
 from mrc_train.exported import ExportedModel
 
-def paste_with_matrix_products(mask, box, height, width, threshold=0.5):
-    """What this project did first, and what detectron2's CPU path amounts to: two products per mask."""
-    bitmap = np.zeros((height, width), np.uint8)
-    x1, y1, x2, y2 = (float(value) for value in box)
-    left, right = max(int(np.floor(x1)), 0), min(int(np.ceil(x2)), width)
-    top, bottom = max(int(np.floor(y1)), 0), min(int(np.ceil(y2)), height)
-    if left >= right or top >= bottom:
-        return bitmap
-    rows, columns = mask.shape
-    x = (np.arange(left, right) + 0.5 - x1) / (x2 - x1) * columns - 0.5
-    y = (np.arange(top, bottom) + 0.5 - y1) / (y2 - y1) * rows - 0.5
-    across = np.maximum(0, 1 - np.abs(x[:, None] - np.arange(columns))).astype(np.float32)
-    down = np.maximum(0, 1 - np.abs(y[:, None] - np.arange(rows))).astype(np.float32)
-    bitmap[top:bottom, left:right] = down @ mask.astype(np.float32) @ across.T >= threshold
-    return bitmap
-
 if os.environ.get("MATRIX_PRODUCTS"):
-    detections.paste_mask = paste_with_matrix_products
+    import matrix_paste
+    detections.paste_mask = matrix_paste.paste_mask
 
 app = flask.Flask(__name__)
 _model, _lock = None, threading.Lock()
@@ -105,7 +88,7 @@ def invocations():
     wanted = Wanted(threshold=0.0, maximum=20)
     answer = answer_image(model(), flask.request.data, wanted, 10**9)
     return flask.Response(answer.body, mimetype=answer.media_type)
-'''
+"""
 
 
 @dataclass
@@ -123,6 +106,7 @@ class Figures:
 
     ready: float
     memory: float
+    anonymous: float
     rate: float
     cpu: float
     p50: float
@@ -145,7 +129,7 @@ def stacks(model: Path, rival: Path, limit: float) -> list[Stack]:
         "MODEL_SERVER_TIMEOUT": str(limit),
         "MRC_SERVE_QUEUE": "8",
     }
-    known = {"MODEL": str(model)}
+    known = {"MODEL": str(model), "PYTHONPATH": str(Path(__file__).parent)}
     return [
         Stack("mrc-serve", [ours], served),
         Stack("nginx + gunicorn + flask, as it comes", theirs, {**known, "MATRIX_PRODUCTS": "1"}),
@@ -201,6 +185,12 @@ def cpu_seconds(pids: Sequence[int]) -> float:
 def memory_mb(pids: Sequence[int]) -> float:
     """PSS, which counts a page that n processes share 1/n times in each."""
     return float(sum(process.memory_full_info().pss for process in tree(pids)) / 1e6)
+
+
+def anonymous_mb(pids: Sequence[int]) -> float:
+    """Memory without the pages of files, of which a library's are shared with whatever else uses it."""
+    status = [Path(f"/proc/{process.pid}/status").read_text() for process in tree(pids)]
+    return sum(int(text.partition("RssAnon:")[2].split()[0]) for text in status) / 1e3
 
 
 def call(method: str, path: str, body: bytes | None = None) -> int:
@@ -294,11 +284,12 @@ def measure(stack: Stack, body: bytes, directory: Path, seconds: float, limit: f
         capacity = len(latencies) / elapsed
         offered = rate or 2 * capacity
         outcomes = asyncio.run(open_loop(body, offered, seconds, limit))
-        memory = memory_mb(pids)
+        memory, anonymous = memory_mb(pids), anonymous_mb(pids)
     ordered = sorted(latencies)
     return Figures(
         ready=ready,
         memory=memory,
+        anonymous=anonymous,
         rate=capacity,
         cpu=cpu / len(latencies),
         p50=statistics.median(ordered),
@@ -327,7 +318,8 @@ def main() -> None:
         body = image.read_bytes()
         print(f"\n{image.name}: {len(body)} bytes\n")
         print(
-            "| stack | ready s | PSS MB | images/s | CPU ms/image | p50 s | p99 s | offered/s | in time/s |"
+            "| stack | ready s | PSS (anonymous) MB | images/s | CPU ms/image | p50 s | p99 s "
+            "| offered/s | in time/s |"
         )
         print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
         offered = 0.0
@@ -336,9 +328,9 @@ def main() -> None:
             # All stacks are offered the same: twice what the first one does.
             offered = offered or 2 * figures.rate
             print(
-                f"| {stack.name} | {figures.ready:.1f} | {figures.memory:.0f} | {figures.rate:.1f} "
-                f"| {1000 * figures.cpu:.0f} | {figures.p50:.2f} | {figures.p99:.2f} | {offered:.1f} "
-                f"| {figures.in_time:.1f} |",
+                f"| {stack.name} | {figures.ready:.1f} | {figures.memory:.0f} ({figures.anonymous:.0f}) "
+                f"| {figures.rate:.1f} | {1000 * figures.cpu:.0f} | {figures.p50:.2f} | {figures.p99:.2f} "
+                f"| {offered:.1f} | {figures.in_time:.1f} |",
                 flush=True,
             )
             print(f"  {stack.name}: {figures.outcomes}", file=sys.stderr)

@@ -25,6 +25,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
             "endpoint": {"enabled": True, "image": "registry.example.com/mask-rcnn-serve:1"},
         },
     },
+    "serve": {"image": "registry.example.com/mask-rcnn-serve:1", "model": "kubeflow/exported"},
     # Secrets that the chart generates would differ in each render.
     "jupyter": {"image": "registry.example.com/lab:1", "token_secret": "token", "tls_secret": "tls"},
 }
