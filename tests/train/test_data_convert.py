@@ -333,3 +333,12 @@ def test_an_interrupted_conversion_leaves_nothing(
     monkeypatch.setattr("mrc_data.convert.shutil.copyfile", interrupted)
     assert convert(tmp_path / "export", tmp_path / "data")[0] != 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
+
+
+def test_subsets_of_cvat_may_have_images_of_the_same_name(tmp_path: Path, convert: Convert) -> None:
+    for subset in ("train", "val"):
+        images_at(tmp_path / "export" / "images" / subset, "1.png")
+        write_json(tmp_path / "export" / "annotations" / f"instances_{subset}.json", coco(["1.png"]))
+    assert convert(tmp_path / "export", tmp_path / "data")[0] == 0
+    for split in splits_of(tmp_path / "data"):
+        assert_is_the_rectangle(split, "bottle")

@@ -15,7 +15,7 @@ from mrc_cli.command import run
 from mrc_cli.errors import ServiceError, UsageError, UserError
 from mrc_cli.files import write_atomically
 from mrc_cli.findings import Finding, Position, RuleInfo, Severity, dotted, parse_dotted
-from mrc_cli.progress import progress
+from mrc_cli.progress import progress, tracked
 from mrc_cli.stderr import filtered_stderr
 from mrc_cli.suggestions import nearest
 
@@ -206,3 +206,8 @@ def test_the_package_needs_no_other_package_to_be_imported() -> None:
     program = f"import sys; {imports}; print({{'rich', 'yaml', 'typer', 'mrc_values'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n"
+
+
+def test_tracked_items_are_all_yielded_and_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(tracked(["a", "b"], "reading", "files")) == ["a", "b"]
+    assert capsys.readouterr().err == "reading: 2/2 files in 0:00:00\n"

@@ -2,12 +2,15 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from mrc_cli.terminal import clock, printable, say
 
 SECONDS_BETWEEN_LINES = 10.0
+
+Item = TypeVar("Item")
 
 
 @contextmanager
@@ -41,3 +44,11 @@ def progress(
 
     yield advance
     say(f"{description}: {' '.join(filter(None, (f'{done}/{total}', unit)))} in {clock(now() - start)}")
+
+
+def tracked(items: Sequence[Item], description: str, unit: str = "") -> Iterator[Item]:
+    """The items; each is done when the next one is asked for."""
+    with progress(description, len(items), unit) as advance:
+        for item in items:
+            yield item
+            advance(1)

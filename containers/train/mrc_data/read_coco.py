@@ -50,8 +50,15 @@ def read_coco(files: Sequence[Path], images: Path | None) -> Source:
 
 
 def _root_of(file: Path) -> Path:
-    """Where images are looked for: beside the file, or beside its directory if that is ``annotations``."""
-    return file.parent.parent if file.parent.name == "annotations" else file.parent
+    """Where images are looked for: beside the file or, if it is in ``annotations``, in its subset.
+
+    That is ``<subset>`` in COCO layout and ``images/<subset>`` in exports of CVAT; without it, the one that
+    has ``annotations`` in it.
+    """
+    if file.parent.name != "annotations":
+        return file.parent
+    root, subset = file.parent.parent, file.stem.removeprefix("instances_")
+    return next(filter(Path.is_dir, (root / subset, root / "images" / subset)), root)
 
 
 def _images_of(file: Path, root: Path, source: Source) -> list[SourceImage]:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mrc_cli.terminal import printable
+
 from mrc_train.tfgraph import tf  # noqa: F401  tensorpack imports TensorFlow and needs it prepared
 
 from tensorpack.models.registry import disable_layer_logging  # isort: skip
@@ -17,6 +19,13 @@ _USELESS = re.compile(
     r"User-provided custom session config|To workaround this issue|import prctl failed|'fork' method"
     r"|uses moving_mean/moving_variance in training|Training failed at global_step="
 )
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Class and file names come from data that others made: none of them may control the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def quiet_tensorpack() -> None:
@@ -32,7 +41,7 @@ def to_console() -> None:
     """Write the trainer's lines to stdout."""
     quiet_tensorpack()
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(_PrintableFormatter("%(message)s"))
     log.addHandler(handler)
     log.setLevel(logging.INFO)
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +11,8 @@ import cv2
 from mrc_cli import command
 from mrc_cli.errors import UsageError, UserError
 from mrc_cli.files import write_atomically
+from mrc_cli.progress import tracked
 from mrc_cli.terminal import result, say
-from tqdm import tqdm
 
 from mrc_train.config import add_config_argument
 from mrc_train.data.coco import check_categories, load_split
@@ -148,7 +147,7 @@ def evaluate_splits(predictor: "Predictor", output: Path) -> None:
         check_categories(predictor.categories, str(predictor.checkpoint), split)
     for split in splits:
         say(f"mrc-predict: {predictor.checkpoint} on {split.name}, {len(split.records)} images")
-        results = predictor.coco_results(tqdm(split.records, desc=split.name, unit="image", file=sys.stderr))
+        results = predictor.coco_results(tracked(split.records, f"mrc-predict: {split.name}", "images"))
         path = output if len(splits) == 1 else output.with_stem(f"{output.stem}-{split.name}")
         write_atomically(path, json.dumps(results))
         for metric, value in evaluate(split.annotation_file, results, masks=cfg.MODE_MASK).items():
