@@ -1,10 +1,16 @@
-"""The whole program, with limited memory, on files made to break it."""
+"""The whole program, with limited memory, on files made to break it.
+
+``MRC_FUZZ_FILES=2000 pytest tests/unit/test_values_fuzz.py -k damaged`` searches longer, with another seed
+each time.
+"""
 
 import json
+import os
 import random
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +24,9 @@ COMPLETE = (DIRECTORY / "maskrcnn.yaml").read_bytes()
 MEMORY = 512 << 20
 """Bytes that the program may allocate for all files in sequence; without any file it needs 100 MB."""
 SECONDS = 300
-"""Timeout for all files."""
+"""Timeout for all files of the tests that always run."""
+
+FUZZ_FILES = int(os.environ.get("MRC_FUZZ_FILES", 0))
 
 FINDING = re.compile(
     r"(?P<file>values\.yaml:\d+:\d+|--set \S+): (error|warning|info) MRC\d{3}( .+?)?: .*[.?]"
@@ -167,7 +175,8 @@ def _validated(directory: Path, contents: dict[str, bytes]) -> dict[str, Any]:
         directories[name].mkdir()
         (directories[name] / "values.yaml").write_bytes(content)
     command = [sys.executable, "-c", _PROGRAM, str(MEMORY), str(CHART), *map(str, directories.values())]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    timeout = max(SECONDS, 3 * FUZZ_FILES)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     results = {row[0]: row[1:] for row in map(json.loads, done.stdout.splitlines())}
     return {
         name: results.get(str(made), [done.returncode, [], done.stderr[-2000:]])
@@ -191,10 +200,11 @@ def test_a_hostile_file_gives_clear_lines_and_the_right_exit_code(name: str, hos
 
 
 def test_a_hundred_damaged_files_give_findings_and_no_traceback(tmp_path: Path) -> None:
-    chance = random.Random(7)
-    contents = {str(number): _damaged(COMPLETE, chance) for number in range(100)}
+    seed = time.time_ns() % 10**9 if FUZZ_FILES else 7
+    chance = random.Random(seed)
+    contents = {str(number): _damaged(COMPLETE, chance) for number in range(FUZZ_FILES or 100)}
     for name, (code, lines, errors) in _validated(tmp_path, contents).items():
-        assert code in (0, 1) and "Traceback" not in errors, (contents[name], errors)
+        assert code in (0, 1) and "Traceback" not in errors, (seed, contents[name], errors)
         assert [line for line in lines if not FINDING.fullmatch(line)] == []
 
 
@@ -203,7 +213,7 @@ def _damaged(content: bytes, chance: random.Random) -> bytes:
     made = bytearray(content)
     for _ in range(chance.randint(1, 5)):
         at = chance.randrange(len(made))
-        match chance.randrange(4):
+        match chance.randrange(5):
             case 0:
                 made[at] = chance.randrange(256)
             case 1:
@@ -212,9 +222,51 @@ def _damaged(content: bytes, chance: random.Random) -> bytes:
                 made[at:at] = chance.choice(
                     [b"{", b"}", b"[", b"'", b'"', b"&a ", b"*a ", b"\t", b"\n", b": ", b"- "]
                 )
-            case _:
+            case 3:
                 made[at:at] = made[at : at + 40]
+            case _:  # another value after a colon
+                start = made.find(b": ", at) + 2
+                end = made.find(b"\n", start)
+                if start > 1 and end > 0:
+                    made[start:end] = chance.choice(ODD_VALUES)
     return bytes(made)
+
+
+ODD_VALUES = (
+    *(b"", b"~", b"true", b"'no'", b"0", b"-1", b"1e999", b".inf", b"0x10", b"0o17", b"1_000", b"12:30:45"),
+    *(
+        b"2026-01-01",
+        b"[]",
+        b"{}",
+        b"[[]]",
+        b"[null]",
+        b"{a: {}}",
+        b"[1, [2]]",
+        b"'(1,2'",
+        b"'[(1, None)]'",
+        b"'{'",
+    ),
+    *(
+        b"'0.0.0.0/0'",
+        b"'::/0'",
+        b"'a,b'",
+        b"'${X}'",
+        b"'$(id)'",
+        b"'{{ .Values }}'",
+        b"!!binary aGk=",
+        b"'\xc2\xa0'",
+    ),
+    *(
+        b"99999999999999999999",
+        b"'" + b"9" * 400 + b"'",
+        b"'-'",
+        b"' '",
+        b'"\\u202e"',
+        b"|\n    text",
+        b"'1Gi'",
+        b"1.5",
+    ),
+)
 
 
 def test_a_directory_is_not_a_values_file(tmp_path: Path) -> None:
