@@ -1,4 +1,4 @@
-"""Benchmark: mrc-serve at capacity for a while. Latencies and memory of each part of the time should stay flat.
+"""Benchmark: mrc-serve at capacity for a while. Latencies and memory of each part of the time should be flat.
 
 bench/serving_soak.py EXPORTED IMAGE --minutes 30
 """

@@ -4,6 +4,7 @@ const element = (id) => document.getElementById(id);
 const [stage, image, masks, boxes] = ["stage", "image", "masks", "boxes"].map(element);
 const SVG = "http://www.w3.org/2000/svg";
 const MASK_OPACITY = 110; // of 255
+const MIN_EDGE = 640; // pixels on the screen; smaller images are enlarged, so that captions can be read
 
 let answer = null;
 let latest = 0; // number of the newest image; answers for older ones are ignored
@@ -61,7 +62,7 @@ function node(name, attributes, text = "") {
 }
 
 function drawBoxes(shown) {
-  const size = Math.max(answer.width, answer.height) / 50;
+  const size = Math.max(answer.width, answer.height) / 45;
   boxes.setAttribute("viewBox", `0 0 ${answer.width} ${answer.height}`);
   boxes.replaceChildren(...shown.map(({ category, category_id, score, bbox: [x, y, width, height] }) => {
     const group = node("g", { class: "detection" });
@@ -142,6 +143,10 @@ async function detect(file) {
   }
 }
 
+image.onload = () => {
+  const factor = Math.max(1, Math.ceil(MIN_EDGE / Math.max(image.naturalWidth, image.naturalHeight)));
+  image.width = image.naturalWidth * factor;
+};
 element("threshold").oninput = show;
 element("file").onchange = ({ target }) => { if (target.files.length) detect(target.files[0]); target.value = ""; };
 document.ondragover = (event) => { event.preventDefault(); element("drop").classList.add("over"); };
