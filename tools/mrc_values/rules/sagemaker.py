@@ -42,7 +42,8 @@ def s3_locations(context: Context) -> Iterator[Violation]:
     for name in _S3_NAMES:
         text = context.values.text(f"sagemaker.{name}")
         if text and not text.startswith("s3://"):
-            path = re.sub(r"^(https?://[^/]*/|/+)", "", text)
+            path = re.sub(r"^https?://([^./]+)\.s3[.-][^/]*", r"\1", text)
+            path = re.sub(r"^(https?://[^/]*/|/+)", "", path)
             yield Violation(f"sagemaker.{name}", f"{text} is not a location in S3.", f"Write s3://{path}.")
 
 
@@ -173,7 +174,7 @@ def data_source(context: Context) -> Iterator[Violation]:
     subnets and security groups of its network."""
     values = context.values
     name = "sagemaker.data.file_system_id"
-    if not values.text(name):
+    if not values.text(name) or context.rejected(name):
         return
     if values.text("sagemaker.data.s3_uri"):
         yield Violation(name, "the data has s3_uri as well.", "Remove one of the two.")

@@ -1,0 +1,41 @@
+"""mrc-sagemaker endpoint"""
+
+import json
+
+from mrc_cli.terminal import result, say
+
+from mrc_sagemaker.arguments import Chart, DryRun, Name, Region, Sets, Timeout, ValuesFiles, Wait
+from mrc_sagemaker.hosting import DEFAULT_TIMEOUT
+
+
+def endpoint(
+    name: Name,
+    values: ValuesFiles = None,
+    sets: Sets = None,
+    chart: Chart = None,
+    region: Region = None,
+    dry_run: DryRun = False,
+    wait: Wait = False,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+) -> None:
+    """Host the trained model: create model, endpoint configuration and endpoint, or update the endpoint.
+
+    The names of model and configuration have a hash of their settings, so that they always agree. An endpoint
+    costs money until `mrc-sagemaker delete`.
+
+    Example: mrc-sagemaker endpoint maskrcnn -f values.yaml --wait
+    """
+    from mrc_sagemaker import hosting, rendering
+    from mrc_sagemaker.api import SageMaker
+
+    done = rendering.checked(name, chart, values or (), sets or (), hosting=True)
+    wanted = rendering.resources(done, ["Model", "EndpointConfig", "Endpoint"])
+    if dry_run:
+        result(json.dumps({each.operation: each.request for each in wanted}, indent=2))
+        return
+    api = SageMaker(region or rendering.region(done))
+    endpoint_name = hosting.ensure(api, wanted)
+    if wait:
+        hosting.wait(api, endpoint_name, wanted[-1].request["EndpointConfigName"], timeout)
+        say(f"mrc-sagemaker: try it: mrc-sagemaker invoke {endpoint_name} image.jpg")
+    result(endpoint_name)

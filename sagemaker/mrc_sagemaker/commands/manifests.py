@@ -1,0 +1,21 @@
+"""mrc-sagemaker manifests"""
+
+import yaml
+from mrc_cli.terminal import result
+
+from mrc_sagemaker.arguments import Chart, Name, Sets, ValuesFiles
+
+
+def manifests(name: Name, values: ValuesFiles = None, sets: Sets = None, chart: Chart = None) -> None:
+    """Print the objects of ACK's SageMaker controller for `kubectl apply`, after all checks.
+
+    Example: mrc-sagemaker manifests maskrcnn -f values.yaml | kubectl apply -f -
+    """
+    from mrc_values.manifests import objects
+
+    from mrc_sagemaker import ack, rendering
+
+    done = rendering.checked(name, chart, values or (), sets or ())
+    rendering.resources(done, ack.OPERATIONS)  # raises what SageMaker would reject
+    found = [item for item in objects(done.rendered) if item.get("apiVersion") == ack.API_VERSION]
+    result(yaml.safe_dump_all(found, sort_keys=False).rstrip())
