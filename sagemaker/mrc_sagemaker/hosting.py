@@ -3,6 +3,7 @@
 from typing import Any
 
 from mrc_cli.errors import UserError
+from mrc_cli.terminal import say
 
 from mrc_sagemaker.ack import Resource
 from mrc_sagemaker.api import POLL_SECONDS, SageMaker, poll
@@ -22,9 +23,13 @@ def ensure(api: SageMaker, resources: list[Resource]) -> str:
     *parts, endpoint = resources
     existing = api.find("Endpoint", endpoint.name)
     wanted = endpoint.request["EndpointConfigName"]
-    if existing and existing["EndpointStatus"] in ("Creating", "Updating", "Deleting", "RollingBack"):
+    status = existing["EndpointStatus"] if existing else ""
+    if existing and status in ("Creating", "Updating") and existing["EndpointConfigName"] == wanted:
+        say(f"mrc-sagemaker: endpoint {endpoint.name} is {status} with these settings")
+        return endpoint.name
+    if status in ("Creating", "Updating", "Deleting", "RollingBack"):
         raise UserError(
-            f"endpoint {endpoint.name} is {existing['EndpointStatus']}. Wait for it: mrc-sagemaker wait "
+            f"endpoint {endpoint.name} is {status}. Wait for it: mrc-sagemaker wait "
             f"{endpoint.name} --endpoint"
         )
     for part in parts:

@@ -22,8 +22,8 @@ CHART = Path("charts") / "sagemaker"
 def checked(
     name: str, chart: Path | None, files: Sequence[Path], sets: Sequence[str | Flag], hosting: bool = False
 ) -> Result:
-    """The rendered chart sagemaker. Findings are printed; with an error among them they are all that the command
-    prints to stdout, and it ends.
+    """The rendered chart sagemaker. Findings are printed: to stdout if there is an error, which ends
+    the command, else to stderr.
 
     Args:
         name: of the training job, unless the values name it.

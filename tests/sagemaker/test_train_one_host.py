@@ -12,17 +12,6 @@ from mrc_train.sagemaker.hyperparameters import arguments
 from mrc_train.sagemaker.metric_definitions import metric_definitions
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> tuple[Path, str]:
-    """A finished job's /opt/ml and its log; read-only."""
-    hyperparameters = {**containers.HYPERPARAMETERS, "eval_period": "2"}
-    del hyperparameters["TRAIN.EVAL_PERIOD"]
-    root = containers.lay_out(tmp_path_factory.mktemp("ml"), tiny_scenes, hyperparameters)
-    done = containers.train(root)
-    assert done.returncode == 0, done.stdout
-    return root, done.stdout
-
-
 def test_a_finished_job_leaves_what_mrc_serve_reads(trained: tuple[Path, str]) -> None:
     root, _ = trained
     assert sorted(path.name for path in (root / "model").iterdir()) == [

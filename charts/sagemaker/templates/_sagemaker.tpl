@@ -10,6 +10,9 @@
 
 {{- define "sagemaker.check" -}}
 {{- include "mrc.checkGlobal" . -}}
+{{- if .Values.maskrcnn.env_from -}}
+{{- fail "maskrcnn.env_from: SageMaker knows no ConfigMaps and Secrets. Write the variables in maskrcnn.env, or let the role read Secrets Manager." -}}
+{{- end -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.maskrcnn "path" "maskrcnn." "names" (list "gpus" "gpus_per_node" "device")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.sagemaker "path" "sagemaker." "names" (list "volume_gib" "max_run_seconds" "data" "endpoint")) -}}
 {{- end -}}

@@ -1,0 +1,46 @@
+"""mrc-sagemaker convert"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import yaml
+from mrc_cli.errors import UserError
+from mrc_cli.terminal import result, say
+
+
+def convert(
+    manifests: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Manifests of the legacy SageMaker operator.")
+    ],
+) -> None:
+    """Print the objects of ACK's controller for manifests of the legacy SageMaker operator.
+
+    What has no counterpart, and what SageMaker would reject, is printed to stderr and ends the command with
+    exit code 1; the objects are complete apart from it.
+
+    Example: mrc-sagemaker convert train.yaml hosting.yaml > ack.yaml
+    """
+    from mrc_sagemaker import conversion
+
+    objects = []
+    lost = []
+    for file in manifests:
+        try:
+            documents = [each for each in yaml.safe_load_all(file.read_text()) if each]
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
+        for document in documents:
+            if not isinstance(document, dict):
+                raise UserError(f"{file}: not a Kubernetes object")
+            try:
+                converted = conversion.convert(document)
+            except UserError as error:
+                raise UserError(f"{file}: {error}") from None
+            objects += converted.objects
+            lost += [f"{file}: {text}" for text in converted.lost]
+    result(yaml.safe_dump_all(objects, sort_keys=False).rstrip())
+    for text in lost:
+        say(text)
+    if lost:
+        raise typer.Exit(1)
