@@ -73,6 +73,7 @@ Bitnami; `-` where a chart has no such value.
 | `priority_class` | - | - | `priorityClassName` |
 | `gpu_resource` | in `worker.resources` | in `extraResource` | in `resources` |
 | `termination_grace_period_seconds` | - | - | `terminationGracePeriodSeconds` |
+| `network_policy` | - | `networkPolicy.enabled` | `networkPolicy.enabled` |
 | `extra_deploy` | - | - | `extraDeploy` |
 | `mpirun_args` | `worker.rayStartParams` | - | `args` |
 | `global.common_labels` | - | - | `commonLabels` |

@@ -103,6 +103,14 @@ def test_it_prints_what_it_runs(start: Start) -> None:
     assert "/mpirun -np 2 a\\ b" in output
 
 
+def test_the_host_key_of_the_workers_is_the_key_of_the_job(start: Start, logs: Path, tmp_path: Path) -> None:
+    (tmp_path / "id_rsa.pub").write_text("ecdsa-sha2-nistp521 AAAA\n")
+    known = tmp_path / "known_hosts"
+    options = f"-p 22 -i {tmp_path}/id_rsa -o StrictHostKeyChecking=yes -o UserKnownHostsFile={known}"
+    finish(start(["up-0"], SSH_OPTIONS=options))
+    assert known.read_text() == "* ecdsa-sha2-nistp521 AAAA\n"
+
+
 def test_variables_of_config_maps_and_secrets_are_exported_to_the_ranks(
     start: Start, logs: Path, tmp_path: Path
 ) -> None:

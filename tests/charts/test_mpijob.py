@@ -51,6 +51,17 @@ def container(objects: list[Object]) -> Any:
     return only(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
 
 
+def operator_role(objects: list[Object]) -> Object:
+    """The cluster role of the operator, not those that are added to Kubernetes' roles."""
+    (role,) = (
+        item
+        for item in objects
+        if item["kind"] == "ClusterRole"
+        and item["metadata"]["labels"]["app.kubernetes.io/component"] == "operator"
+    )
+    return role
+
+
 def rights(role: Object) -> dict[tuple[str, str], set[str]]:
     """Verbs by API group and resource."""
     found: dict[tuple[str, str], set[str]] = {}
@@ -103,7 +114,7 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[list[Object]], Any], Any]] =
     "without the operator": (
         {"operator": {"enabled": False}},
         kinds,
-        {"CustomResourceDefinition", "Namespace"},
+        {"CustomResourceDefinition", "Namespace", "ClusterRole"},
     ),
     "nothing at all": (
         {"operator": {"enabled": False}, "crd": {"create": False}, "namespace": {"create": False}},
@@ -194,7 +205,7 @@ def test_the_namespace_that_holds_the_release_is_left_to_helm() -> None:
 @pytest.mark.parametrize("values", [{}, NAMESPACE_SCOPE], ids=["cluster", "namespace"])
 def test_the_operator_has_the_rights_that_its_source_uses_and_no_others(values: dict[str, Any]) -> None:
     found = install(values)
-    near, far = rights(only(found, "Role")), rights(only(found, "ClusterRole"))
+    near, far = rights(only(found, "Role")), rights(operator_role(found))
     if values:
         assert near == LEASE_RIGHTS | JOB_RIGHTS
         assert far == PRIORITY_RIGHTS
@@ -209,9 +220,32 @@ def test_the_operator_has_the_rights_that_its_source_uses_and_no_others(values: 
 )
 def test_a_gang_scheduler_adds_the_right_to_its_pod_groups(scheduler: str, group: str) -> None:
     found = install({"operator": {"gang_scheduling": scheduler}})
-    assert rights(only(found, "ClusterRole")) == PRIORITY_RIGHTS | JOB_RIGHTS | {
+    assert rights(operator_role(found)) == PRIORITY_RIGHTS | JOB_RIGHTS | {
         (group, "podgroups"): POD_GROUP_RIGHTS
     }
+
+
+def test_whoever_may_edit_or_view_a_namespace_may_do_so_with_its_jobs() -> None:
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    found: dict[str, set[str]] = {}
+    for item in install():
+        labels = item["metadata"]["labels"]
+        for level in ("view", "edit", "admin"):
+            if labels.get(prefix + level) == "true":
+                found[level] = rights(item)["kubeflow.org", "mpijobs"]
+    edit = {"create", "update", "patch", "delete", "deletecollection"}
+    assert found == {"view": {"get", "list", "watch"}, "edit": edit, "admin": edit}
+    # Where Kubeflow has installed the CRD, it has roles of its own.
+    without = install({"crd": {"create": False}})
+    assert not any(name.startswith(prefix) for item in without for name in item["metadata"]["labels"])
+
+
+@pytest.mark.parametrize("level", ["restricted", "", None])
+def test_the_namespace_enforces_a_level_of_pod_security(level: str | None) -> None:
+    label = "pod-security.kubernetes.io/enforce"
+    assert only(install(), "Namespace")["metadata"]["labels"][label] == "baseline"
+    namespace = only(install({"namespace": {"pod_security": level}}), "Namespace")
+    assert namespace["metadata"]["labels"].get(label, "") == (level or "")
 
 
 def test_the_operator_changes_no_lease_but_its_own() -> None:
@@ -233,7 +267,11 @@ def test_the_rights_are_bound_to_the_account_of_the_pods() -> None:
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
         ]
-        assert binding["roleRef"]["name"] == only(found, binding["roleRef"]["kind"])["metadata"]["name"]
+        role = operator_role(found) if kind == "ClusterRoleBinding" else only(found, "Role")
+        assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) == (
+            role["kind"],
+            role["metadata"]["name"],
+        )
 
 
 def test_the_operator_runs_under_pod_security_restricted() -> None:

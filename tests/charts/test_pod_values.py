@@ -240,3 +240,15 @@ def test_common_labels_are_on_all_objects_of_all_charts_but_select_nothing() -> 
             assert "team" not in item["spec"]["selector"]["matchLabels"]
         if item["kind"] == "Service":
             assert "team" not in item["spec"]["selector"]
+
+
+def test_pods_of_a_job_accept_connections_only_from_one_another_on_request() -> None:
+    values = {"image": "trainer:1", "run": "b", "network_policy": True}
+    policy = only(render_objects(CHART, {"maskrcnn": values}), "NetworkPolicy")
+    check_object(policy)
+    pods = {"matchLabels": {"training.kubeflow.org/job-name": "demo-b"}}
+    assert policy["spec"] == {
+        "podSelector": pods,
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [{"podSelector": pods}]}],
+    }

@@ -250,8 +250,23 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
     ),
     "as the image's user, no user is set": (
         {},
-        lambda r: "securityContext" in r.pod("Worker") or "securityContext" in r.worker,
-        False,
+        lambda r: (r.pod("Worker")["securityContext"], r.worker["securityContext"]),
+        ({"seccompProfile": {"type": "RuntimeDefault"}}, {"allowPrivilegeEscalation": False}),
+    ),
+    "services of the namespace set no variables": (
+        {},
+        lambda r: (r.pod("Worker")["enableServiceLinks"], r.pod("Launcher")["enableServiceLinks"]),
+        (False, False),
+    ),
+    "ssh knows the key of the job's workers, and no other": (
+        {},
+        lambda r: (
+            "-o StrictHostKeyChecking=yes -o UserKnownHostsFile=/tmp/mpi_known_hosts "
+            in r.env["SSH_OPTIONS"],
+            # Workers connect to one another as well.
+            '$(cat /root/.ssh/id_rsa.pub)" >/tmp/mpi_known_hosts && exec' in r.worker["command"][2],
+        ),
+        (True, True),
     ),
     "as another user, restricted": (
         {"run_as_user": 1000, "run_as_group": 100},
@@ -269,7 +284,7 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Run], Any], Any]] = {
     "user 0 is root": (
         {"run_as_user": 0},
         lambda r: (r.pod("Worker")["securityContext"], r.spec["sshAuthMountPath"]),
-        ({"runAsUser": 0}, "/root/.ssh"),
+        ({"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}}, "/root/.ssh"),
     ),
     "root's sshd listens on 22": (
         {},

@@ -122,6 +122,39 @@ def test_an_ingress_leads_to_the_service_for_the_networks_of_source_cidr(chart: 
 
 @both
 @each_way
+def test_a_network_policy_admits_the_peers_of_the_user_to_the_port(chart: str, way: str) -> None:
+    peer = {"namespaceSelector": {"matchLabels": {"team": "vision"}}}
+    found = server(chart, way, network_policy=True, network_peers=[peer])
+    policy = only(found.objects, "NetworkPolicy")
+    check_object(policy)
+    spec = policy["spec"]
+    assert spec["podSelector"]["matchLabels"] == found.deployment["spec"]["selector"]["matchLabels"]
+    (port,) = found.container["ports"]
+    assert spec["ingress"] == [{"from": [peer], "ports": [{"port": port["name"]}]}]
+
+
+@both
+@each_way
+@pytest.mark.parametrize("exposed", [{"service": {"type": "LoadBalancer"}}, {"ingress": {"enabled": True}}])
+def test_a_network_policy_admits_the_networks_of_a_load_balancer(
+    chart: str, way: str, exposed: dict[str, Any]
+) -> None:
+    global_ = {"source_cidr": "192.0.2.0/24, 198.51.100.7/32"}
+    found = server(chart, way, network_policy=True, global_=global_, **exposed)
+    (rule,) = only(found.objects, "NetworkPolicy")["spec"]["ingress"]
+    assert [peer["ipBlock"]["cidr"] for peer in rule["from"]] == ["192.0.2.0/24", "198.51.100.7/32"]
+
+
+@both
+@each_way
+def test_a_network_policy_without_peers_admits_nobody(chart: str, way: str) -> None:
+    # Without source_cidr in effect: a rule with an empty list of peers would admit everybody.
+    found = server(chart, way, network_policy=True, global_={"source_cidr": "192.0.2.0/24"})
+    assert only(found.objects, "NetworkPolicy")["spec"]["ingress"] == []
+
+
+@both
+@each_way
 def test_an_ingress_without_hosts_takes_every_host(chart: str, way: str) -> None:
     found = server(chart, way, ingress={"enabled": True}, global_={"source_cidr": "192.0.2.0/24"})
     (rule,) = only(found.objects, "Ingress")["spec"]["rules"]

@@ -26,6 +26,7 @@ HARMLESS = {
     ("swapped", "maskrcnn.tp_16"): "flags",
     ("swapped", "maskrcnn.fi_efa_fork_safe"): "flags",
     ("swapped", "maskrcnn.run_as_user"): "ids",
+    ("swapped", "maskrcnn.active_deadline_seconds"): "both are plausible numbers of seconds",
     ("swapped", "maskrcnn.run_as_group"): "3 may be a group ID and 100 a backoff limit",
     ("swapped", "jupyter.token_secret"): "names are chosen by the user; the preflight looks for the secrets",
     ("swapped", "jupyter.run_as_user"): "ids",

@@ -131,6 +131,43 @@ spec:
 {{- end -}}
 
 {{/*
+The NetworkPolicy of the server's pod, if enabled: its port can be reached from the user's peers, and with a load
+balancer or an Ingress from the networks of global.source_cidr. Argument: dict "root", "component", "portName".
+*/}}
+{{- define "mrc.networkPolicy" -}}
+{{- $values := .root.Values -}}
+{{- if $values.network_policy -}}
+{{- $peers := $values.network_peers | default list -}}
+{{- if or $values.ingress.enabled (eq $values.service.type "LoadBalancer") -}}
+{{- range splitList "," ($values.global.source_cidr | default "") -}}
+{{- with trim . -}}{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "mrc.serverName" .root | quote }}
+  namespace: {{ include "mrc.namespace" .root | quote }}
+  {{- include "mrc.metadata" . | nindent 2 }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "mrc.selectorLabels" . | nindent 6 }}
+  policyTypes: [Ingress]
+  {{- /* A rule with an empty list of peers would allow all of them. */}}
+  {{- if $peers }}
+  ingress:
+    - from:
+        {{- toYaml $peers | nindent 8 }}
+      ports:
+        - port: {{ .portName }}
+  {{- else }}
+  ingress: []
+  {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/*
 The token in a Secret of the chart (YAML, an entry of its data): that of the previous install, or a new one. Argument:
 dict "root", "name", the Secret's.
 */}}

@@ -41,7 +41,7 @@ tls.key: {{ $key }}
 {{- $path := include "mrc.valuePath" . -}}
 {{- include "mrc.checkGlobal" . -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
-{{- include "mrc.checkNulls" (dict "values" .Values "path" $path "names" (list "port" "target_port" "image_pull_policy" "service" "ingress" "gpus" "gpu_resource" "run_as_user" "run_as_group")) -}}
+{{- include "mrc.checkNulls" (dict "values" .Values "path" $path "names" (list "port" "target_port" "image_pull_policy" "service" "ingress" "network_policy" "gpus" "gpu_resource" "run_as_user" "run_as_group")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.service "path" (printf "%sservice." $path) "names" (list "type" "scheme")) -}}
 {{- $node := include "jupyter.node" . | fromYaml -}}
 {{- if and $node (eq .Values.gpu_resource "nvidia.com/gpu") (gt (int .Values.gpus) (int $node.gpus)) -}}

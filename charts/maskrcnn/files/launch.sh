@@ -14,6 +14,16 @@ limit=${LAUNCH_TIMEOUT:-600}
 hostfile=${OMPI_MCA_orte_default_hostfile:-/etc/mpi/hostfile}
 directory=${RUN_DIR:-${SHARED_FS:?is not set}}
 
+# The workers' host key is the job's own key, whose public half is beside it.
+key='' known_hosts=''
+for ((i = 0; i < ${#ssh_options[@]}; i++)); do
+  case ${ssh_options[i]} in
+    -i) key=${ssh_options[i + 1]} ;;
+    UserKnownHostsFile=*) known_hosts=${ssh_options[i]#*=} ;;
+  esac
+done
+if [[ -r $key.pub && $known_hosts ]]; then printf '* %s\n' "$(<"$key.pub")" >"$known_hosts"; fi
+
 # Waits until a host answers ssh; prints the last error and fails when the time limit is reached.
 await() {
   local host=$1 answer

@@ -3,7 +3,7 @@
 {{- define "maskrcnn.check" -}}
 {{- include "mrc.checkGlobal" . -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
-{{- include "mrc.checkNulls" (dict "values" .Values.maskrcnn "path" "maskrcnn." "names" (list "gpus" "gpus_per_node" "device" "image_pull_policy" "backoff_limit" "launcher" "gpu_resource" "termination_grace_period_seconds")) -}}
+{{- include "mrc.checkNulls" (dict "values" .Values.maskrcnn "path" "maskrcnn." "names" (list "gpus" "gpus_per_node" "device" "image_pull_policy" "backoff_limit" "launcher" "gpu_resource" "network_policy" "termination_grace_period_seconds")) -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $gpus := int $m.gpus -}}
 {{- $perNode := int $m.gpus_per_node -}}

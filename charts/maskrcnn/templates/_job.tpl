@@ -172,18 +172,17 @@ optional). The sources are also mounted, since the names of their variables are 
 {{- if not (kindIs "invalid" $m.run_as_group) -}}{{- $_ := set $context "runAsGroup" (int64 $m.run_as_group) -}}{{- end -}}
 {{- if include "maskrcnn.nonRoot" . -}}
 {{- $_ := set $context "runAsNonRoot" true -}}
-{{- $_ := set $context "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- end -}}
+{{- $_ := set $context "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- toYaml $context -}}
 {{- end -}}
 
 {{- define "maskrcnn.containerSecurityContext" -}}
-{{- if include "maskrcnn.nonRoot" . -}}
 allowPrivilegeEscalation: false
+{{- /* As root, sshd needs capabilities for its unprivileged child. */ -}}
+{{- if include "maskrcnn.nonRoot" . }}
 capabilities:
   drop: [ALL]
-{{- else -}}
-{}
 {{- end -}}
 {{- end -}}
 
@@ -196,17 +195,25 @@ capabilities:
 {{- ternary 2222 22 (eq (include "maskrcnn.nonRoot" .) "true") -}}
 {{- end -}}
 
+{{/* File with the workers' host key, which is the job's own key. launch.sh and sshdCommand write it. */}}
+{{- define "maskrcnn.knownHosts" -}}
+/tmp/mpi_known_hosts
+{{- end -}}
+
 {{/* Options of ssh to the workers, for launch.sh and mpirun; they override the image's ssh_config. */}}
 {{- define "maskrcnn.sshOptions" -}}
 {{- $path := include "maskrcnn.sshPath" . -}}
--p {{ include "maskrcnn.sshPort" . }} -i {{ $path }}/id_rsa -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectionAttempts=10
+-p {{ include "maskrcnn.sshPort" . }} -i {{ $path }}/id_rsa -o StrictHostKeyChecking=yes -o UserKnownHostsFile={{ include "maskrcnn.knownHosts" . }} -o LogLevel=ERROR -o ConnectionAttempts=10
 {{- end -}}
 
-{{/* Command of a worker: sshd, without the image's configuration and host keys. */}}
+{{/*
+Command of a worker: sshd, without the image's configuration and host keys. With many workers, Open MPI's daemons connect
+to one another, so workers check host keys too.
+*/}}
 {{- define "maskrcnn.sshdCommand" -}}
 {{- $path := include "maskrcnn.sshPath" . -}}
 {{- if not (include "maskrcnn.nonRoot" .) }}mkdir -p /run/sshd && {{ end -}}
-exec /usr/sbin/sshd -De -f /dev/null -p {{ include "maskrcnn.sshPort" . }} -o HostKey={{ $path }}/id_rsa -o AuthorizedKeysFile={{ $path }}/authorized_keys -o StrictModes=no -o PasswordAuthentication=no -o PidFile=none -o LogLevel=ERROR
+printf '* %s\n' "$(cat {{ $path }}/id_rsa.pub)" >{{ include "maskrcnn.knownHosts" . }} && exec /usr/sbin/sshd -De -f /dev/null -p {{ include "maskrcnn.sshPort" . }} -o HostKey={{ $path }}/id_rsa -o AuthorizedKeysFile={{ $path }}/authorized_keys -o StrictModes=no -o PasswordAuthentication=no -o PidFile=none -o LogLevel=ERROR
 {{- end -}}
 
 {{- define "maskrcnn.tolerations" -}}

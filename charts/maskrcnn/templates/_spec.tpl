@@ -143,6 +143,8 @@ metadata:
 {{/* Common part of both pod specs. */}}
 {{- define "maskrcnn.podSpec" -}}
 automountServiceAccountToken: false
+# The variables of all services of the namespace, in which programs find values that were not meant for them.
+enableServiceLinks: false
 {{- with include "maskrcnn.serviceAccount" . }}
 serviceAccountName: {{ . | quote }}
 {{- end }}

@@ -18,7 +18,7 @@ cluster and with kubectl.
 {{- define "tensorboard.check" -}}
 {{- include "mrc.checkGlobal" . -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.global "path" "global." "names" (list "shared_fs")) -}}
-{{- include "mrc.checkNulls" (dict "values" .Values "path" (include "mrc.valuePath" .) "names" (list "port" "target_port" "image_pull_policy" "service" "ingress" "run_as_user" "run_as_group")) -}}
+{{- include "mrc.checkNulls" (dict "values" .Values "path" (include "mrc.valuePath" .) "names" (list "port" "target_port" "image_pull_policy" "service" "ingress" "network_policy" "run_as_user" "run_as_group")) -}}
 {{- include "mrc.checkNulls" (dict "values" .Values.service "path" (printf "%sservice." (include "mrc.valuePath" .)) "names" (list "type" "scheme")) -}}
 {{- end -}}
 
