@@ -27,7 +27,6 @@ REQUIRED: dict[str, dict[str, Any]] = {
     },
     "serve": {"image": "registry.example.com/mask-rcnn-serve:1", "model": "kubeflow/exported"},
     # Secrets that the chart generates would differ in each render.
-    "serve": {"image": "registry.example.com/serve:1", "model": "kubeflow/exported"},
     "jupyter": {"image": "registry.example.com/lab:1", "token_secret": "token", "tls_secret": "tls"},
 }
 """Values of the charts that do not render with their defaults alone."""
