@@ -144,8 +144,9 @@ async function detect(file) {
 }
 
 image.onload = () => {
-  const factor = Math.max(1, Math.ceil(MIN_EDGE / Math.max(image.naturalWidth, image.naturalHeight)));
-  image.width = image.naturalWidth * factor;
+  const [width, height] = [image.naturalWidth, image.naturalHeight];
+  const factor = Math.max(1, Math.ceil(MIN_EDGE / Math.max(width, height)));
+  image.style.width = `min(${width * factor}px, ${((82 * width) / height).toFixed(2)}vh)`;
 };
 element("threshold").oninput = show;
 element("file").onchange = ({ target }) => { if (target.files.length) detect(target.files[0]); target.value = ""; };
