@@ -157,3 +157,15 @@ def test_an_image_over_the_limit_is_not_sent(tmp_path: Path) -> None:
     done = run("invoke", "first", tmp_path / "large.jpg")
     assert done.returncode == 1
     assert "6291457 bytes, but an endpoint takes at most 6291456" in done.stderr
+
+
+def test_a_job_trains_on_this_machine(tmp_path: Path, tiny_scenes: Path) -> None:
+    values = write(tmp_path / "values.yaml", SMALL)
+    where = ("--data", tiny_scenes, "--directory", tmp_path / "ml")
+    wrong = run("local", "train", "first", "-f", values, *where, "--set", "maskrcnn.gpus=2")
+    assert wrong.returncode == 1
+    assert "this job has 2 hosts, but here is one." in wrong.stderr
+    done = run("local", "train", "first", "-f", values, *where)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "ml" / "model")
+    assert json.loads((tmp_path / "ml" / "model" / "model.json").read_text())["checkpoint"] == "model-6"

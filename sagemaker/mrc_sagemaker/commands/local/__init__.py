@@ -1,0 +1,1 @@
+"""Run the programs of the containers on this machine, with the files that SageMaker gives them."""
