@@ -73,6 +73,9 @@ PROGRAMS = {
             for part, number in (("Major", _major), ("Minor", _minor))
         ),
     ),
+    "versitygw": Program(
+        "versitygw", "github.com/versity/versitygw/cmd/versitygw", "versitygw, a server of S3's protocol", 3
+    ),
     "helm4": Program("helm4", "helm.sh/helm/v4/cmd/helm", "Helm 4", 2),
 }
 

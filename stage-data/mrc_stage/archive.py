@@ -1,0 +1,169 @@
+"""Members of a zip archive in a bucket, and the ranges of bytes that cover them."""
+
+import hashlib
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import IO, NamedTuple, cast
+
+from mrc_stage.errors import WrongData
+from mrc_stage.objects import Bucket, Version
+from mrc_stage.ranged_file import RangedFile
+
+RANGE_BYTES = 8 << 20
+"""Of one read. A larger one costs memory and gains nothing; a smaller one costs requests."""
+
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+"""Signature, version, flags, method, time, date, CRC-32, two sizes, lengths of name and extra field.
+Section 4.3.7 of PKWARE's APPNOTE."""
+
+_ENCRYPTED = 0x1
+_UTF8 = 0x800
+
+
+class Member(NamedTuple):
+    """A file of an archive. ``start``: of its local header; ``end``: an upper bound of its data's end."""
+
+    name: str
+    start: int
+    end: int
+    stored_size: int
+    size: int
+    crc: int
+    method: int
+
+
+class Archive(NamedTuple):
+    """The central directory of an archive. ``digest``: SHA-256 of what it says about the members."""
+
+    key: str
+    version: Version
+    members: Sequence[Member]
+    directories: Sequence[str]
+    digest: str
+
+
+class Damaged(Exception):
+    """The bytes of a member are not those that the directory announces."""
+
+
+def read_directory(bucket: Bucket, key: str, version: Version) -> Archive:
+    """Read the central directory by ranged reads; the members are in the order of their bytes.
+
+    Raises:
+        WrongData: when it is no zip archive, or one with encrypted or unsupported members.
+    """
+    where = f"{bucket.where}{key}"
+    try:
+        with zipfile.ZipFile(cast(IO[bytes], RangedFile(bucket, key, version))) as file:
+            infos = sorted(file.infolist(), key=lambda info: info.header_offset)
+            end_of_members = file.start_dir
+    except (zipfile.BadZipFile, OSError) as error:
+        raise WrongData(f"{where}: not a complete zip archive ({error}). Prepare it again.") from None
+    digest = hashlib.sha256()
+    members, directories = [], []
+    for info, end in zip(infos, [*(i.header_offset for i in infos[1:]), end_of_members], strict=True):
+        digest.update(repr((info.orig_filename, info.file_size, info.CRC)).encode())
+        if info.is_dir():
+            directories.append(info.orig_filename)
+            continue
+        if info.flag_bits & _ENCRYPTED or info.compress_type not in (
+            zipfile.ZIP_STORED,
+            zipfile.ZIP_DEFLATED,
+        ):
+            raise WrongData(
+                f"{where}: {info.orig_filename} is encrypted or packed by method {info.compress_type}. "
+                "Make the archive again with stored or deflated members."
+            )
+        members.append(
+            Member(
+                info.orig_filename,
+                info.header_offset,
+                end,
+                info.compress_size,
+                info.file_size,
+                info.CRC,
+                info.compress_type,
+            )
+        )
+    return Archive(key, version, members, directories, digest.hexdigest())
+
+
+def ranges(members: Sequence[Member]) -> Iterator[list[Member]]:
+    """Consecutive members whose bytes fit into one read; a larger member is alone."""
+    group: list[Member] = []
+    for member in members:
+        if group and member.end - group[0].start > RANGE_BYTES:
+            yield group
+            group = []
+        group.append(member)
+    if group:
+        yield group
+
+
+def data_offset(member: Member, header: bytes) -> int:
+    """Where a member's data begins, counted from the start of its local header.
+
+    Raises:
+        Damaged: when the bytes are no local header of this member.
+    """
+    if len(header) < _LOCAL_HEADER.size:
+        raise Damaged(f"{member.name}: the local header is cut off")
+    signature, _, flags, method, *_, name_length, extra_length = _LOCAL_HEADER.unpack_from(header)
+    name = header[_LOCAL_HEADER.size : _LOCAL_HEADER.size + name_length]
+    expected = member.name.encode("utf-8" if flags & _UTF8 else "cp437", "replace")
+    if signature != b"PK\x03\x04" or method != member.method or name != expected:
+        raise Damaged(f"{member.name}: the local header is another one")
+    return _LOCAL_HEADER.size + int(name_length) + int(extra_length)
+
+
+class Contents:
+    """The contents of one member, unpacked piece by piece and checked at the end."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._size = self._crc = 0
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.method == zipfile.ZIP_DEFLATED else None
+
+    def unpack(self, data: bytes | memoryview, limit: int = 0) -> Iterator[bytes | memoryview]:
+        """The contents of further bytes, in pieces of at most ``limit`` bytes unless that is 0.
+
+        Raises:
+            Damaged: when they cannot be unpacked, or are more than the directory announces.
+        """
+        if self._inflate is None:
+            yield self._count(data)
+            return
+        try:
+            yield self._count(self._inflate.decompress(data, limit or self._member.size + 1))
+            while self._inflate.unconsumed_tail:
+                tail = self._inflate.unconsumed_tail
+                yield self._count(self._inflate.decompress(tail, limit or self._member.size + 1))
+        except zlib.error as error:
+            raise Damaged(f"{self._member.name}: {error}") from None
+
+    def check(self) -> None:
+        """Raises Damaged unless size and CRC-32 of everything are as announced."""
+        if (self._size, self._crc) != (self._member.size, self._member.crc):
+            raise Damaged(f"{self._member.name}: size or CRC-32 is not the announced one")
+
+    def _count(self, piece: bytes | memoryview) -> bytes | memoryview:
+        self._size += len(piece)
+        self._crc = zlib.crc32(piece, self._crc)
+        if self._size > self._member.size:
+            raise Damaged(f"{self._member.name}: longer than announced")
+        return piece
+
+
+def contents(member: Member, data: memoryview) -> bytes | memoryview:
+    """The checked contents of a member from its bytes, which begin with its local header.
+
+    Raises:
+        Damaged: when anything differs from the directory.
+    """
+    offset = data_offset(member, bytes(data[: _LOCAL_HEADER.size + 65535]))
+    whole = Contents(member)
+    pieces = list(whole.unpack(data[offset : offset + member.stored_size]))
+    whole.check()
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -1,0 +1,43 @@
+"""Names of members, checked before the first file is written."""
+
+from collections.abc import Iterable, Iterator
+
+MAX_COMPONENT = 255
+"""Bytes of one component, the limit of ext4, NFS and Lustre alike."""
+
+
+def problems(names: Iterable[str]) -> Iterator[str]:
+    """What is wrong with the names of files that are to be written into one directory, one line each.
+
+    Two names that differ only in case are a problem too: some clients of the file system would mix them up.
+    """
+    seen: dict[str, str] = {}
+    directories: dict[str, str] = {}
+    for name in names:
+        if reason := _unsafe(name):
+            yield f"{name!r} {reason}"
+            continue
+        if twin := seen.get(name.casefold()):
+            yield f"{name!r} occurs twice" if twin == name else f"{name!r} and {twin!r} differ only in case"
+            continue
+        seen[name.casefold()] = name
+        parent = name.rpartition("/")[0]
+        while parent and parent not in directories:
+            directories[parent] = name
+            parent = parent.rpartition("/")[0]
+    for directory, name in directories.items():
+        if (file := seen.get(directory.casefold())) == directory:
+            yield f"{file!r} is a file, and a directory for {name!r}"
+
+
+def _unsafe(name: str) -> str:
+    parts = name.split("/")
+    if name.startswith("/") or (len(name) > 1 and name[1] == ":"):
+        return "is absolute"
+    if "\\" in name or "\0" in name:
+        return "contains a backslash or a zero byte"
+    if "" in parts or "." in parts or ".." in parts:
+        return "has an empty component, . or .."
+    if any(len(part.encode("utf-8", "replace")) > MAX_COMPONENT for part in parts):
+        return f"has a component of more than {MAX_COMPONENT} bytes"
+    return "begins with .mrc-, which staging uses itself" if parts[0].startswith(".mrc-") else ""

@@ -1,0 +1,84 @@
+"""What has to be staged: every range of every object, numbered the same for all shards."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mrc_stage import archive, manifest, names
+from mrc_stage.archive import Member
+from mrc_stage.errors import WrongData
+from mrc_stage.objects import Bucket, Version
+
+SHOWN = 10
+"""Findings of one kind that are listed before the rest is only counted."""
+
+
+class Range(NamedTuple):
+    """Members of one object that are fetched by one read, or one member that takes several."""
+
+    number: int
+    key: str
+    version: Version
+    members: Sequence[Member]
+
+    @property
+    def is_large(self) -> bool:
+        return self.members[-1].end - self.members[0].start > archive.RANGE_BYTES
+
+
+class Plan(NamedTuple):
+    """All ranges. ``digest`` binds a journal to these archives and this division into ranges."""
+
+    ranges: Sequence[Range]
+    directories: frozenset[str]
+    digest: str
+    archives: dict[str, str]
+
+    @property
+    def files(self) -> int:
+        return sum(len(part.members) for part in self.ranges)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(member.size for part in self.ranges for member in part.members)
+
+
+def make(bucket: Bucket) -> Plan:
+    """The plan for a bucket that ``prepare`` filled.
+
+    Raises:
+        WrongData: when there is no manifest, an object differs from it, or names cannot be staged.
+    """
+    found = manifest.read(bucket)
+    if found is None:
+        raise WrongData(
+            f"{bucket.where}{manifest.KEY} not found. Run mrc-stage prepare {bucket.where} first."
+        )
+    digest = hashlib.sha256(f"1 {archive.RANGE_BYTES}".encode())
+    parts: list[Range] = []
+    directories: set[str] = set()
+    for entry in found.entries:
+        version = manifest.current_version(bucket, entry)
+        digest.update(f"\0{entry.key}\0{version.etag}\0{version.size}\0{entry.directory}".encode())
+        read = archive.read_directory(bucket, entry.key, version)
+        if read.digest != entry.directory:
+            raise WrongData(
+                f"{bucket.where}{entry.key}: its directory has another digest than in the manifest."
+            )
+        directories.update(name.rstrip("/") for name in read.directories)
+        for group in archive.ranges(read.members):
+            parts.append(Range(len(parts), entry.key, version, group))
+    everything = [member.name for part in parts for member in part.members]
+    wrong = list(names.problems(everything))
+    wrong += [line for line in names.problems(directories) if "differ only" not in line]
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        raise WrongData(
+            f"{bucket.where}: names that cannot be staged: {'; '.join(wrong[:SHOWN])}{more}. "
+            "Nothing was written."
+        )
+    directories.update(name.rpartition("/")[0] for name in everything)
+    return Plan(
+        parts, frozenset(directories - {""}), digest.hexdigest(), {e.key: e.sha256 for e in found.entries}
+    )

@@ -1,0 +1,94 @@
+"""The directory in which files are staged, and the journals that say which of them are complete."""
+
+import ctypes
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mrc_cli.errors import UserError
+
+DIRECTORY = ".mrc-stage"
+
+
+class Workspace:
+    """``DEST/.mrc-stage``: ``tree/`` with files under their final names, and ``journal-I`` of each shard.
+
+    The first line of a journal is the plan's digest, every other one the number of a range whose files are on
+    the disk. Only one shard writes a journal; all read all.
+    """
+
+    def __init__(self, destination: Path, digest: str) -> None:
+        self.path = destination / DIRECTORY
+        self.tree = self.path / "tree"
+        self._digest = digest
+
+    def make(self, directories: Iterable[str]) -> None:
+        """Make the directories of the tree."""
+        self.tree.mkdir(parents=True, exist_ok=True)
+        for directory in sorted(directories):
+            (self.tree / directory).mkdir(parents=True, exist_ok=True)
+
+    def done(self, shards: int) -> set[int]:
+        """Numbers of the ranges that are complete.
+
+        Raises:
+            UserError: when the journals are those of another archive.
+        """
+        for shard in range(shards):
+            # Opening a file for writing asks the server, where a listing may be a minute old.
+            os.close(os.open(self._journal(shard), os.O_RDWR | os.O_CREAT, 0o644))
+        numbers: set[int] = set()
+        for path in sorted(self.path.glob("journal-*")):
+            first, *lines = path.read_text().split("\n")
+            if first and not self._digest.startswith(first):
+                raise UserError(
+                    f"{path} belongs to another archive, or to one that has changed. Wait for its run to "
+                    f"end, or remove {self.path} and start again."
+                )
+            # A line without its line feed was cut by a crash.
+            numbers.update(int(line) for line in lines[:-1] if line.isdecimal())
+        return numbers
+
+    @contextmanager
+    def journal(self, shard: int) -> Iterator["Journal"]:
+        """This shard's journal, for appending."""
+        path = self._journal(shard)
+        with path.open("a+b") as file:
+            file.seek(0)
+            content = file.read()
+            if not content.startswith(self._digest.encode() + b"\n"):
+                file.truncate(0)
+                file.write(self._digest.encode() + b"\n")
+            elif not content.endswith(b"\n"):
+                file.truncate(content.rfind(b"\n") + 1)
+            file.flush()
+            yield Journal(file.fileno())
+
+    def remove_journals(self) -> None:
+        """After everything is published."""
+        for path in self.path.glob("journal-*"):
+            path.unlink(missing_ok=True)
+
+    def _journal(self, shard: int) -> Path:
+        return self.path / f"journal-{shard}"
+
+
+class Journal:
+    """Appends the numbers of complete ranges."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def append(self, numbers: Iterable[int]) -> None:
+        """Note ranges whose files are written, once these are on the disk."""
+        _flush_file_system(self._descriptor)
+        os.write(self._descriptor, "".join(f"{number}\n" for number in numbers).encode())
+        os.fsync(self._descriptor)
+
+
+def _flush_file_system(descriptor: int) -> None:
+    """syncfs(2): flush everything that was written to the file system of an open file."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syncfs(descriptor):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
