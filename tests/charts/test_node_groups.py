@@ -1,6 +1,9 @@
 """The node-group catalogue: its numbers, and that a job of each row fits the row's nodes."""
 
+import gzip
+import json
 import re
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -81,6 +84,35 @@ def test_the_pods_tolerate_and_select_the_row(name: str) -> None:
     assert {toleration["key"] for toleration in pod["tolerations"]} == {
         taint["key"] for taint in row["taints"]
     }
+
+
+@each_row
+def test_a_row_agrees_with_what_ec2_describes(name: str) -> None:
+    """The data that moto answers DescribeInstanceTypes with was read from EC2; it has no p3."""
+    row = CATALOGUE[name]
+    data = (files("moto") / "ec2" / "resources" / "instance_types.json.gz").read_bytes()
+    described = json.loads(gzip.decompress(data)).get(row["instance_type"])
+    if described is None:
+        pytest.skip(f"no data of {row['instance_type']}")
+    (gpu,) = described["GpuInfo"]["Gpus"]
+    assert (gpu["Name"], gpu["Count"], gpu["MemoryInfo"]["SizeInMiB"]) == (
+        row["gpu"],
+        row["gpus"],
+        row["gpu_memory_mib"],
+    )
+    assert described["MemoryInfo"]["SizeInMiB"] == row["memory_gib"] * 1024
+    assert described["VCpuInfo"]["DefaultVCpus"] == row["vcpus"]
+    assert described["InstanceStorageInfo"]["TotalSizeInGB"] == row["nvme_gb"]
+    network = described["NetworkInfo"]
+    assert network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0) == row["efa"]
+    # "400 Gigabit", "4x 100 Gigabit", or "Up to 10 Gigabit", of which the row has the lower baseline.
+    found = re.fullmatch(r"(?:Up to |(\d+)x )?(\d+) Gigabit", network["NetworkPerformance"])
+    assert found
+    if network["NetworkPerformance"].startswith("Up to"):
+        (card,) = network["NetworkCards"]
+        assert row["network_gbps"] == card["BaselineBandwidthInGbps"]
+    else:
+        assert row["network_gbps"] == int(found[1] or 1) * int(found[2])
 
 
 def assert_fits(resources: dict[str, Any], row: dict[str, Any], pods: int) -> None:

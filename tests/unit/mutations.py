@@ -97,7 +97,7 @@ def _leaves(root: Any, schema: Any, path: Path_) -> Iterator[tuple[Path_, Any]]:
         part = _resolved(root, part)
         if "properties" in part:
             yield from _leaves(root, part, (*path, name))
-        elif name != "global":  # of a sub-chart; Helm fills it in
+        elif name not in ("global", "sagemaker"):  # of a sub-chart, which Helm fills in; of another chart
             yield (*path, name), part
 
 
