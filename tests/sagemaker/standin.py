@@ -43,6 +43,7 @@ class SageMaker:
         data: directory that stands for the channel train of all jobs.
         server: host and port of what answers for endpoints; None: nothing does.
         deny: operations that answer AccessDeniedException.
+        broken: error code of all answers, such as ExpiredTokenException; empty for none.
         fail_endpoints: whether new endpoint states end in failure.
     """
 
@@ -51,6 +52,7 @@ class SageMaker:
         self.data = data
         self.server: tuple[str, int] | None = None
         self.deny: set[str] = set()
+        self.broken = ""
         self.fail_endpoints = False
         self.calls: list[str] = []
         self._found: dict[str, dict[str, Body]] = {}
@@ -67,6 +69,8 @@ class SageMaker:
                     f"User: {arn} is not authorized to perform: sagemaker:{operation}",
                     "AccessDeniedException",
                 )
+            if self.broken:
+                raise Rejected("The request cannot be answered.", self.broken)
             problems = list(violations(MODEL.operation_model(operation).input_shape, body, ""))
             if problems:
                 raise Rejected(f"{len(problems)} validation errors detected: {'; '.join(problems)}")

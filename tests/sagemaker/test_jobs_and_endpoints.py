@@ -144,6 +144,30 @@ def test_a_denied_action_is_named(service: tuple[SageMaker, str], aws: dict[str,
     assert denied.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("ExpiredTokenException", "the AWS credentials have expired"),
+        ("UnrecognizedClientException", "AWS does not accept the credentials"),
+        ("ThrottlingException", "AWS still limits the rate of requests"),
+    ],
+)
+def test_an_error_of_aws_is_one_line(
+    service: tuple[SageMaker, str], aws: dict[str, str], code: str, said: str
+) -> None:
+    service[0].broken = code
+    before = len(service[0].calls)
+    try:
+        done = run("status", "first", **aws)
+    finally:
+        service[0].broken = ""
+    assert done.returncode == 3
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    retried = len(service[0].calls) - before > 1
+    assert retried == (code == "ThrottlingException")
+
+
 def test_without_credentials_there_is_one_line(aws: dict[str, str]) -> None:
     done = run("status", "first", **aws, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
     assert done.returncode == 3
