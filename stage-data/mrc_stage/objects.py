@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +119,7 @@ class Bucket:
             Range=f"bytes={start}-{end - 1}",
             IfMatch=version.etag,
         )
-        with response["Body"] as body:
+        # Not `with body`: that is the connection under it, without botocore's checks and errors.
+        with closing(response["Body"]) as body:
             read: bytes = body.read()
         return read

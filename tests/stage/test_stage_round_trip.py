@@ -1,35 +1,15 @@
 """prepare and stage through a real S3 server."""
 
-import random
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from data_sets import data_set, tree
 from mrc_cli.errors import UsageError
 from mrc_stage import objects, preparing, publishing, sources, staging
 from mrc_stage.objects import Bucket
-
-
-def tree(root: Path) -> dict[str, bytes]:
-    """All files below a directory."""
-    return {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and path.name != publishing.MARKER
-    }
-
-
-def data_set(root: Path, images: int, largest: int = 30_000) -> Path:
-    """A directory in COCO layout with random bytes for images."""
-    rng = random.Random(7)
-    (root / "train2017").mkdir(parents=True)
-    (root / "annotations").mkdir()
-    for number in range(images):
-        (root / "train2017" / f"{number * 29:012}.jpg").write_bytes(rng.randbytes(rng.randint(0, largest)))
-    (root / "annotations" / "instances_train2017.json").write_text('{"a name": "Ünïcode"}' * 100)
-    return root
 
 
 def times(root: Path) -> dict[Path, tuple[int, int]]:
