@@ -6,18 +6,30 @@ from testcluster.client import Client
 CHART_NAMES = sorted(file.parent.name for file in CHARTS.glob("*/Chart.yaml"))
 
 GIVEN = {
-    "mpijob": [],
     "maskrcnn": ["maskrcnn.image=trainer:1"],
     "maskrcnn-optimized": ["maskrcnn.image=trainer:1"],
     "jupyter": ["image=notebook:1"],
-    "tensorboard": [],
+    "serve": ["image=server:1", "model=kubeflow/exported"],
+    "sagemaker": [
+        "maskrcnn.image=trainer:1",
+        "maskrcnn.node_group=p4d",
+        "sagemaker.role=arn:aws:iam::123456789012:role/training",
+        "sagemaker.data.s3_uri=s3://bucket/data",
+        "sagemaker.output_s3_uri=s3://bucket/output",
+        "sagemaker.job_token=token",
+    ],
 }
 """What each chart has no default for."""
 
 
+def given(chart: str) -> list[str]:
+    """The values that a chart needs, as `key=value`."""
+    return GIVEN.get(chart, [])
+
+
 def settings(chart: str, *values: str) -> list[str]:
     """Helm's flags for a chart with what it needs and these values, all in the release's namespace."""
-    return [f"--set={value}" for value in [*GIVEN[chart], "global.namespace=", *values]]
+    return [f"--set={value}" for value in [*given(chart), "global.namespace=", *values]]
 
 
 def install(user: Client, release: str, chart: str, *values: str) -> str:

@@ -5,8 +5,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import releases
 import yaml
-from releases import CHART_NAMES, GIVEN
+from releases import CHART_NAMES
 
 LINKS = "found symbolic link in path"
 
@@ -16,7 +17,7 @@ def run(program: Path, *arguments: str | Path) -> subprocess.CompletedProcess[st
 
 
 def given(chart: str) -> list[str]:
-    return [f"--set={value}" for value in GIVEN[chart]]
+    return [f"--set={value}" for value in releases.given(chart)]
 
 
 @pytest.mark.parametrize("chart", CHART_NAMES)
