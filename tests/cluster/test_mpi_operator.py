@@ -162,9 +162,11 @@ def suspend(user: Client, value: bool) -> None:
 
 
 def granted(user: Client, kinds: str, release: str) -> set[Permission]:
-    """Returns the permissions in the roles of a release."""
+    """Returns the permissions in the roles of a release, without the roles for its users."""
     permissions = set()
     for role in user.objects(kinds, **{"app.kubernetes.io/instance": release}):
+        if any("aggregate-to-" in label for label in role["metadata"]["labels"]):
+            continue
         for rule in role["rules"]:
             permissions |= {(resource, verb) for resource in rule["resources"] for verb in rule["verbs"]}
     return permissions
