@@ -22,16 +22,25 @@ _ENCRYPTED = 0x1
 _UTF8 = 0x800
 
 
+NO_ARCHIVE = -1
+"""The method of a member that is an object by itself, without a header."""
+
+
 class Member(NamedTuple):
-    """A file of an archive. ``start``: of its local header; ``end``: an upper bound of its data's end."""
+    """A file of an archive, or one that is an object by itself.
+
+    ``start``: of its local header; ``end``: an upper bound of its data's end. ``crc`` and ``sha256`` are None
+    and empty if they are not known.
+    """
 
     name: str
     start: int
     end: int
     stored_size: int
     size: int
-    crc: int
+    crc: int | None
     method: int
+    sha256: str = ""
 
 
 class Archive(NamedTuple):
@@ -90,6 +99,11 @@ def read_directory(bucket: Bucket, key: str, version: Version) -> Archive:
     return Archive(key, version, members, directories, digest.hexdigest())
 
 
+def single(name: str, size: int, sha256: str = "") -> Member:
+    """A member that is an object by itself."""
+    return Member(name, 0, size, size, size, None, NO_ARCHIVE, sha256)
+
+
 def ranges(members: Sequence[Member]) -> Iterator[list[Member]]:
     """Consecutive members whose bytes fit into one read; a larger member is alone."""
     group: list[Member] = []
@@ -108,6 +122,8 @@ def data_offset(member: Member, header: bytes) -> int:
     Raises:
         Damaged: when the bytes are no local header of this member.
     """
+    if member.method == NO_ARCHIVE:
+        return 0
     if len(header) < _LOCAL_HEADER.size:
         raise Damaged(f"{member.name}: the local header is cut off")
     signature, _, flags, method, *_, name_length, extra_length = _LOCAL_HEADER.unpack_from(header)
@@ -124,6 +140,7 @@ class Contents:
     def __init__(self, member: Member) -> None:
         self._member = member
         self._size = self._crc = 0
+        self._sha256 = hashlib.sha256() if member.sha256 else None
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if member.method == zipfile.ZIP_DEFLATED else None
 
     def unpack(self, data: bytes | memoryview, limit: int = 0) -> Iterator[bytes | memoryview]:
@@ -144,13 +161,18 @@ class Contents:
             raise Damaged(f"{self._member.name}: {error}") from None
 
     def check(self) -> None:
-        """Raises Damaged unless size and CRC-32 of everything are as announced."""
-        if (self._size, self._crc) != (self._member.size, self._member.crc):
-            raise Damaged(f"{self._member.name}: size or CRC-32 is not the announced one")
+        """Raises Damaged unless size, CRC-32 and SHA-256 of everything are as announced, where they are."""
+        member = self._member
+        if self._size != member.size or member.crc not in (None, self._crc):
+            raise Damaged(f"{member.name}: size or CRC-32 is not the announced one")
+        if self._sha256 and self._sha256.hexdigest() != member.sha256:
+            raise Damaged(f"{member.name}: SHA-256 {self._sha256.hexdigest()} instead of {member.sha256}")
 
     def _count(self, piece: bytes | memoryview) -> bytes | memoryview:
         self._size += len(piece)
         self._crc = zlib.crc32(piece, self._crc)
+        if self._sha256:
+            self._sha256.update(piece)
         if self._size > self._member.size:
             raise Damaged(f"{self._member.name}: longer than announced")
         return piece

@@ -6,30 +6,54 @@ from typing import Annotated
 import typer
 from mrc_cli.errors import UsageError, UserError
 
-from mrc_stage import preparing, sources, staging
+from mrc_stage import preparing, remote, sources, staging
 from mrc_stage.objects import Bucket, location
 
+RequesterPays = Annotated[
+    bool, typer.Option("--requester-pays", help="Pay for reading a bucket of others that demands it.")
+]
 Url = Annotated[str, typer.Argument(metavar="s3://BUCKET[/PREFIX]", help="Where the archives are.")]
 
 
 def prepare(
     url: Url,
     from_: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--from", metavar="DIR|ZIP", exists=True, help="A data set in COCO layout, or its archive."
+            "--from",
+            metavar="DIR|ZIP",
+            exists=True,
+            help="A data set in COCO layout, or its archive, instead of COCO 2017.",
         ),
-    ],
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE|URL",
+            help="Weights of the backbone, for pretrained-models/; https, or with #sha256=DIGEST. "
+            f"With COCO 2017: {remote.WEIGHTS_URL}.",
+        ),
+    ] = None,
+    no_weights: Annotated[bool, typer.Option("--no-weights", help="No weights with COCO 2017.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
 ) -> None:
-    """Put a data set into a bucket, as one zip archive for each of its directories.
+    """Put a data set into a bucket: COCO 2017 from its servers, or your own as zip archives.
 
     Needs no room on this machine. Run again after an interruption: what was sent is kept.
 
-    Example: mrc-stage prepare s3://my-bucket/photos --from ~/photos
+    Examples:
 
-    Exit code: 0; 1 when it failed; 3 when AWS cannot be reached or denies it; 4 when the data is wrong.
+    mrc-stage prepare s3://my-bucket/coco
+
+    mrc-stage prepare s3://my-bucket/photos --from ~/photos
+
+    Exit code: 0; 1 when it failed; 3 when a server cannot be reached or denies it; 4 when the data is wrong.
     """
-    preparing.prepare(Bucket(location(url)), sources.local(from_))
+    wanted = weights or ([] if from_ or no_weights else [remote.WEIGHTS_URL])
+    chosen = sources.local(from_) if from_ else sources.coco_2017()
+    chosen += [sources.weights(text) for text in wanted]
+    act = preparing.describe if dry_run else preparing.prepare
+    act(Bucket(location(url)), chosen)
 
 
 def stage(
@@ -38,6 +62,7 @@ def stage(
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Stage the part I (from 0) of N; each part may run elsewhere.")
     ] = "0/1",
+    requester_pays: RequesterPays = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace files in DEST that have another size.")
     ] = False,
@@ -54,7 +79,7 @@ def stage(
     index, count = _shard(shard)
     if not dest.is_dir():
         raise UserError(f"{dest}: not a directory. Is the file system mounted?")
-    staging.stage(Bucket(location(url)), dest, index, count, replace)
+    staging.stage(Bucket(location(url), requester_pays), dest, index, count, replace)
 
 
 def _shard(text: str) -> tuple[int, int]:

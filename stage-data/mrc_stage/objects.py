@@ -1,8 +1,10 @@
 """Objects of a bucket, read in ranges that survive cut connections and busy servers."""
 
 import random
+import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,12 @@ READ_ATTEMPTS = 8
 LONGEST_PAUSE = 20.0
 """Seconds between two attempts."""
 
+SECONDS_BETWEEN_RENEWALS = 60.0
+"""Credentials that are rejected again within this time are gone for good."""
+
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _NOT_FOUND = {"404", "NoSuchKey", "NotFound"}
+_DENIED = {"403", "AccessDenied", "Forbidden"}
 _CHANGED = {"412", "PreconditionFailed"}
 
 
@@ -52,12 +59,42 @@ class Version:
     etag: str
 
 
+@contextmanager
+def reading(what: str, requester_pays: bool) -> Iterator[None]:
+    """Turn errors of requests that read into a ServiceError that says what to do."""
+    from botocore.exceptions import ClientError
+
+    with aws.calling(what):
+        try:
+            yield
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            said = error.response["Error"].get("Message", "")
+            if code in _DENIED and "kms" in said.lower():
+                raise ServiceError(
+                    f"{what}: encrypted by a key of KMS that may not be used. Allow kms:Decrypt in your "
+                    f"policy and in the policy of the key. {said}"
+                ) from None
+            if code in _DENIED and not requester_pays:
+                raise ServiceError(
+                    f"{what}: AWS denies it. Add this action to your policy, or, if who reads this bucket "
+                    f"has to pay, add --requester-pays. {said}".rstrip()
+                ) from None
+            if code == "NoSuchBucket":
+                raise ServiceError(f"{what}: there is no such bucket. Check its name.") from None
+            raise
+
+
 class Bucket:
     """The objects under a location. Keys are relative to its prefix. Usable by several threads."""
 
-    def __init__(self, where: Location) -> None:
+    def __init__(self, where: Location, requester_pays: bool = False) -> None:
         self.where = where
         self.client: Any = aws.client("s3")
+        self._requester_pays = requester_pays
+        self._pays = {"RequestPayer": "requester"} if requester_pays else {}
+        self._lock = threading.Lock()
+        self._renewed = float("-inf")
 
     def find(self, key: str) -> Version | None:
         """The current version of an object, or None when there is none.
@@ -65,16 +102,24 @@ class Bucket:
         Raises:
             ServiceError: when AWS cannot be reached or denies it.
         """
-        from botocore.exceptions import ClientError
+        head = self._head(key)
+        return Version(head["ContentLength"], head["ETag"]) if head else None
 
-        with aws.calling(f"s3:GetObject of {self.where}{key}"):
-            try:
-                head = self.client.head_object(Bucket=self.where.bucket, Key=self.where.prefix + key)
-            except ClientError as error:
-                if error.response["Error"]["Code"] in _NOT_FOUND:
-                    return None
-                raise
-        return Version(head["ContentLength"], head["ETag"])
+    def metadata(self, key: str) -> dict[str, str]:
+        """The metadata of an object, empty when there is none."""
+        found: dict[str, str] = self._head(key).get("Metadata", {})
+        return found
+
+    def objects(self) -> Iterator[tuple[str, Version]]:
+        """All objects under the location, in the order of their keys."""
+        with reading(f"s3:ListBucket of {self.where}", self._requester_pays):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=self.where.bucket, Prefix=self.where.prefix, **self._pays
+            )
+            for page in pages:
+                for found in page.get("Contents", []):
+                    key = found["Key"].removeprefix(self.where.prefix)
+                    yield key, Version(found["Size"], found["ETag"])
 
     def read(self, key: str, version: Version, start: int, end: int) -> bytes:
         """Bytes ``start`` to ``end`` (exclusive) of this version of an object.
@@ -89,17 +134,21 @@ class Bucket:
             return b""
         said = ""
         for attempt in range(READ_ATTEMPTS):
+            client = self.client
             if attempt:
                 time.sleep(random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, 0.2 * 2**attempt))  # noqa: S311
-            with aws.calling(f"s3:GetObject of {self.where}{key}"):
+            with reading(f"s3:GetObject of {self.where}{key}", self._requester_pays):
                 try:
-                    body = self._get(key, version, start, end)
+                    body = self._get(client, key, version, start, end)
                 except ClientError as error:
-                    if error.response["Error"]["Code"] in _CHANGED:
+                    code = error.response["Error"]["Code"]
+                    if code in _CHANGED:
                         raise UserError(f"{self.where}{key} was replaced meanwhile. Run again.") from None
+                    if code in _EXPIRED and self._renew(client):
+                        continue
                     if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
                         raise
-                    said = error.response["Error"]["Code"]
+                    said = code
                     continue
                 except HTTPClientError as error:
                     said = " ".join(str(error).split())
@@ -112,12 +161,39 @@ class Bucket:
             f"({said}). Run again; what is complete is kept."
         )
 
-    def _get(self, key: str, version: Version, start: int, end: int) -> bytes:
-        response = self.client.get_object(
+    def _renew(self, failed: Any) -> bool:
+        """Load the credentials again, such as a rotated token file. False if that was done just now."""
+        with self._lock:
+            if self.client is not failed:
+                return True
+            if time.monotonic() - self._renewed < SECONDS_BETWEEN_RENEWALS:
+                return False
+            self._renewed = time.monotonic()
+            self.client = aws.client("s3")
+            return True
+
+    def _head(self, key: str) -> dict[str, Any]:
+        """What S3 says about an object; empty when there is none."""
+        from botocore.exceptions import ClientError
+
+        with reading(f"s3:GetObject of {self.where}{key}", self._requester_pays):
+            try:
+                head: dict[str, Any] = self.client.head_object(
+                    Bucket=self.where.bucket, Key=self.where.prefix + key, **self._pays
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] in _NOT_FOUND:
+                    return {}
+                raise
+        return head
+
+    def _get(self, client: Any, key: str, version: Version, start: int, end: int) -> bytes:
+        response = client.get_object(
             Bucket=self.where.bucket,
             Key=self.where.prefix + key,
             Range=f"bytes={start}-{end - 1}",
             IfMatch=version.etag,
+            **self._pays,
         )
         # Not `with body`: that is the connection under it, without botocore's checks and errors.
         with closing(response["Body"]) as body:

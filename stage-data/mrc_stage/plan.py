@@ -45,22 +45,25 @@ class Plan(NamedTuple):
 
 
 def make(bucket: Bucket) -> Plan:
-    """The plan for a bucket that ``prepare`` filled.
+    """The plan for a bucket that ``prepare`` filled, or for one whose objects are the files themselves.
 
     Raises:
-        WrongData: when there is no manifest, an object differs from it, or names cannot be staged.
+        WrongData: when there is nothing, an object differs from the manifest, or names cannot be staged.
     """
     found = manifest.read(bucket)
     if found is None:
-        raise WrongData(
-            f"{bucket.where}{manifest.KEY} not found. Run mrc-stage prepare {bucket.where} first."
-        )
+        return _of_loose_objects(bucket)
     digest = hashlib.sha256(f"1 {archive.RANGE_BYTES}".encode())
     parts: list[Range] = []
     directories: set[str] = set()
     for entry in found.entries:
         version = manifest.current_version(bucket, entry)
         digest.update(f"\0{entry.key}\0{version.etag}\0{version.size}\0{entry.directory}".encode())
+        if not entry.archive:
+            parts.append(
+                Range(len(parts), entry.key, version, [archive.single(entry.key, entry.size, entry.sha256)])
+            )
+            continue
         read = archive.read_directory(bucket, entry.key, version)
         if read.digest != entry.directory:
             raise WrongData(
@@ -69,6 +72,29 @@ def make(bucket: Bucket) -> Plan:
         directories.update(name.rstrip("/") for name in read.directories)
         for group in archive.ranges(read.members):
             parts.append(Range(len(parts), entry.key, version, group))
+    return _checked(bucket, parts, directories, digest.hexdigest(), {e.key: e.sha256 for e in found.entries})
+
+
+def _of_loose_objects(bucket: Bucket) -> Plan:
+    digest = hashlib.sha256(b"loose")
+    parts: list[Range] = []
+    directories: set[str] = set()
+    for key, version in bucket.objects():
+        digest.update(f"\0{key}\0{version.etag}\0{version.size}".encode())
+        if key.endswith("/") and not version.size:
+            directories.add(key.rstrip("/"))
+        else:
+            parts.append(Range(len(parts), key, version, [archive.single(key, version.size)]))
+    if not parts:
+        raise WrongData(
+            f"{bucket.where}: no {manifest.KEY} and no objects. Run mrc-stage prepare {bucket.where} first."
+        )
+    return _checked(bucket, parts, directories, digest.hexdigest(), {})
+
+
+def _checked(
+    bucket: Bucket, parts: Sequence[Range], directories: set[str], digest: str, archives: dict[str, str]
+) -> Plan:
     everything = [member.name for part in parts for member in part.members]
     wrong = list(names.problems(everything))
     wrong += [line for line in names.problems(directories) if "differ only" not in line]
@@ -78,7 +104,5 @@ def make(bucket: Bucket) -> Plan:
             f"{bucket.where}: names that cannot be staged: {'; '.join(wrong[:SHOWN])}{more}. "
             "Nothing was written."
         )
-    directories.update(name.rpartition("/")[0] for name in everything)
-    return Plan(
-        parts, frozenset(directories - {""}), digest.hexdigest(), {e.key: e.sha256 for e in found.entries}
-    )
+    directories = directories | {name.rpartition("/")[0] for name in everything}
+    return Plan(parts, frozenset(directories - {""}), digest, archives)

@@ -1,27 +1,41 @@
-"""A user's own data set as objects: directories become zip archives, archives stay what they are."""
+"""What ``prepare`` makes objects from: a user's directory or archive, files of public servers, weights."""
 
 import hashlib
 import os
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from mrc_cli.errors import UserError
 
-from mrc_stage import names
+from mrc_stage import names, remote
 from mrc_stage.errors import WrongData
+from mrc_stage.objects import Bucket, Version
+from mrc_stage.remote import Mirrors, Remote
+from mrc_stage.uploading import Upload, upload_ranges
 
 PIECE = 1 << 20
 
+WEIGHTS = "pretrained-models/"
+"""Where the tutorial's values look for the weights of the backbone, within the data set's directory."""
+
+Advance = Callable[[int], None]
+
 
 class Source(NamedTuple):
-    """An object to be made. ``identity`` changes when its content does; ``write`` writes it into a file."""
+    """An object to be made.
+
+    ``identity`` changes when its content does. ``size`` may be an estimate, 0 if it is not known. ``sha256``
+    is empty if it is not known. ``upload`` returns the object's version, and the SHA-256 of what it sent or "".
+    """
 
     key: str
     size: int
     identity: str
-    write: Callable[[IO[bytes], Callable[[int], None]], None]
+    sha256: str
+    is_archive: bool
+    upload: Callable[[Bucket, Advance], tuple[Version, str]]
 
 
 def local(path: Path) -> list[Source]:
@@ -35,8 +49,38 @@ def local(path: Path) -> list[Source]:
         return list(_directory(path))
     if not zipfile.is_zipfile(path):
         raise UserError(f"{path}: neither a directory nor a zip archive. Name the data set's root directory.")
-    found = path.stat()
-    return [Source(path.name, found.st_size, f"{path.name} {found.st_size} {found.st_mtime_ns}", _copy(path))]
+    return [_copied(path, path.name, is_archive=True)]
+
+
+def public(file: Remote, is_archive: bool) -> Source:
+    """The object for a file of a public server."""
+
+    def upload(bucket: Bucket, advance: Advance) -> tuple[Version, str]:
+        mirrors = Mirrors(file)
+        return upload_ranges(bucket, file.key, identity, mirrors.size, mirrors.read, advance), ""
+
+    identity = f"sha256={file.sha256}" if file.sha256 else file.mirrors[0]
+    return Source(file.key, file.size, identity, file.sha256, is_archive, upload)
+
+
+def coco_2017() -> list[Source]:
+    """The objects of COCO 2017."""
+    return [public(file, is_archive=True) for file in remote.COCO_2017]
+
+
+def weights(text: str) -> Source:
+    """The object for weights in a local file or at a URL.
+
+    Raises:
+        UserError: when the file does not exist.
+        UsageError: when the URL cannot be used.
+    """
+    if "://" in text:
+        return public(remote.from_url(text, WEIGHTS), is_archive=False)
+    path = Path(text)
+    if not path.is_file():
+        raise UserError(f"{text}: no such file. Name a .npz file, or an https URL.")
+    return _copied(path, WEIGHTS + path.name, is_archive=False)
 
 
 def _directory(root: Path) -> Iterator[Source]:
@@ -52,13 +96,15 @@ def _directory(root: Path) -> Iterator[Source]:
         found = [path.relative_to(root).as_posix() for path in members]
         if wrong := list(names.problems(found)):
             raise WrongData(f"{root}: names that cannot be staged: {'; '.join(wrong[:10])}.")
-        identity = hashlib.sha256()
+        digest = hashlib.sha256()
         size = 0
         for path, member in zip(members, found, strict=True):
             stat = path.stat()
-            identity.update(f"{member}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+            digest.update(
+                f"{member}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode("utf-8", "surrogateescape")
+            )
             size += stat.st_size + 200 + 2 * len(member)
-        yield Source(f"{name}.zip", size, identity.hexdigest(), _pack(root, members))
+        yield _written(f"{name}.zip", size, digest.hexdigest(), True, _pack(root, members))
 
 
 def _files(entry: Path) -> Iterator[Path]:
@@ -69,27 +115,41 @@ def _files(entry: Path) -> Iterator[Path]:
         yield from (Path(directory, name) for name in files)
 
 
-def _pack(root: Path, members: list[Path]) -> Callable[[IO[bytes], Callable[[int], None]], None]:
-    def write(file: IO[bytes], advance: Callable[[int], None]) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for path in members:
-                # Stored: photos do not shrink. The same bytes at each run, so that an upload can continue.
-                info = zipfile.ZipInfo.from_file(
-                    path, path.relative_to(root).as_posix(), strict_timestamps=False
-                )
-                with path.open("rb") as source, archive.open(info, "w") as member:
-                    while piece := source.read(PIECE):
-                        member.write(piece)
-                        advance(len(piece))
-
-    return write
-
-
-def _copy(path: Path) -> Callable[[IO[bytes], Callable[[int], None]], None]:
-    def write(file: IO[bytes], advance: Callable[[int], None]) -> None:
+def _copied(path: Path, key: str, is_archive: bool) -> Source:
+    def write(file: IO[bytes], advance: Advance) -> None:
         with path.open("rb") as source:
             while piece := source.read(PIECE):
                 file.write(piece)
                 advance(len(piece))
+
+    found = path.stat()
+    return _written(key, found.st_size, f"{path.name} {found.st_size} {found.st_mtime_ns}", is_archive, write)
+
+
+def _written(
+    key: str, size: int, identity: str, is_archive: bool, write: Callable[[IO[bytes], Advance], None]
+) -> Source:
+    def upload(bucket: Bucket, advance: Advance) -> tuple[Version, str]:
+        file = Upload(bucket, key, identity, size)
+        try:
+            write(cast(IO[bytes], file), advance)
+            return file.finish()
+        finally:
+            file.stop()
+
+    return Source(key, size, identity, "", is_archive, upload)
+
+
+def _pack(root: Path, members: list[Path]) -> Callable[[IO[bytes], Advance], None]:
+    def write(file: IO[bytes], advance: Advance) -> None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for path in members:
+                # Stored: photos do not shrink. The same bytes at each run, so that an upload can continue.
+                name = path.relative_to(root).as_posix()
+                info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
+                with path.open("rb") as source, archive.open(info, "w") as member:
+                    while piece := source.read(PIECE):
+                        member.write(piece)
+                        advance(len(piece))
 
     return write

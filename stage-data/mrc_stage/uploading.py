@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -17,30 +18,111 @@ MAX_PARTS = 10_000
 UPLOADS = 4
 """Parts in flight, each in memory."""
 
+SOURCE = "mrc-source"
+"""Metadata of an object: what it was made from."""
+
 
 def part_bytes(size: int) -> int:
     """The size of a part, so that an object of about this many bytes fits into one upload."""
     return max(PART_BYTES, -(-size // (MAX_PARTS - 100)))
 
 
-class Upload(io.RawIOBase):
-    """A file for writing, not seekable, whose bytes become an object at ``finish``.
+class Multipart:
+    """The newest unfinished upload of an object, or a new one. Usable by several threads."""
 
-    Parts that an unfinished upload of the same object already has are compared by MD5 and not sent again.
+    def __init__(self, bucket: Bucket, key: str, source: str) -> None:
+        self._bucket = bucket
+        self._what = f"s3:PutObject to {bucket.where}{key}"
+        self._names = {"Bucket": bucket.where.bucket, "Key": bucket.where.prefix + key}
+        self._parts: dict[int, dict[str, Any]] = {}
+        with aws.calling(self._what):
+            self._id, self._earlier = self._open(source)
+
+    def has(self, number: int, size: int) -> bool:
+        """Whether an earlier run has sent this part, with this many bytes; if so, it is used."""
+        part = self._earlier.get(number)
+        if part is None or part["Size"] != size:
+            return False
+        self._parts[number] = part
+        return True
+
+    def send(self, number: int, data: bytes) -> None:
+        """Send a part, unless an earlier run has sent the same bytes."""
+        md5 = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        if self.has(number, len(data)) and self._parts[number]["ETag"].strip('"') == md5:
+            return
+        with aws.calling(self._what):
+            self._parts[number] = self._bucket.client.upload_part(
+                **self._names, UploadId=self._id, PartNumber=number, Body=data, ChecksumAlgorithm="CRC32"
+            )
+
+    def complete(self, size: int) -> Version:
+        """Make the object from all parts."""
+        parts = [
+            {"PartNumber": number} | {name: part[name] for name in ("ETag", "ChecksumCRC32") if name in part}
+            for number, part in sorted(self._parts.items())
+        ]
+        with aws.calling(self._what):
+            done = self._bucket.client.complete_multipart_upload(
+                **self._names, UploadId=self._id, MultipartUpload={"Parts": parts}
+            )
+        return Version(size, done["ETag"])
+
+    def _open(self, source: str) -> tuple[str, dict[int, dict[str, Any]]]:
+        client, key = self._bucket.client, self._names["Key"]
+        listed = client.list_multipart_uploads(Bucket=self._names["Bucket"], Prefix=key).get("Uploads", [])
+        unfinished = [upload for upload in listed if upload["Key"] == key]
+        if not unfinished:
+            made = client.create_multipart_upload(
+                **self._names, ChecksumAlgorithm="CRC32", Metadata={SOURCE: source}
+            )
+            return made["UploadId"], {}
+        newest = max(unfinished, key=lambda upload: upload["Initiated"])["UploadId"]
+        pages = client.get_paginator("list_parts").paginate(**self._names, UploadId=newest)
+        return newest, {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
+
+
+def upload_ranges(
+    bucket: Bucket,
+    key: str,
+    source: str,
+    size: int,
+    fetch: Callable[[int, int], bytes],
+    advance: Callable[[int], None],
+) -> Version:
+    """Upload an object of a known size by ranges, several at a time. Ranges that were sent are not fetched.
+
+    ``fetch`` returns bytes ``start`` to ``end`` (exclusive), from several threads.
     """
+    multipart = Multipart(bucket, key, source)
+    step = part_bytes(size)
 
-    def __init__(self, bucket: Bucket, key: str, size: int) -> None:
-        self._bucket, self._key = bucket, key
+    def one(start: int) -> None:
+        end = min(size, start + step)
+        if not multipart.has(start // step + 1, end - start):
+            multipart.send(start // step + 1, fetch(start, end))
+        advance(end - start)
+
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        try:
+            list(pool.map(one, range(0, size, step)))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return multipart.complete(size)
+
+
+class Upload(io.RawIOBase):
+    """A file for writing, not seekable, whose bytes become an object at ``finish``."""
+
+    def __init__(self, bucket: Bucket, key: str, source: str, size: int) -> None:
+        self._multipart = Multipart(bucket, key, source)
         self._part = part_bytes(size)
         self._buffer = bytearray()
-        self._position = 0
+        self._position = self._sent = 0
         self._sha256 = hashlib.sha256()
         self._pool = ThreadPoolExecutor(UPLOADS)
-        self._pending: deque[Future[dict[str, Any]]] = deque()
-        self._parts: list[dict[str, Any]] = []
-        self.sent_parts = 0
-        with aws.calling(f"s3:PutObject to {bucket.where}{key}"):
-            self._id, self._earlier = self._open()
+        self._pending: deque[Future[None]] = deque()
 
     def writable(self) -> bool:
         return True
@@ -63,53 +145,18 @@ class Upload(io.RawIOBase):
 
     def finish(self) -> tuple[Version, str]:
         """Complete the upload: the object's version and the SHA-256 of everything that was written."""
-        if self._buffer or not (self._pending or self._parts):
+        if self._buffer or not self._sent:
             self._submit(bytes(self._buffer))
         while self._pending:
-            self._parts.append(self._pending.popleft().result())
-        self._pool.shutdown()
-        with aws.calling(f"s3:PutObject to {self._bucket.where}{self._key}"):
-            done = self._bucket.client.complete_multipart_upload(
-                **self._names(), UploadId=self._id, MultipartUpload={"Parts": self._parts}
-            )
-        return Version(self._position, done["ETag"]), self._sha256.hexdigest()
+            self._pending.popleft().result()
+        return self._multipart.complete(self._position), self._sha256.hexdigest()
 
     def stop(self) -> None:
-        """Leave the upload unfinished, for the next run to continue."""
+        """End the threads. An upload that is not finished stays, for the next run to continue."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _names(self) -> dict[str, str]:
-        return {"Bucket": self._bucket.where.bucket, "Key": self._bucket.where.prefix + self._key}
-
-    def _open(self) -> tuple[str, dict[int, dict[str, Any]]]:
-        """The newest unfinished upload with its parts, or a new one."""
-        names = self._names()
-        client = self._bucket.client
-        listed = client.list_multipart_uploads(Bucket=names["Bucket"], Prefix=names["Key"]).get("Uploads", [])
-        unfinished = [upload for upload in listed if upload["Key"] == names["Key"]]
-        if not unfinished:
-            return client.create_multipart_upload(**names, ChecksumAlgorithm="CRC32")["UploadId"], {}
-        newest = max(unfinished, key=lambda upload: upload["Initiated"])["UploadId"]
-        pages = client.get_paginator("list_parts").paginate(**names, UploadId=newest)
-        return newest, {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
-
     def _submit(self, data: bytes) -> None:
-        number = len(self._parts) + len(self._pending) + 1
-        self._pending.append(self._pool.submit(self._send, number, data))
+        self._sent += 1
+        self._pending.append(self._pool.submit(self._multipart.send, self._sent, data))
         if len(self._pending) > UPLOADS:
-            self._parts.append(self._pending.popleft().result())
-
-    def _send(self, number: int, data: bytes) -> dict[str, Any]:
-        part = self._earlier.get(number)
-        if part is None or part["ETag"].strip('"') != hashlib.md5(data, usedforsecurity=False).hexdigest():
-            with aws.calling(f"s3:PutObject to {self._bucket.where}{self._key}"):
-                part = self._bucket.client.upload_part(
-                    **self._names(),
-                    UploadId=self._id,
-                    PartNumber=number,
-                    Body=data,
-                    ChecksumAlgorithm="CRC32",
-                )
-            self.sent_parts += 1
-        known = {"PartNumber": number, "ETag": part["ETag"]}
-        return known | ({"ChecksumCRC32": part["ChecksumCRC32"]} if "ChecksumCRC32" in part else {})
+            self._pending.popleft().result()
