@@ -12,7 +12,7 @@ import generated
 from generated import ROOT
 
 VERSION = r"\d+\.\d+\.\d+"
-IMAGE_TAG = rf"(\b(?:mask-rcnn|mask-rcnn-serve|mask-rcnn-viz|mrc-train):){VERSION}"
+IMAGE_TAG = rf"(\b(?:mask-rcnn|mask-rcnn-serve|mask-rcnn-stage|mask-rcnn-viz|mrc-train):){VERSION}"
 OTHER_PRODUCTS = ("mpijob", "tensorboard")
 """Charts whose appVersion is that of the program they run, not the suite's."""
 
@@ -21,6 +21,7 @@ PLACES = {
     "charts/*/values.schema.yaml": (IMAGE_TAG,),
     "charts/*/examples/**/*.yaml": (IMAGE_TAG,),
     "container*/**/Dockerfile": (rf'(image\.version="){VERSION}(?=")', IMAGE_TAG),
+    "stage-data/Dockerfile": (rf'(image\.version="){VERSION}(?=")',),
     "README.md": (IMAGE_TAG,),
     "docs/*.md": (IMAGE_TAG,),
     "tools/testcluster/images.py": (IMAGE_TAG,),

@@ -26,6 +26,11 @@ REQUIRED: dict[str, dict[str, Any]] = {
         },
     },
     "serve": {"image": "registry.example.com/mask-rcnn-serve:1", "model": "kubeflow/exported"},
+    "stage-data": {
+        "image": "registry.example.com/mask-rcnn-stage:1",
+        "s3_uri": "s3://my-bucket/coco",
+        "claim": {"create": True, "volume_handle": "fs-0123456789abcdef0"},
+    },
     # Secrets that the chart generates would differ in each render.
     "jupyter": {"image": "registry.example.com/lab:1", "token_secret": "token", "tls_secret": "tls"},
 }

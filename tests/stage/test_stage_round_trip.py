@@ -63,7 +63,7 @@ def test_a_second_run_moves_nothing(bucket: Bucket, tmp_path: Path, monkeypatch:
     staging.stage(bucket, tmp_path / "out", 0, 1, replace=False)
     before = times(tmp_path / "out")
     written: list[object] = []
-    monkeypatch.setattr("mrc_stage.preparing.Upload", lambda *a: written.append(a))
+    monkeypatch.setattr("mrc_stage.sources.Upload", lambda *a: written.append(a))
     monkeypatch.setattr("mrc_stage.writing.write_range", lambda *a: written.append(a))
 
     preparing.prepare(bucket, sources.local(original))

@@ -64,6 +64,7 @@ IMAGES = (
     Image("viz", "container-viz/Dockerfile", _VIZ, {"EXTRA": "train-cpu"}, base="train-cpu"),
     Image("serve-gpu", "containers/serve/Dockerfile", _SERVE, {"EXTRA": "serve-gpu"}, suffix="-gpu"),
     Image("serve-cpu", "containers/serve/Dockerfile", _SERVE, {"EXTRA": "serve-cpu"}),
+    Image("stage", "stage-data/Dockerfile", (Repository("mask-rcnn-stage", {"stage-data": "image"}),)),
 )
 
 
