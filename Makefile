@@ -89,6 +89,7 @@ format: setup ## format the code and let ruff fix what it can
 reference: setup ## generate versions, the charts' schemas, docs/values.md and docs/rules.md
 	@$(BIN)/python packaging/version.py
 	@$(BIN)/python packaging/schemas.py
+	@$(BIN)/python packaging/stage_manifests.py
 	@$(BIN)/python packaging/values_page.py
 	@$(BIN)/python packaging/rules_page.py
 

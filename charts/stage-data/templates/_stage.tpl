@@ -28,11 +28,11 @@ $(SHARED_FS)/{{ .Values.data_dir | trimSuffix "/" }}
 {{- $claim := .Values.claim -}}
 {{- if $claim.create -}}
 {{- if eq (empty $claim.volume_handle) (empty $claim.storage_class) -}}
-{{- fail (printf "%sclaim: set either volume_handle, for an existing file system, or storage_class, for a new one." $path) -}}
+{{- fail (printf "%sclaim: names no file system, or two. Set either volume_handle, for an existing one, or storage_class, for a new one." $path) -}}
 {{- end -}}
 {{- if and $claim.volume_handle (eq .Values.global.shared_fs "fsx") -}}
 {{- if or (empty $claim.dns_name) (empty $claim.mount_name) -}}
-{{- fail (printf "%sclaim: an existing FSx file system needs dns_name and mount_name. Both are in: aws fsx describe-file-systems --file-system-ids %s" $path $claim.volume_handle) -}}
+{{- fail (printf "%sclaim: an existing FSx file system needs dns_name and mount_name. Set both; they are in: aws fsx describe-file-systems --file-system-ids %s" $path $claim.volume_handle) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
