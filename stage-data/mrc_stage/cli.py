@@ -21,6 +21,8 @@ app = typer.Typer(
 )
 app.command("prepare")(commands.prepare)
 app.command("stage")(commands.stage)
+app.command("verify")(commands.verify)
+app.command("status")(commands.status)
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from mrc_cli.errors import UsageError, UserError
+from mrc_cli.errors import UsageError
 
-from mrc_stage import preparing, remote, sources, staging
+from mrc_stage import preparing, remote, sources, staging, verifying
 from mrc_stage.objects import Bucket, location
 
 RequesterPays = Annotated[
@@ -77,9 +77,34 @@ def stage(
     Exit code: 0; 1 when it failed; 3 when AWS cannot be reached or denies it; 4 when the data is wrong.
     """
     index, count = _shard(shard)
-    if not dest.is_dir():
-        raise UserError(f"{dest}: not a directory. Is the file system mounted?")
     staging.stage(Bucket(location(url), requester_pays), dest, index, count, replace)
+
+
+def verify(
+    url: Url,
+    dest: Annotated[Path, typer.Argument(metavar="DEST", help="Where it was staged.")],
+    deep: Annotated[bool, typer.Option("--deep", help="Read every file and compare its CRC-32.")] = False,
+    requester_pays: RequesterPays = False,
+) -> None:
+    """Compare a directory with the archives of a bucket: every file's name and size, with --deep its content.
+
+    Example: mrc-stage verify s3://my-bucket/photos /efs/data
+
+    Exit code: 0; 1 when it failed; 3 when AWS cannot be reached or denies it; 4 when a file is wrong.
+    """
+    verifying.verify(Bucket(location(url), requester_pays), dest, deep)
+
+
+def status(
+    dest: Annotated[Path, typer.Argument(metavar="DEST", help="Where it is staged.")],
+) -> None:
+    """Say what is staged in a directory, and whether it is complete. Asks nobody but the file system.
+
+    Example: mrc-stage status /efs/data
+
+    Exit code: 0 when it is complete; 1 when it is not.
+    """
+    verifying.status(dest)
 
 
 def _shard(text: str) -> tuple[int, int]:

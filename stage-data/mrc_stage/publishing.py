@@ -1,13 +1,13 @@
 """The end of staging: the tree gets its place, and the marker says that all is there."""
 
 import os
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mrc_cli.files import flush_directory, write_atomically
 from pydantic import BaseModel, ConfigDict
 
+from mrc_stage.archive import Member
 from mrc_stage.plan import Plan
 from mrc_stage.workspace import Workspace
 
@@ -38,8 +38,15 @@ def publish(workspace: Workspace, destination: Path, plan: Plan, source: str) ->
         source=source, digest=plan.digest, archives=plan.archives, files=plan.files, bytes=plan.size
     )
     write_atomically(destination / MARKER, marker.model_dump_json(indent=2) + "\n")
-    workspace.remove_journals()
-    shutil.rmtree(workspace.path, ignore_errors=True)
+    workspace.remove()
+
+
+def move(tree: Path, destination: Path, members: Iterable[Member]) -> None:
+    """Move single files from the tree to their places."""
+    for member in members:
+        target = destination / member.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (tree / member.name).rename(target)
 
 
 def read_marker(destination: Path) -> Marker | None:

@@ -27,8 +27,8 @@ class Source(NamedTuple):
     """An object to be made.
 
     ``identity`` changes when its content does. ``size`` may be an estimate, 0 if it is not known. ``sha256``
-    is empty if it is not known. ``upload`` returns the object's version, and the SHA-256 of what it sent or an
-    empty string.
+    is empty if it is not known. ``upload`` returns the object's version, and the SHA-256 of what it sent
+    or an empty string.
     """
 
     key: str

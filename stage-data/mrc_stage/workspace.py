@@ -2,8 +2,9 @@
 
 import ctypes
 import os
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mrc_cli.errors import UserError
@@ -18,9 +19,9 @@ class Workspace:
     the disk. Only one shard writes a journal; all read all.
     """
 
-    def __init__(self, destination: Path, digest: str) -> None:
+    def __init__(self, destination: Path, digest: str, tree: str = "tree") -> None:
         self.path = destination / DIRECTORY
-        self.tree = self.path / "tree"
+        self.tree = self.path / tree
         self._digest = digest
 
     def make(self, directories: Iterable[str]) -> None:
@@ -65,10 +66,14 @@ class Workspace:
             file.flush()
             yield Journal(file.fileno())
 
-    def remove_journals(self) -> None:
-        """After everything is published."""
+    def remove(self) -> None:
+        """Remove the tree, whose files are published, and the journals. Another shard may do the same."""
         for path in self.path.glob("journal-*"):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.tree, ignore_errors=True)
+        # Not empty when another shard repairs something.
+        with suppress(OSError):
+            self.path.rmdir()
 
     def _journal(self, shard: int) -> Path:
         return self.path / f"journal-{shard}"

@@ -1,8 +1,11 @@
 """Fetching a range and writing its files: one create a file, under its final name."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from mrc_cli.errors import UserError
 
 from mrc_stage import archive
 from mrc_stage.archive import Damaged, Member
@@ -13,6 +16,14 @@ from mrc_stage.plan import Range
 READS_OF_DAMAGED = 4
 """A flipped bit on the way is gone at the next read; one in the bucket is not."""
 
+_ADVICE = {
+    errno.ENOSPC: "Make room on the file system",
+    errno.EDQUOT: "Raise the quota, or make room",
+    errno.EACCES: "Let this user write there",
+    errno.EROFS: "Mount the file system for writing",
+    errno.EMFILE: "Raise the limit of open files",
+}
+
 _LONGEST_HEADER = 30 + 2 * 65535
 
 
@@ -22,7 +33,7 @@ def write_range(bucket: Bucket, part: Range, wanted: Sequence[Member], tree: Pat
     Raises:
         WrongData: when a member is damaged at every read.
         ServiceError: when the bytes cannot be read.
-        OSError: when a file cannot be written.
+        UserError: when a file cannot be written.
     """
     if part.is_large:
         _again(bucket, part, lambda: _write_large(bucket, part, wanted[0], tree))
@@ -69,11 +80,19 @@ def _write_large(bucket: Bucket, part: Range, member: Member, tree: Path) -> Non
 
 
 def _write(path: Path, pieces: Sequence[bytes | memoryview] | Iterator[bytes | memoryview]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(descriptor, view) :]
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+        try:
+            for piece in pieces:
+                view = memoryview(piece)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+        finally:
+            # NFS reports a full disk or a quota at the latest here.
+            os.close(descriptor)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(
+            f"{path}: {reason}. {_ADVICE.get(error.errno or 0, 'Correct that')}, and run again; what is "
+            "complete is kept."
+        ) from None

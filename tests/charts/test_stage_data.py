@@ -1,6 +1,5 @@
 """The chart stage-data: the job, its claim and its service account."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,7 +107,7 @@ def test_another_user_than_root_may_get_its_directory_from_an_init_container() -
 
 @pytest.mark.parametrize("name", stage_manifests.FILES)
 def test_the_tutorials_manifest_has_just_bucket_and_image_to_fill_in(name: str) -> None:
-    text = (Path(stage_manifests.ROOT) / "stage-data" / name).read_text()
+    text = (CHARTS.parent / "stage-data" / name).read_text()
     body = text.partition("---\n")[2]
 
     assert (body.count("S3_BUCKET"), body.count("STAGE_IMAGE")) == (1, 1)

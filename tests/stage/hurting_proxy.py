@@ -16,12 +16,13 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class HurtingProxy:
-    """Listens on loopback; ``counts`` says how reads were hurt, ``reads`` all ranges asked for."""
+    """Listens on loopback; ``counts`` says how reads were hurt, ``reads`` all ranges asked for.
+    The next ``spared`` reads are not hurt."""
 
     def __init__(self, upstream: int, share: float, kinds: tuple[str, ...] = KINDS) -> None:
         self.counts: Counter[str] = Counter()
         self.reads: list[str] = []
-        self.share, self.kinds = share, kinds
+        self.share, self.kinds, self.spared = share, kinds, 0
         self._upstream = upstream
         self._random = random.Random(3)
         self._loop = asyncio.new_event_loop()
@@ -66,6 +67,9 @@ class HurtingProxy:
         if not ranges or not request.startswith(b"GET"):
             return ""
         self.reads.append(f"{request.split()[1].decode()} {ranges[0].decode()}")
+        if self.spared:
+            self.spared -= 1
+            return ""
         if self._random.random() >= self.share:
             return ""
         kind = self._random.choice(self.kinds)

@@ -1,0 +1,94 @@
+"""Whether a directory has what the bucket has, and what its marker says."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from mrc_cli.errors import UserError
+from mrc_cli.progress import progress
+from mrc_cli.terminal import result, say
+
+from mrc_stage import archive, publishing, workspace
+from mrc_stage import plan as planning
+from mrc_stage.archive import Contents, Damaged, Member
+from mrc_stage.destination import size_of
+from mrc_stage.errors import WrongData
+from mrc_stage.objects import Bucket
+from mrc_stage.plan import Range
+
+THREADS = 16
+"""A network file system answers many questions at once."""
+
+SHOWN = 10
+
+
+def verify(bucket: Bucket, destination: Path, deep: bool) -> None:
+    """Compare all files.
+
+    Raises:
+        WrongData: when any is missing or wrong; each of the first ones was printed.
+    """
+    plan = planning.make(bucket)
+    findings: list[str] = []
+
+    def of_range(part: Range) -> list[str]:
+        return [found for member in part.members if (found := _finding(destination, member, deep))]
+
+    with progress("verifying", plan.files, "files") as advance, ThreadPoolExecutor(THREADS) as pool:
+        for part, found in zip(plan.ranges, pool.map(of_range, plan.ranges), strict=True):
+            advance(len(part.members))
+            findings += found
+    for finding in findings[:SHOWN]:
+        result(finding)
+    if findings:
+        raise WrongData(
+            f"{destination}: {len(findings)} of {plan.files} files are missing or wrong. Run mrc-stage "
+            f"stage {bucket.where} {destination} --replace."
+        )
+    say(f"{destination}: all {plan.files} files are there" + (" and have the right content" if deep else ""))
+
+
+def _finding(destination: Path, member: Member, deep: bool) -> str:
+    path = destination / member.name
+    size = size_of(path)
+    if size is None:
+        return f"{path}: missing"
+    if size != member.size:
+        return f"{path}: {size} bytes, but {member.size} in the bucket"
+    if deep:
+        plain = Contents(member._replace(method=archive.NO_ARCHIVE))
+        try:
+            for piece in _pieces(path):
+                for _ in plain.unpack(piece):
+                    pass
+            plain.check()
+        except Damaged:
+            return f"{path}: other content than in the bucket"
+    return ""
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            yield piece
+
+
+def status(destination: Path) -> None:
+    """Print what the marker says.
+
+    Raises:
+        UserError: when there is no marker.
+    """
+    marker = publishing.read_marker(destination)
+    if (destination / workspace.DIRECTORY).is_dir():
+        journals = (destination / workspace.DIRECTORY).glob("journal-*")
+        lines = sum(max(0, path.read_bytes().count(b"\n") - 1) for path in journals)
+        raise UserError(
+            f"{destination}: staging is not complete; {lines} ranges are. Run mrc-stage stage until all "
+            "shards are done."
+        )
+    if marker is None:
+        raise UserError(f"{destination}: nothing was staged here, or not to the end. Run mrc-stage stage.")
+    result(f"{destination}: complete, {marker.files} files of {marker.bytes} bytes from {marker.source}")
+    for key, digest in marker.archives.items():
+        result(f"  {key} SHA-256 {digest}")
