@@ -10,6 +10,7 @@ GIVEN = {
     "maskrcnn-optimized": ["maskrcnn.image=trainer:1"],
     "jupyter": ["image=notebook:1"],
     "serve": ["image=server:1", "model=kubeflow/exported"],
+    "stage-data": ["image=stage:1", "s3_uri=s3://bucket/prefix"],
     "sagemaker": [
         "maskrcnn.image=trainer:1",
         "maskrcnn.node_group=p4d",
