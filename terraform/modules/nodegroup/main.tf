@@ -91,6 +91,12 @@ resource "aws_launch_template" "this" {
     }
   }
 
+  # AWS does not copy tags of a node group to its instances, and bills are split by them.
+  tag_specifications {
+    resource_type = "instance"
+    tags          = { Name = "${var.cluster_name}-${var.nodegroup_name}", "mask-rcnn/cluster" = var.cluster_name }
+  }
+
   dynamic "placement" {
     for_each = aws_placement_group.this
     content {
@@ -179,7 +185,7 @@ resource "aws_eks_node_group" "this" {
   }
 }
 
-# EKS puts its tags on the node group. The autoscaler reads taints from the Auto Scaling group.
+# The autoscaler reads all of this from the node group, except taints: those it finds on the Auto Scaling group.
 resource "aws_autoscaling_group_tag" "taint" {
   for_each               = { for taint in var.node.taints : taint.key => taint }
   autoscaling_group_name = aws_eks_node_group.this.resources[0].autoscaling_groups[0].name
@@ -187,5 +193,12 @@ resource "aws_autoscaling_group_tag" "taint" {
     key                 = "${local.template}/taint/${each.key}"
     value               = "${each.value.value}:${each.value.effect}"
     propagate_at_launch = false
+  }
+}
+
+check "still_offered" {
+  assert {
+    condition     = !var.node.retired
+    error_message = "${var.nodegroup_name}: AWS no longer offers ${var.node.instance_type}. Use a newer node group, such as p4d."
   }
 }

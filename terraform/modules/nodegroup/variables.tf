@@ -35,6 +35,7 @@ variable "node" {
     gpus          = number
     efa           = number
     nvme_gb       = number
+    retired       = optional(bool, false)
     labels        = map(string)
     taints        = list(object({ key = string, value = optional(string, "true"), effect = string }))
   })

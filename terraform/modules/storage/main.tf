@@ -11,7 +11,7 @@ locals {
 }
 
 resource "aws_kms_key" "data" {
-  description             = "${var.cluster_name}: file systems and bucket"
+  description             = "${var.cluster_name}: file systems"
   enable_key_rotation     = true
   deletion_window_in_days = 7
 }
@@ -103,7 +103,7 @@ resource "aws_fsx_data_repository_association" "this" {
 }
 
 resource "aws_s3_bucket" "data" {
-  bucket_prefix = "${var.cluster_name}-"
+  bucket_prefix = "${lower(var.cluster_name)}-"
   force_destroy = false # it may hold the only copy of a data set
 }
 
@@ -115,13 +115,24 @@ resource "aws_s3_bucket_public_access_block" "data" {
   restrict_public_buckets = true
 }
 
+# S3's own key: FSx reads the bucket by a role of its own, which the policy of another key would have to name.
 resource "aws_s3_bucket_server_side_encryption_configuration" "data" {
   bucket = aws_s3_bucket.data.id
   rule {
     apply_server_side_encryption_by_default {
-      sse_algorithm     = "aws:kms"
-      kms_master_key_id = aws_kms_key.data.arn
+      sse_algorithm = "AES256"
     }
-    bucket_key_enabled = true
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "data" {
+  bucket = aws_s3_bucket.data.id
+  rule {
+    id     = "parts of interrupted uploads"
+    status = "Enabled"
+    filter {}
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 7
+    }
   }
 }

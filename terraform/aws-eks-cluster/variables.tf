@@ -1,0 +1,62 @@
+variable "profile" {
+  description = "Profile of the AWS credentials; null: the default ones."
+  type        = string
+  default     = null
+}
+
+variable "region" {
+  description = "Region, for example us-west-2."
+  type        = string
+}
+
+variable "cluster_name" {
+  description = "Name of the EKS cluster."
+  type        = string
+}
+
+variable "azs" {
+  description = "Two or three zones of the region. GPU instance types are not offered in all of them."
+  type        = list(string)
+}
+
+variable "training_zone" {
+  description = "Zone of FSx and of the training nodes; null: the first of azs."
+  type        = string
+  default     = null
+}
+
+variable "k8s_version" {
+  description = "Kubernetes version of the control plane."
+  type        = string
+  default     = "1.34"
+}
+
+variable "source_cidrs" {
+  description = "Networks that may reach the API server from outside the VPC. Empty: the endpoint is private."
+  type        = list(string)
+  default     = []
+}
+
+variable "addons" {
+  description = "Install the EKS add-ons."
+  type        = bool
+  default     = true
+}
+
+variable "fsx" {
+  description = "Create a file system of FSx for Lustre. It costs by its size, whether used or not."
+  type        = bool
+  default     = true
+}
+
+variable "fsx_storage_capacity" {
+  description = "Size of FSx in GiB: 1200 or a multiple of 2400."
+  type        = number
+  default     = 1200
+}
+
+variable "import_path" {
+  description = "Associate FSx's /data with this S3 URL of loose objects; empty: no association."
+  type        = string
+  default     = ""
+}
