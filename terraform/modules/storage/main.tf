@@ -124,15 +124,3 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "data" {
     }
   }
 }
-
-resource "aws_s3_bucket_lifecycle_configuration" "data" {
-  bucket = aws_s3_bucket.data.id
-  rule {
-    id     = "parts of interrupted uploads"
-    status = "Enabled"
-    filter {}
-    abort_incomplete_multipart_upload {
-      days_after_initiation = 7
-    }
-  }
-}
