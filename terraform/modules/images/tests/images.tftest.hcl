@@ -1,0 +1,12 @@
+mock_provider "aws" {}
+
+run "a_tag_is_always_the_same_image_and_each_push_is_scanned" {
+  command = plan
+  assert {
+    condition = alltrue([
+      for repository in aws_ecr_repository.this :
+      repository.image_tag_mutability == "IMMUTABLE" && repository.image_scanning_configuration[0].scan_on_push
+    ])
+    error_message = "repositories"
+  }
+}

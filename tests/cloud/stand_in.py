@@ -1,0 +1,62 @@
+"""AWS on loopback: MiniStack, and the calls for EKS Pod Identity that its version 1.5 lacks.
+
+Runs in an environment of its own (see conftest.py), as ``hypercorn stand_in:app``.
+"""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ministack.app import app as ministack  # type: ignore[import-not-found]
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+PATH = re.compile("/clusters/(?P<cluster>[^/]+)/pod-identity-associations(?:/(?P<id>[^/]+))?")
+
+_associations: dict[tuple[str, str], dict[str, Any]] = {}
+
+
+async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    """The ASGI application."""
+    match = PATH.fullmatch(scope.get("path", "")) if scope["type"] == "http" else None
+    if match is None:
+        await ministack(scope, receive, send)
+        return
+    status, answer = _answer(scope["method"], match["cluster"], match["id"], await _body(receive))
+    headers = [(b"content-type", b"application/json")]
+    if status == 404:
+        headers.append((b"x-amzn-errortype", b"ResourceNotFoundException"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+
+
+def _answer(method: str, cluster: str, name: str | None, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    if name is None and method == "GET":
+        return 200, {"associations": [one for (of, _), one in _associations.items() if of == cluster]}
+    if name is None:
+        name = f"a-{uuid.uuid4().hex[:17]}"
+        arn = f"arn:aws:eks:us-west-2:000000000000:podidentityassociation/{cluster}/{name}"
+        given = {key: body[key] for key in ("namespace", "serviceAccount", "roleArn")}
+        times = {"createdAt": time.time(), "modifiedAt": time.time()}
+        association = {"clusterName": cluster, "associationId": name, "associationArn": arn, **given, **times}
+        _associations[cluster, name] = association | {"tags": body.get("tags", {})}
+    elif (cluster, name) not in _associations:
+        return 404, {"message": f"{name}: not found"}
+    association = _associations[cluster, name]
+    if method == "DELETE":
+        del _associations[cluster, name]
+    return 200, {"association": association}
+
+
+async def _body(receive: Receive) -> dict[str, Any]:
+    content = b""
+    while True:
+        message = await receive()
+        content += message.get("body", b"")
+        if not message.get("more_body"):
+            return json.loads(content) if content else {}

@@ -1,0 +1,70 @@
+"""The process of the stand-in for AWS."""
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+START_TIMEOUT = 60
+REGION = "us-west-2"
+
+
+class StandIn:
+    """MiniStack on loopback.
+
+    Attributes:
+        environment: variables that send the AWS provider, boto3 and mrc-values to it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        self.environment = {
+            "AWS_ENDPOINT_URL": url,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        settings = {
+            "GATEWAY_PORT": str(port),
+            "MINISTACK_HOST": "127.0.0.1",
+            "MINISTACK_IOT_MTLS": "0",
+            "PYTHONPATH": str(Path(__file__).parent),
+        }
+        self._log = directory / "stand-in.log"
+        with self._log.open("wb") as log:
+            bind = [f"--bind=127.0.0.1:{port}"]
+            # Terraform pauses longer than the server's usual 5 seconds, and repeats a request on a closed
+            # connection, which then finds its work already done.
+            self._process = subprocess.Popen(
+                [
+                    os.environ["MRC_CLOUD_PYTHON"],
+                    "-m",
+                    "hypercorn",
+                    "--keep-alive=600",
+                    *bind,
+                    "stand_in:app",
+                ],
+                cwd=directory,
+                env=os.environ | settings,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._wait(port)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=30)
+
+    def _wait(self, port: int) -> None:
+        end = time.monotonic() + START_TIMEOUT
+        while True:
+            assert self._process.poll() is None and time.monotonic() < end, self._log.read_text()
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.2)
