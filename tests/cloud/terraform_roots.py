@@ -38,7 +38,7 @@ class Root:
         self._terraform("apply", "-auto-approve", "-no-color")
 
     def destroy(self) -> None:
-        self._terraform("destroy", "-auto-approve", "-no-color")
+        self._terraform("destroy", "-auto-approve", "-no-color", "-refresh=false")
 
     def planned(self, *arguments: str) -> dict[str, Any]:
         """The plan as JSON."""

@@ -169,7 +169,7 @@ def test_the_values_that_follow_are_valid_and_render(root: Root, clients: Client
     values = yaml.safe_load(file.read_text())
     repositories = root.outputs()["mrc_values"]["repositories"]
     url = repositories["mask-rcnn"]
-    assert {one.name for image in IMAGES for one in image.repositories} <= repositories.keys()
+    assert {one.name for image in IMAGES for one in image.repositories} == repositories.keys()
     assert values["maskrcnn"]["image"] == f"{url}@{pushed}"
     assert (values["maskrcnn"]["node_group"], values["maskrcnn"]["gpus"]) == ("p4d", 32)
     checked = subprocess.run([PROGRAM, "validate", CHART, "-f", file], capture_output=True, text=True)

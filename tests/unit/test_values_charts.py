@@ -58,7 +58,7 @@ def test_values_of_a_training_job_do_not_crash_the_check_of_another_chart(
         ("maskrcnn-optimized", "maskrcnn: {image: 'a/b:1', gpus: 20}", ["error MRC014 maskrcnn.gpus"]),
         (
             "maskrcnn-optimized",
-            "maskrcnn: {image: 'a/b:1', node_group: p3, steps_per_epoch: 500, lr_schedule: 1x}",
+            "maskrcnn: {image: 'a/b:1', node_group: p3dn, steps_per_epoch: 500, lr_schedule: 1x}",
             ["warning MRC067 maskrcnn.steps_per_epoch", "warning MRC067 maskrcnn.lr_schedule"],
         ),
     ],

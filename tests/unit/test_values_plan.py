@@ -61,6 +61,14 @@ def test_the_steps_for_a_data_set_of_unknown_size_are_unchanged() -> None:
     assert "maskrcnn.steps_per_epoch" not in planned("p4d", 4, 'maskrcnn.data_train=["mine"]')
 
 
+def test_a_retired_node_group_is_planned_with_a_warning(tmp_path: Path) -> None:
+    done = call("--node-group", "p3", "--nodes", "1", directory=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        0,
+        "p3: AWS no longer offers p3.16xlarge. Use another node group, unless it runs.\n",
+    )
+
+
 def test_the_learning_rate_is_unchanged_because_the_trainer_scales_it() -> None:
     assert not {name for name in planned("p4d", 4, "maskrcnn.base_lr=0.02") if "lr" in name}
 

@@ -18,7 +18,8 @@ NODE_GROUPS = COMMON / "node-groups.yaml"
 class NodeGroup:
     """A row of node-groups.yaml, with the whole row in ``row``.
 
-    ``cpu_millis`` and ``memory_mib`` are what the pods of a node can request.
+    ``cpu_millis`` and ``memory_mib`` are what the pods of a node can request. AWS no longer offers the
+    instance type of a ``retired`` row.
     """
 
     name: str
@@ -28,6 +29,7 @@ class NodeGroup:
     gpu_memory_mib: int
     cpu_millis: int
     memory_mib: int
+    retired: bool
     row: dict[str, Any]
 
     @property
@@ -107,6 +109,7 @@ def _node_group(name: str, row: dict[str, Any]) -> NodeGroup:
         gpu_memory_mib=int(row.get("gpu_memory_mib", 0)),
         cpu_millis=int((row.get("allocatable") or {}).get("cpu_millis", 0)),
         memory_mib=int((row.get("allocatable") or {}).get("memory_mib", 0)),
+        retired=bool(row.get("retired", False)),
         row=row,
     )
 

@@ -44,13 +44,14 @@ def newest_digest(details: Iterable[Mapping[str, Any]], suffix: str) -> str:
 
 def _needed(chart: str, values: Values) -> list[tuple[str, str, str]]:
     """Value, repository and suffix of the tags. A copy of a chart takes the images of maskrcnn."""
-    charts = {repository.chart for image in IMAGES for repository in image.repositories}
+    charts = {chart for image in IMAGES for repository in image.repositories for chart in repository.values}
     chart = chart if chart in charts else "maskrcnn"
     rows: dict[str, tuple[str, str, str]] = {}
     for image in IMAGES:  # the image for GPUs comes before the one without
         for repository in image.repositories:
-            if repository.chart == chart and not values.text(repository.value):
-                rows.setdefault(repository.value, (repository.value, repository.name, image.suffix))
+            name = repository.values.get(chart, "")
+            if name and not values.text(name):
+                rows.setdefault(name, (name, repository.name, image.suffix))
     return [row for row in rows.values() if row[0] == "maskrcnn.image" or values.flag("jupyter.enabled")]
 
 

@@ -29,7 +29,7 @@ def node_groups(chart: Chart = None) -> None:
         rows.append(
             (
                 group.name,
-                group.instance_type,
+                group.instance_type + (" (retired)" if group.retired else ""),
                 f"{group.gpus} {group.gpu}",
                 f"{row.get('gpu_memory_mib', 0) / 1024:.0f} GiB",
                 str(row.get("vcpus", "")),

@@ -105,6 +105,7 @@ def plan(
         group = _node_group(directory, node_group or "")
         file_systems = _file_systems(fs or FileSystem.EFS, loaded, context, kubeconfig)
         planned = planning.plan(group, nodes, file_systems, loaded)
+    _say_retired(loaded, planned)
     if values is None:
         if claims:
             _write_claims(claims, manifests)
@@ -153,6 +154,13 @@ def _built(
     planned = planning.plan(row, nodes, used, loaded)
     planned += built_planning.images(ecr_images.newest(built, directory.name, loaded), loaded)
     return planned, built_planning.claims(built, planned, loaded)
+
+
+def _say_retired(loaded: "Values", planned: "list[PlannedValue]") -> None:
+    name = next(value.value for value in planned if value.path == ("maskrcnn", "node_group"))
+    group = loaded.catalogue.node_groups[name]
+    if group.retired:
+        say(f"{name}: AWS no longer offers {group.instance_type}. Use another node group, unless it runs.")
 
 
 def _write_claims(file: Path, manifests: list[dict[str, Any]]) -> None:

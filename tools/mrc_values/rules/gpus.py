@@ -1,6 +1,6 @@
 """GPUs, nodes and node groups."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mrc_cli.findings import Severity
 
@@ -353,6 +353,26 @@ def partial_gpus_are_single(context: Context) -> Iterator[Violation]:
         )
 
 
+@rule(
+    "MRC094",
+    Severity.WARNING,
+    "AWS still offers the node group",
+    failing="maskrcnn: {node_group: p3}",
+    passing="maskrcnn: {node_group: p3dn, gpus: 16, gpus_per_node: 8}",
+)
+def node_group_is_offered(context: Context) -> Iterator[Violation]:
+    """EC2 no longer describes the instance type, so a new node group with it cannot start a node, and its
+    pods stay pending. Only nodes that already run can be used."""
+    for section in ("maskrcnn", "jupyter"):
+        group = context.node_groups.get(context.values.text(f"{section}.node_group"))
+        if group and group.retired:
+            yield Violation(
+                f"{section}.node_group",
+                f"AWS no longer offers {group.instance_type}.",
+                f"Use {_successor(context.node_groups, group)}, unless such nodes still run.",
+            )
+
+
 def _on_whole_gpus(context: Context) -> bool:
     values = context.values
     return (
@@ -368,3 +388,8 @@ def _gpus(count: int) -> str:
 def _a(name: str) -> str:
     """The name with its article; names are spelled out when read: an "F1", but a "P4d" or a "G5"."""
     return f"{'an' if name[:1] in 'aefhilmnorsx' else 'a'} {name}"
+
+
+def _successor(groups: Mapping[str, NodeGroup], retired: NodeGroup) -> str:
+    """The first node group with as many GPUs that AWS offers, such as p3dn."""
+    return next((g.name for g in groups.values() if g.gpus == retired.gpus and not g.retired), "another one")
