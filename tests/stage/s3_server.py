@@ -23,16 +23,19 @@ def free_port() -> int:
 
 
 class S3Server:
-    """A running server; ``environment`` is what a client needs."""
+    """A running server; ``environment`` is what a client needs. ``tls``: a certificate and its key."""
 
-    def __init__(self, program: Path, directory: Path) -> None:
+    def __init__(self, program: Path, directory: Path, tls: tuple[Path, Path] | None = None) -> None:
         self.port = free_port()
         (directory / "buckets").mkdir(parents=True)
-        self.environment = ENVIRONMENT | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}"}
+        self.environment = ENVIRONMENT | {
+            "AWS_ENDPOINT_URL": f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        }
         with (directory / "log").open("w") as log:
             self._process = subprocess.Popen(
                 [
                     *(program, "--port", f"127.0.0.1:{self.port}", "--region", "us-east-1", "--quiet"),
+                    *(("--cert", tls[0], "--key", tls[1]) if tls else ()),
                     *("posix", directory / "buckets"),
                 ],
                 env=os.environ | {"ROOT_ACCESS_KEY": "test", "ROOT_SECRET_KEY": "testsecret"},
