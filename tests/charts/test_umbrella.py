@@ -12,6 +12,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "maskrcnn": TRAINING,
     "maskrcnn-optimized": TRAINING,
     "jupyter": {"image": "lab:1"},
+    "stage-data": {"image": "stage:1", "s3_uri": "s3://bucket/data"},
     "serve": {"image": "serve:1", "model": "kubeflow/exported"},
 }
 FOREIGN = {"imageRegistry": "registry.example.com", "team": {"name": "vision"}}
