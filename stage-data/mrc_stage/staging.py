@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from pathlib import Path
 
 from mrc_cli.progress import progress
@@ -15,7 +16,7 @@ from mrc_stage import publishing, writing
 from mrc_stage.destination import Existing
 from mrc_stage.objects import Bucket
 from mrc_stage.plan import Plan, Range
-from mrc_stage.workspace import Workspace
+from mrc_stage.workspace import Journal, Workspace
 
 THREADS = 8
 """Each holds one range in memory. Reading, TLS, CRC-32 and writing all run outside of Python's lock."""
@@ -71,23 +72,30 @@ def stage(bucket: Bucket, destination: Path, shard: int, shards: int, replace: b
 def _stage_ranges(
     bucket: Bucket, parts: Sequence[Range], existing: Existing, workspace: Workspace, shard: int
 ) -> None:
+    unflushed: list[int] = []
+
     def one(part: Range) -> None:
         if wanted := existing.missing(part):
             writing.write_range(bucket, part, wanted, workspace.tree)
+        unflushed.append(part.number)
 
-    unflushed: list[int] = []
     flushed = time.monotonic()
     with workspace.journal(shard) as journal:
         try:
-            for part in _completed(parts, one):
-                unflushed.append(part.number)
-                if time.monotonic() - flushed >= SECONDS_BETWEEN_FLUSHES:
-                    journal.append(unflushed)
-                    unflushed.clear()
-                    flushed = time.monotonic()
-        finally:
-            if unflushed:
-                journal.append(unflushed)
+            with closing(_completed(parts, one)) as completed:
+                for _ in completed:
+                    if time.monotonic() - flushed >= SECONDS_BETWEEN_FLUSHES:
+                        _flush(unflushed, journal)
+                        flushed = time.monotonic()
+        finally:  # The threads have ended, also after Ctrl-C.
+            _flush(unflushed, journal)
+
+
+def _flush(unflushed: list[int], journal: Journal) -> None:
+    """Note ranges, while threads append further ones."""
+    if numbers := list(unflushed):
+        journal.append(numbers)
+        del unflushed[: len(numbers)]
 
 
 def _repair(
@@ -114,7 +122,7 @@ def _repair(
     return sum(written)
 
 
-def _completed(parts: Sequence[Range], one: Callable[[Range], None]) -> Iterator[Range]:
+def _completed(parts: Sequence[Range], one: Callable[[Range], None]) -> Generator[Range, None, None]:
     """Do ``one`` for each range in threads, and yield the ranges as they are completed."""
     stopped = threading.Event()
 

@@ -6,9 +6,12 @@ import threading
 from collections import Counter
 
 ERRORS = {
-    "slow": (503, "SlowDown"),
-    "internal": (500, "InternalError"),
-    "expired": (400, "ExpiredToken"),
+    "slow": (503, "SlowDown", "Please reduce your request rate."),
+    "internal": (500, "InternalError", "We encountered an internal error."),
+    "expired": (400, "ExpiredToken", "The provided token has expired."),
+    "denied": (403, "AccessDenied", "Access Denied"),
+    "kms": (403, "AccessDenied", "User is not authorized to perform: kms:Decrypt on the resource"),
+    "changed": (412, "PreconditionFailed", "At least one of the pre-conditions did not hold."),
 }
 KINDS = ("slow", "internal", "cut", "flip", "reset")
 
@@ -17,12 +20,13 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 class HurtingProxy:
     """Listens on loopback; ``counts`` says how reads were hurt, ``reads`` all ranges asked for.
-    The next ``spared`` reads are not hurt."""
+    The next ``spared`` reads are not hurt, and no more than ``limit`` in all."""
 
     def __init__(self, upstream: int, share: float, kinds: tuple[str, ...] = KINDS) -> None:
         self.counts: Counter[str] = Counter()
         self.reads: list[str] = []
         self.share, self.kinds, self.spared = share, kinds, 0
+        self.limit = 1 << 30
         self._upstream = upstream
         self._random = random.Random(3)
         self._loop = asyncio.new_event_loop()
@@ -70,7 +74,7 @@ class HurtingProxy:
         if self.spared:
             self.spared -= 1
             return ""
-        if self._random.random() >= self.share:
+        if self._random.random() >= self.share or self.counts.total() >= self.limit:
             return ""
         kind = self._random.choice(self.kinds)
         self.counts[kind] += 1
@@ -96,7 +100,7 @@ def _length(head: bytes) -> int:
     return int(lines[0].partition(b":")[2]) if lines else 0
 
 
-def _error(status: int, code: str) -> bytes:
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>hurt</Message></Error>".encode()
+def _error(status: int, code: str, message: str) -> bytes:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body

@@ -97,6 +97,9 @@ def test_reads_that_are_hurt_are_repeated_until_every_byte_is_right(
         ("internal", 3, "could not be read in"),
         ("flip", 4, "The object is damaged"),
         ("expired", 3, "the AWS credentials have expired. Log in again."),
+        ("denied", 3, "add --requester-pays"),
+        ("kms", 3, "Allow kms:Decrypt in your policy and in the policy of the key."),
+        ("changed", 1, "was replaced meanwhile. Run again."),
     ],
 )
 def test_what_never_succeeds_ends_in_one_line(
@@ -127,3 +130,38 @@ def test_what_never_succeeds_ends_in_one_line(
     assert line in said.splitlines()[-1]
     assert "Traceback" not in said
     assert not (out / "train2017").exists()
+
+
+def test_a_token_that_expires_in_the_midst_is_loaded_again(
+    bucket: Bucket, tmp_path: Path, proxy: HurtingProxy
+) -> None:
+    original = data_set(tmp_path / "original", 300, 20_000)
+    preparing.prepare(bucket, sources.local(original))
+    out = tmp_path / "out"
+    out.mkdir()
+    proxy.spared, proxy.share, proxy.kinds, proxy.limit = 6, 1.0, ("expired",), 1
+
+    process = start(bucket, out, "0/1", proxy.port)
+    _, said = process.communicate()
+
+    assert process.returncode == 0, said
+    assert proxy.counts == {"expired": 1}
+    assert tree(out) == tree(original)
+
+
+def test_sigterm_writes_down_what_is_complete(bucket: Bucket, tmp_path: Path, server: S3Server) -> None:
+    original = data_set(tmp_path / "original", 2000, 40_000)
+    preparing.prepare(bucket, sources.local(original))
+    out = tmp_path / "out"
+    out.mkdir()
+    process = start(bucket, out, "0/1", server.port)
+    while process.poll() is None and not list(out.glob(".mrc-stage/tree/train2017/*")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate()
+
+    assert "Traceback" not in said
+    if process.returncode:  # else it was faster
+        assert process.returncode == 128 + signal.SIGTERM
+        (journal,) = out.glob(".mrc-stage/journal-*")
+        assert len(journal.read_text().splitlines()) > 1
