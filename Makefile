@@ -59,7 +59,7 @@ test-cloud: setup .venv-cloud/.ready ## apply the Terraform to a stand-in for AW
 
 .venv-cloud/.ready: | $(UV)
 	@$(UV) venv --quiet .venv-cloud
-	@$(UV) pip install --quiet --python .venv-cloud/bin/python ministack==1.5.0
+	@$(UV) pip install --quiet --no-config --python .venv-cloud/bin/python ministack==1.5.0 uvicorn==0.54.0
 	@touch $@
 
 test-browser: setup ## test the notebook and TensorBoard in Chromium (screenshots: .browser/screenshots)

@@ -24,6 +24,7 @@ module "environment" {
   fsx                  = var.fsx
   fsx_storage_capacity = var.fsx_storage_capacity
   import_path          = var.import_path
+  create_repositories  = var.create_repositories
 }
 
 module "inference" {

@@ -61,6 +61,12 @@ variable "import_path" {
   default     = ""
 }
 
+variable "create_repositories" {
+  description = "Create the ECR repositories. False: they exist, from mrc-images push or another cluster."
+  type        = bool
+  default     = true
+}
+
 variable "training_node_group" {
   description = "Row of charts/common/files/node-groups.yaml for the training nodes."
   type        = string

@@ -60,3 +60,9 @@ variable "import_path" {
   type        = string
   default     = ""
 }
+
+variable "create_repositories" {
+  description = "Create the ECR repositories. False: they exist, from mrc-images push or another cluster."
+  type        = bool
+  default     = true
+}

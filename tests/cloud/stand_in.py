@@ -1,6 +1,6 @@
 """AWS on loopback: MiniStack, and the calls for EKS Pod Identity that its version 1.5 lacks.
 
-Runs in an environment of its own (see conftest.py), as ``hypercorn stand_in:app``.
+Runs in an environment of its own (see conftest.py), as ``uvicorn stand_in:app``.
 """
 
 import json

@@ -36,18 +36,11 @@ class StandIn:
         }
         self._log = directory / "stand-in.log"
         with self._log.open("wb") as log:
-            bind = [f"--bind=127.0.0.1:{port}"]
-            # Terraform pauses longer than the server's usual 5 seconds, and repeats a request on a closed
-            # connection, which then finds its work already done.
+            # A connection that the server closes while Terraform pauses makes it repeat a request, which
+            # then finds its work already done. Hypercorn, MiniStack's own server, does that now and then.
+            server = ["-m", "uvicorn", "--host=127.0.0.1", f"--port={port}", "--timeout-keep-alive=600"]
             self._process = subprocess.Popen(
-                [
-                    os.environ["MRC_CLOUD_PYTHON"],
-                    "-m",
-                    "hypercorn",
-                    "--keep-alive=600",
-                    *bind,
-                    "stand_in:app",
-                ],
+                [os.environ["MRC_CLOUD_PYTHON"], *server, "--no-access-log", "stand_in:app"],
                 cwd=directory,
                 env=os.environ | settings,
                 stdout=log,

@@ -66,4 +66,5 @@ module "storage" {
 
 module "images" {
   source = "../images"
+  create = var.create_repositories
 }

@@ -65,3 +65,9 @@ variable "import_path" {
   description = "Associate FSx's /data with this S3 URL of loose objects; empty: no association."
   type        = string
 }
+
+variable "create_repositories" {
+  description = "Create the ECR repositories. False: they exist in this account and region."
+  type        = bool
+  default     = true
+}

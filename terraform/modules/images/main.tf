@@ -1,7 +1,7 @@
 # A repository for each container image. Tags are immutable, so that a tag in values.yaml is always the same image.
 
 resource "aws_ecr_repository" "this" {
-  for_each             = toset(var.repositories)
+  for_each             = toset(var.create ? var.repositories : [])
   name                 = each.key
   image_tag_mutability = "IMMUTABLE"
   force_delete         = true # images can be built again
@@ -13,4 +13,9 @@ resource "aws_ecr_repository" "this" {
   encryption_configuration {
     encryption_type = "KMS"
   }
+}
+
+data "aws_ecr_repository" "existing" {
+  for_each = toset(var.create ? [] : var.repositories)
+  name     = each.key
 }

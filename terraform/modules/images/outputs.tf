@@ -1,4 +1,7 @@
 output "repositories" {
   description = "URL of each repository, by name."
-  value       = { for name, repository in aws_ecr_repository.this : name => repository.repository_url }
+  value = {
+    for name, repository in merge(aws_ecr_repository.this, data.aws_ecr_repository.existing) :
+    name => repository.repository_url
+  }
 }

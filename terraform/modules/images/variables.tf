@@ -5,3 +5,9 @@ variable "repositories" {
     "mask-rcnn", "mask-rcnn-optimized", "mask-rcnn-viz", "mask-rcnn-optimized-viz", "mask-rcnn-serve",
   ]
 }
+
+variable "create" {
+  description = "Create the repositories. False: they exist in this account and region."
+  type        = bool
+  default     = true
+}

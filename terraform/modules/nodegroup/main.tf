@@ -7,10 +7,18 @@ locals {
   effects  = { NoSchedule = "NO_SCHEDULE", NoExecute = "NO_EXECUTE", PreferNoSchedule = "PREFER_NO_SCHEDULE" }
 
   # The kubelet sets labels with these prefixes itself, and EKS rejects them.
-  labels = {
+  allowed = {
     for key, value in var.node.labels : key => value
     if !can(regex("(^|\\.)(kubernetes\\.io|k8s\\.io|eks\\.amazonaws\\.com)/", key))
   }
+
+  # The last two select the nodes of the device plugins.
+  labels = merge(
+    local.allowed,
+    { "mask-rcnn/node-group" = var.nodegroup_name },
+    var.node.gpus > 0 ? { "nvidia.com/gpu.present" = "true" } : {},
+    local.has_efa ? { "vpc.amazonaws.com/efa.present" = "true" } : {},
+  )
 
   # With no node running, the autoscaler learns from these tags what a new one would offer.
   template = "k8s.io/cluster-autoscaler/node-template"
@@ -152,7 +160,7 @@ resource "aws_eks_node_group" "this" {
   ami_type        = var.node.gpus > 0 ? "AL2023_x86_64_NVIDIA" : "AL2023_x86_64_STANDARD"
   instance_types  = local.block ? null : [var.node.instance_type]
   capacity_type   = var.capacity_type
-  labels          = merge(local.labels, { "mask-rcnn/node-group" = var.nodegroup_name })
+  labels          = local.labels
 
   launch_template {
     id      = aws_launch_template.this.id

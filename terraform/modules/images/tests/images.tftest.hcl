@@ -10,3 +10,14 @@ run "a_tag_is_always_the_same_image_and_each_push_is_scanned" {
     error_message = "repositories"
   }
 }
+
+run "repositories_of_another_cluster_are_used" {
+  command = plan
+  variables {
+    create = false
+  }
+  assert {
+    condition     = length(aws_ecr_repository.this) == 0 && length(output.repositories) == 5
+    error_message = "repositories"
+  }
+}

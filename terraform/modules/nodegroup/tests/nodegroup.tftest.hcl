@@ -162,7 +162,12 @@ run "the_taint_has_a_value_in_both_places" {
 run "reserved_labels_are_left_to_the_kubelet" {
   command = plan
   assert {
-    condition     = aws_eks_node_group.this.labels == tomap({ "team" = "vision", "mask-rcnn/node-group" = "training" })
+    condition = aws_eks_node_group.this.labels == tomap({
+      "team"                          = "vision"
+      "mask-rcnn/node-group"          = "training"
+      "nvidia.com/gpu.present"        = "true"
+      "vpc.amazonaws.com/efa.present" = "true"
+    })
     error_message = "labels"
   }
 }

@@ -1,0 +1,242 @@
+"""What an AWS account has, and whether a cluster with some GPU nodes fits into it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mrc_cli import aws
+from mrc_cli.findings import Finding, Position
+
+from mrc_values.catalogue import NodeGroup
+from mrc_values.rules import CLUSTER_RULES
+
+SYSTEM_VCPUS = 8
+"""Two m5.xlarge nodes, as in terraform/modules/environment."""
+
+VCPU_QUOTAS = {"P": "L-417A185B", "G and VT": "L-DB2E81BA", "Standard": "L-1216C47A"}
+"""Codes of the quotas Running On-Demand instances of each class, in vCPUs."""
+
+_CLASSES = {"p": "P", "g": "G and VT", "gr": "G and VT", "vt": "G and VT"} | dict.fromkeys(
+    ("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"), "Standard"
+)
+"""By the letters that an instance type starts with."""
+
+VPC_QUOTA = ("vpc", "L-F678F1CE")
+ADDRESS_QUOTA = ("ec2", "L-0263D0A3")
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """A capacity reservation or capacity block; ``available`` counts free instances."""
+
+    id: str
+    state: str
+    instance_type: str
+    zone: str
+    available: int
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the account has in a region.
+
+    Attributes:
+        zones: zones that offer the instance type.
+        quotas: vCPUs by class of instances.
+        running: vCPUs of pending and running instances, by the same classes.
+    """
+
+    region: str
+    zones: tuple[str, ...] = ()
+    quotas: Mapping[str, float] = field(default_factory=dict)
+    running: Mapping[str, int] = field(default_factory=dict)
+    vpcs: int = 0
+    vpc_quota: float = 0
+    addresses: int = 0
+    address_quota: float = 0
+    reservation: Reservation | None = None
+
+
+def check(account: Account, group: NodeGroup, nodes: int, zone: str | None = None) -> list[Finding]:
+    """What is in the way of a cluster with ``nodes`` nodes of a group, in the order of the rules.
+
+    ``zone`` is the intended one of the training nodes.
+    """
+    place = Position(account.region)
+    return [
+        Finding(place, CLUSTER_RULES[rule].severity, rule, (), message, fix)
+        for rule, message, fix in (
+            *_offered(account, group, zone),
+            *_vcpus(account, group, nodes),
+            *_network(account),
+            *_reserved(account, group, nodes, zone),
+        )
+    ]
+
+
+def instance_class(instance_type: str) -> str:
+    """The class of an instance type in the quotas; empty for those that no node group has, such as inf2."""
+    family = re.match("[a-z]+", instance_type)
+    return _CLASSES.get(family[0], "") if family else ""
+
+
+Problem = tuple[str, str, str]
+
+
+def _offered(account: Account, group: NodeGroup, zone: str | None) -> Iterator[Problem]:
+    if group.retired or not account.zones:
+        why = "AWS no longer offers it" if group.retired else f"not offered in {account.region}"
+        yield (
+            "MRC150",
+            f"{group.name}: {group.instance_type}: {why}.",
+            "Choose another node group.",
+        )
+    elif zone and zone not in account.zones:
+        yield (
+            "MRC151",
+            f"{zone} does not offer {group.instance_type}.",
+            f"Set training_zone to {_either(account.zones)}.",
+        )
+
+
+def _vcpus(account: Account, group: NodeGroup, nodes: int) -> Iterator[Problem]:
+    needed = {instance_class(group.instance_type): nodes * int(group.row["vcpus"])}
+    needed["Standard"] = needed.get("Standard", 0) + SYSTEM_VCPUS
+    for name, wanted in needed.items():
+        running, quota = account.running.get(name, 0), account.quotas.get(name, 0)
+        if running + wanted > quota:
+            yield (
+                "MRC152",
+                f"the quota of On-Demand {name} instances is {quota:g} vCPUs; {running} are running, and "
+                f"{wanted} are needed.",
+                f"Request {running + wanted} for the quota {VCPU_QUOTAS[name]}, or plan fewer nodes.",
+            )
+
+
+def _network(account: Account) -> Iterator[Problem]:
+    for what, used, quota, code in (
+        ("VPCs", account.vpcs, account.vpc_quota, VPC_QUOTA[1]),
+        ("public addresses", account.addresses, account.address_quota, ADDRESS_QUOTA[1]),
+    ):
+        if used + 1 > quota:
+            yield (
+                "MRC153",
+                f"{used} {what} of {quota:g} are in use, and the cluster needs one.",
+                f"Release one, or request {used + 1} for the quota {code}.",
+            )
+
+
+def _reserved(account: Account, group: NodeGroup, nodes: int, zone: str | None) -> Iterator[Problem]:
+    found = account.reservation
+    if found is None:
+        return
+    if found.state != "active":
+        yield (
+            "MRC154",
+            f"{found.id} is {found.state}, not active.",
+            "Choose a reservation that is active now.",
+        )
+    elif found.instance_type != group.instance_type:
+        yield (
+            "MRC154",
+            f"{found.id} is for {found.instance_type}, not {group.instance_type}.",
+            "Choose the node group of the reservation.",
+        )
+    elif zone and zone != found.zone:
+        yield "MRC154", f"{found.id} is in {found.zone}.", f"Set training_zone to {found.zone}."
+    elif nodes > found.available:
+        yield (
+            "MRC154",
+            f"{found.id} has {found.available} free instances, not {nodes}.",
+            f"Plan {found.available} nodes, or enlarge it.",
+        )
+
+
+def _either(zones: tuple[str, ...]) -> str:
+    return " or ".join(zones)
+
+
+def read(region: str, group: NodeGroup, reservation: str | None = None) -> Account:
+    """Ask AWS.
+
+    Raises:
+        ServiceError: when AWS cannot be reached or denies a request.
+    """
+    ec2, quotas = aws.client("ec2", region), aws.client("service-quotas", region)
+    with aws.calling("sts:GetCallerIdentity"):
+        aws.client("sts", region).get_caller_identity()
+    return Account(
+        region=region,
+        zones=_zones(ec2, group.instance_type),
+        quotas={name: _quota(quotas, "ec2", code) for name, code in VCPU_QUOTAS.items()},
+        running=_running(ec2),
+        vpcs=len(_described(ec2, "describe_vpcs", "Vpcs", "ec2:DescribeVpcs")),
+        vpc_quota=_quota(quotas, *VPC_QUOTA),
+        addresses=_addresses(ec2),
+        address_quota=_quota(quotas, *ADDRESS_QUOTA),
+        reservation=_reservation(ec2, reservation) if reservation else None,
+    )
+
+
+def _zones(ec2: Any, instance_type: str) -> tuple[str, ...]:
+    offerings = _described(
+        ec2,
+        "describe_instance_type_offerings",
+        "InstanceTypeOfferings",
+        "ec2:DescribeInstanceTypeOfferings",
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": [instance_type]}],
+    )
+    return tuple(sorted(offering["Location"] for offering in offerings))
+
+
+def _running(ec2: Any) -> dict[str, int]:
+    """Spot instances have quotas of their own."""
+    reservations = _described(
+        ec2,
+        "describe_instances",
+        "Reservations",
+        "ec2:DescribeInstances",
+        Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}],
+    )
+    totals: dict[str, int] = {}
+    for instance in (instance for found in reservations for instance in found["Instances"]):
+        if instance.get("InstanceLifecycle") == "spot":
+            continue
+        cpus = instance.get("CpuOptions", {})
+        name = instance_class(instance["InstanceType"])
+        totals[name] = totals.get(name, 0) + cpus.get("CoreCount", 0) * cpus.get("ThreadsPerCore", 1)
+    return totals
+
+
+def _addresses(ec2: Any) -> int:
+    with aws.calling("ec2:DescribeAddresses"):
+        return len(ec2.describe_addresses()["Addresses"])
+
+
+def _reservation(ec2: Any, name: str) -> Reservation:
+    with aws.calling("ec2:DescribeCapacityReservations"):
+        found = ec2.describe_capacity_reservations(CapacityReservationIds=[name])["CapacityReservations"][0]
+    return Reservation(
+        name,
+        found["State"],
+        found["InstanceType"],
+        found["AvailabilityZone"],
+        found["AvailableInstanceCount"],
+    )
+
+
+def _quota(quotas: Any, service: str, code: str) -> float:
+    """The account's value; AWS's default where none was ever applied."""
+    with aws.calling("servicequotas:GetServiceQuota"):
+        try:
+            found = quotas.get_service_quota(ServiceCode=service, QuotaCode=code)
+        except quotas.exceptions.NoSuchResourceException:
+            found = quotas.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)
+    return float(found["Quota"]["Value"])
+
+
+def _described(client: Any, call: str, key: str, action: str, **arguments: Any) -> list[dict[str, Any]]:
+    with aws.calling(action):
+        return [item for page in client.get_paginator(call).paginate(**arguments) for item in page[key]]

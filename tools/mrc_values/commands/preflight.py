@@ -1,0 +1,63 @@
+"""mrc-values preflight"""
+
+from typing import Annotated
+
+import typer
+from mrc_cli.errors import UsageError
+from mrc_cli.terminal import result, say
+
+from mrc_values.arguments import Chart, chart_directory
+from mrc_values.commands.validate import FindingFormat
+
+
+def preflight(
+    region: Annotated[str, typer.Option(metavar="REGION", help="Region of the cluster, such as us-west-2.")],
+    node_group: Annotated[
+        str, typer.Option(metavar="GROUP", help="A node group from `mrc-values node-groups`, such as p4d.")
+    ],
+    nodes: Annotated[int, typer.Option(min=1, help="Number of nodes.")],
+    zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="The intended zone of the training nodes.")
+    ] = None,
+    reservation: Annotated[
+        str | None, typer.Option(metavar="ID", help="Capacity reservation or capacity block to use.")
+    ] = None,
+    chart: Chart = None,
+    format: Annotated[
+        FindingFormat,
+        typer.Option(
+            help="json: a list of objects; sarif: SARIF 2.1.0; github: annotations for GitHub Actions."
+        ),
+    ] = FindingFormat.TEXT,
+) -> None:
+    """Find what is in the way of a cluster in an AWS account, before `terraform apply`.
+
+    Asks AWS for zones that offer the instance type, quotas and what already counts against them, and the
+    state of a reservation. Creates nothing.
+
+    Example: mrc-values preflight --region us-west-2 --node-group p4d --nodes 4 --zone us-west-2a
+
+    Exit code: 0 nothing found, 1 findings, 2 wrong usage, 3 AWS could not be reached or denied a request.
+    """
+    from mrc_cli import reports
+    from mrc_cli.findings import failing
+
+    from mrc_values import account, catalogue
+    from mrc_values.rules import TOOL
+
+    directory = chart_directory(chart)
+    groups = catalogue.load(directory).node_groups
+    if node_group not in groups:
+        available = ", ".join(groups) or "none"
+        raise UsageError(
+            f"--node-group {node_group}: not in the catalogue of {directory}. Available: {available}."
+        )
+    group = groups[node_group]
+    found = account.read(region, group, reservation)
+    if found.zones:
+        say(f"{group.instance_type} is offered in {', '.join(found.zones)}.")
+    findings = account.check(found, group, nodes, zone)
+    if text := reports.FORMATS[format](findings, TOOL):
+        result(text)
+    say(f"{region}: {reports.summary(findings)}")
+    raise typer.Exit(1 if failing(findings) else 0)
