@@ -13,6 +13,15 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "maskrcnn-optimized": TRAINING,
     "jupyter": {"image": "lab:1"},
     "stage-data": {"image": "stage:1", "s3_uri": "s3://bucket/data"},
+    "sagemaker": {
+        **TRAINING,
+        "sagemaker": {
+            "role": "arn:aws:iam::123456789012:role/training",
+            "data": {"s3_uri": "s3://bucket/data"},
+            "output_s3_uri": "s3://bucket/output",
+            "job_token": "token",
+        },
+    },
     "serve": {"image": "serve:1", "model": "kubeflow/exported"},
 }
 FOREIGN = {"imageRegistry": "registry.example.com", "team": {"name": "vision"}}
