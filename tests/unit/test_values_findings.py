@@ -154,6 +154,11 @@ ECR = "123456789012.dkr.ecr"
         ("maskrcnn: {data_train: '(\"train2017\",)', data_val: '[\"val2017\"]'}", ""),
         ("maskrcnn: {node_group: p3dn, image: 'a/b:2.0-cuda13.0-ubuntu'}", "warning MRC025"),
         ("maskrcnn: {node_group: p3dn, image: 'a/b:2.0-cu129'}", ""),
+        ("maskrcnn: {node_group: '', gpu_instance_type: p3.16xlarge}", "warning MRC094"),
+        (
+            "maskrcnn: {gpus: 1, node_group: g4dn, gpus_per_node: 1}\njupyter: {node_group: p3}",
+            "warning MRC094",
+        ),
         ("maskrcnn: {node_group: p4d, image: 'a/b:2.0-cu130'}", ""),
         (f"maskrcnn: {{image: '{ECR}.us-west-2.amazonaws.com/a:1'}}", ""),
         (f"maskrcnn: {{image: '{ECR}.uswest2.amazonaws.com/a:1'}}", "error MRC026"),

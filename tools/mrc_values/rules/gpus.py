@@ -363,13 +363,17 @@ def partial_gpus_are_single(context: Context) -> Iterator[Violation]:
 def node_group_is_offered(context: Context) -> Iterator[Violation]:
     """EC2 no longer describes the instance type, so a new node group with it cannot start a node, and its
     pods stay pending. Only nodes that already run can be used."""
-    for section in ("maskrcnn", "jupyter"):
-        group = context.node_groups.get(context.values.text(f"{section}.node_group"))
+    text, groups = context.values.text, context.node_groups
+    setting = "node_group" if text("maskrcnn.node_group") else "gpu_instance_type"
+    for name, group in (
+        (f"maskrcnn.{setting}", context.node_group),
+        ("jupyter.node_group", groups.get(text("jupyter.node_group"))),
+    ):
         if group and group.retired:
             yield Violation(
-                f"{section}.node_group",
+                name,
                 f"AWS no longer offers {group.instance_type}.",
-                f"Use {_successor(context.node_groups, group)}, unless such nodes still run.",
+                f"Use {_successor(groups, group)}, unless such nodes still run.",
             )
 
 
