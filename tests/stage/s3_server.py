@@ -34,7 +34,15 @@ class S3Server:
         with (directory / "log").open("w") as log:
             self._process = subprocess.Popen(
                 [
-                    *(program, "--port", f"127.0.0.1:{self.port}", "--region", "us-east-1", "--quiet"),
+                    *(
+                        program,
+                        "--port",
+                        f"127.0.0.1:{self.port}",
+                        "--region",
+                        "us-east-1",
+                        "--keep-alive",
+                        "--quiet",
+                    ),
                     *(("--cert", tls[0], "--key", tls[1]) if tls else ()),
                     *("posix", directory / "buckets"),
                 ],
