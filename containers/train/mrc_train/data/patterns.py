@@ -68,7 +68,8 @@ def find_patterns(geometry: Geometry) -> list[Problem]:
     """
     if not len(geometry.indices):
         return []
-    if geometry.corners.max() <= 1 and geometry.boxes[:, 2:].min() > 0:
+    larger = geometry.sizes.max() > 1  # in an image of one pixel, a box from 0 to 1 is right
+    if larger and geometry.corners.max() <= 1 and geometry.boxes[:, 2:].min() > 0:
         raise DataError(
             f"all {len(geometry.indices)} boxes are between 0 and 1, expected pixels; multiply x by the "
             "image's width and y by its height",
