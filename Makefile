@@ -44,13 +44,15 @@ test-oracle: setup .venv-oracle/.ready ## compare the operations with torch and 
 	@UV_PROJECT_ENVIRONMENT=.venv-oracle $(UV) sync --quiet --only-group oracle
 	@touch $@
 
-# Checks that a stopped cluster leaves nothing on the machine, so no other cluster may run meanwhile.
+# Check that a stopped cluster leaves nothing on the machine, so no other cluster may run meanwhile.
 ALONE := tests/cluster/test_nothing_left.py
+ALONE_PODS := tests/cluster/test_pods_nothing_left.py
 
 test-cluster: setup ## run the tests on a real Kubernetes (needs root and Go, takes half an hour: docs/cluster.md)
 	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile tests/cluster --ignore-glob='*/test_pods*' $(ALONE:%=--ignore=%)
 	@$(BIN)/pytest $(ALONE)
-	@$(BIN)/pytest tests/cluster/test_pods*.py
+	@$(BIN)/pytest $(ALONE_PODS)
+	@$(BIN)/pytest tests/cluster/test_pods*.py $(ALONE_PODS:%=--deselect=%)
 
 # MiniStack pins versions of its own, so it does not share .venv. TF_PLUGIN_DIR: a mirror of Terraform's providers.
 test-cloud: setup .venv-cloud/.ready ## apply the Terraform to a stand-in for AWS on this machine (needs terraform, takes 5 minutes)
