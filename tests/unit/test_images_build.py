@@ -134,8 +134,9 @@ def test_the_line_of_the_program_that_failed_is_reported() -> None:
 
 def test_an_end_from_outside_ends_the_program_too(tmp_path: Path) -> None:
     code = (
-        "from mrc_images import builders, cli\n"
-        "cli.end_on_sigterm()\n"
+        "from mrc_cli.command import end_on_sigterm\n"
+        "from mrc_images import builders\n"
+        "end_on_sigterm()\n"
         f"builders.stream('sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 600')\n"
     )
     with subprocess.Popen([sys.executable, "-c", code]) as process:

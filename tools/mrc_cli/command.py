@@ -1,6 +1,7 @@
 """The edge of a command: where errors that the user can correct become one line and an exit code."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -23,3 +24,8 @@ def run(name: str, command: Callable[[], object]) -> None:
         where = f"{error.filename}: " if error.filename else ""
         say(f"{name}: {where}{(error.strerror or str(error)).lower()}")
         sys.exit(1)
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM clean up as Ctrl-C does, and exit with 143. A pod that is deleted gets it."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

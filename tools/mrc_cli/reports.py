@@ -2,6 +2,7 @@
 
 import json
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,15 @@ class Tool:
 
     name: str
     rules: Mapping[str, RuleInfo]
+
+
+def explanation(rule: RuleInfo) -> str:
+    """Why a rule exists, with an example that fails and one that passes."""
+    why = "\n".join(textwrap.wrap(" ".join(rule.why.split()), 88))
+    parts = [f"{rule.id} ({rule.severity}): {rule.title}", why]
+    for title, example in (("Fails", rule.failing), ("Passes", rule.passing)):
+        parts.append(f"{title}:\n{textwrap.indent(example, '  ')}")
+    return "\n\n".join(parts)
 
 
 def text(findings: Sequence[Finding], _: Tool | None = None) -> str:

@@ -70,10 +70,8 @@ class Buildah:
     ) -> None:
         local = any(option.startswith("--build-arg=BASE_IMAGE=localhost/") for option in more)
         stream(
-            *("buildah", "bud", "--layers", f"--platform={PLATFORM}", f"--file={dockerfile}"),
-            *(["--pull-never"] if local else []),
-            *(f"--build-arg={key}={value}" for key, value in arguments.items()),
-            *(f"--tag={name}", *more, "."),
+            *("buildah", "bud", "--layers", *(["--pull-never"] if local else [])),
+            *_options(dockerfile, name, arguments, more),
             cwd=context,
         )
 
@@ -104,9 +102,7 @@ class Docker:
         # Without provenance the result is one manifest, which is what ECR scans and SageMaker accepts.
         stream(
             *("docker", "buildx", "build", "--load", "--provenance=false", "--progress=plain"),
-            *(f"--platform={PLATFORM}", f"--file={dockerfile}"),
-            *(f"--build-arg={key}={value}" for key, value in arguments.items()),
-            *(f"--tag={name}", *more, "."),
+            *_options(dockerfile, name, arguments, more),
             cwd=context,
         )
 
@@ -134,6 +130,12 @@ def builder() -> Builder:
     if shutil.which("docker"):
         raise UserError("docker: its daemon does not answer. Start it, or install buildah, which needs none.")
     raise UserError("docker and buildah: not found. Install one of them.")
+
+
+def _options(dockerfile: str, name: str, arguments: Mapping[str, str], more: Sequence[str]) -> list[str]:
+    """What both programs are told in the same words."""
+    pairs = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    return [f"--platform={PLATFORM}", f"--file={dockerfile}", *pairs, f"--tag={name}", *more, "."]
 
 
 def _output(*argv: str) -> list[str]:

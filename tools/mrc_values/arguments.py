@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from mrc_cli.errors import UsageError
+from mrc_cli.formats import FORMAT_HELP, FindingFormat
 
 if TYPE_CHECKING:
+    from mrc_values.catalogue import NodeGroup
     from mrc_values.values import Flag
 
 Chart = Annotated[
@@ -52,6 +55,8 @@ Kubeconfig = Annotated[
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until the job runs, and show why it does not yet.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and show the changes without making them.")]
 
+FormatOfFindings = Annotated[FindingFormat, typer.Option(help=FORMAT_HELP)]
+
 
 class Format(StrEnum):
     """Output format of results."""
@@ -66,6 +71,17 @@ def chart_directory(chart: Path | None) -> Path:
         return chart
     here = Path()
     return here if (here / "Chart.yaml").is_file() else Path("charts") / "maskrcnn"
+
+
+def node_group_named(chart: Path, name: str) -> "NodeGroup":
+    """The row of the catalogue that --node-group names. Raises UsageError."""
+    from mrc_values import catalogue
+
+    groups = catalogue.load(chart).node_groups
+    if name not in groups:
+        available = ", ".join(groups) or "none"
+        raise UsageError(f"--node-group {name}: not in the catalogue of {chart}. Available: {available}.")
+    return groups[name]
 
 
 def flags(

@@ -1,34 +1,16 @@
 """mrc-data: the command line."""
 
-import sys
-import textwrap
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from mrc_cli.application import application
 from mrc_cli.command import run
 from mrc_cli.errors import UsageError, UserError
+from mrc_cli.formats import FORMAT_HELP, FindingFormat
 from mrc_cli.terminal import result, say
 
-# Help is drawn for people and plain when it is piped.
-_MARKUP: Any = "markdown" if sys.stdout.isatty() and sys.stderr.isatty() else None
-
-app = typer.Typer(
-    help="Check a data set before a training run, and convert what annotation tools export.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=_MARKUP,
-)
-
-
-class FindingFormat(StrEnum):
-    """Output format of findings."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
-    GITHUB = "github"
+app = application("Check a data set before a training run, and convert what annotation tools export.")
 
 
 @app.command()
@@ -54,12 +36,7 @@ def check(
         int, typer.Option(metavar="N", min=0, help="Number of images to decode in each split, at random.")
     ] = 200,
     all_images: Annotated[bool, typer.Option("--all-images", help="Decode all images.")] = False,
-    format: Annotated[
-        FindingFormat,
-        typer.Option(
-            help="json: a list of objects; sarif: SARIF 2.1.0; github: annotations for GitHub Actions."
-        ),
-    ] = FindingFormat.TEXT,
+    format: Annotated[FindingFormat, typer.Option(help=FORMAT_HELP)] = FindingFormat.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
 ) -> None:
     """Find what is wrong with a data set in seconds, without training on it.
@@ -174,15 +151,13 @@ def explain(
 
     Example: mrc-data explain MRD022
     """
+    from mrc_cli.reports import explanation
     from mrc_train.data.problems import RULES
 
     info = RULES.get(rule.upper())
     if info is None:
         raise UsageError(f"{rule}: no such rule. The rules are {', '.join(RULES)}.")
-    why = "\n".join(textwrap.wrap(" ".join(info.why.split()), 88))
-    result(f"{info.id} ({info.severity}): {info.title}\n\n{why}")
-    for title, example in (("Fails", info.failing), ("Passes", info.passing)):
-        result(f"\n{title}:\n{textwrap.indent(example, '  ')}")
+    result(explanation(info))
 
 
 def main() -> None:

@@ -1,6 +1,5 @@
 """mrc-values explain"""
 
-import textwrap
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ def explain(
 
     Example: mrc-values explain MRC014
     """
+    from mrc_cli.reports import explanation
     from mrc_cli.suggestions import nearest
 
     from mrc_values.rules import TOOL
@@ -24,7 +24,4 @@ def explain(
         meant = nearest(rule.upper(), TOOL.rules)
         hint = f"Did you mean {meant}?" if meant else "mrc-values rules lists all of them."
         raise UsageError(f"{rule}: no such rule. {hint}")
-    why = "\n".join(textwrap.wrap(" ".join(info.why.split()), 88))
-    result(f"{info.id} ({info.severity}): {info.title}\n\n{why}")
-    for title, example in (("Fails", info.failing), ("Passes", info.passing)):
-        result(f"\n{title}:\n{textwrap.indent(example, '  ')}")
+    result(explanation(info))

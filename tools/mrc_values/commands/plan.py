@@ -10,10 +10,9 @@ import typer
 from mrc_cli.errors import UsageError, UserError
 from mrc_cli.terminal import result, say
 
-from mrc_values.arguments import Chart, Context, Kubeconfig, chart_directory
+from mrc_values.arguments import Chart, Context, Kubeconfig, chart_directory, node_group_named
 
 if TYPE_CHECKING:
-    from mrc_values.catalogue import NodeGroup
     from mrc_values.planning import FileSystems, PlannedValue
     from mrc_values.values import Values
 
@@ -102,7 +101,7 @@ def plan(
     if from_terraform:
         planned, manifests = _built(from_terraform, node_group, nodes, fs, directory, loaded)
     else:
-        group = _node_group(directory, node_group or "")
+        group = node_group_named(directory, node_group or "")
         file_systems = _file_systems(fs or FileSystem.EFS, loaded, context, kubeconfig)
         planned = planning.plan(group, nodes, file_systems, loaded)
     _say_retired(loaded, planned)
@@ -173,16 +172,6 @@ def _write_claims(file: Path, manifests: list[dict[str, Any]]) -> None:
         return
     write_atomically(file, text)
     say(f"{file}: written. Then: kubectl apply -f {file}")
-
-
-def _node_group(directory: Path, name: str) -> "NodeGroup":
-    from mrc_values import catalogue
-
-    groups = catalogue.load(directory).node_groups
-    if name not in groups:
-        available = ", ".join(groups) or "none"
-        raise UsageError(f"--node-group {name}: not in the catalogue of {directory}. Available: {available}.")
-    return groups[name]
 
 
 def _file_systems(

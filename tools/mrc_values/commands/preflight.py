@@ -3,11 +3,10 @@
 from typing import Annotated
 
 import typer
-from mrc_cli.errors import UsageError
+from mrc_cli.formats import FindingFormat
 from mrc_cli.terminal import result, say
 
-from mrc_values.arguments import Chart, chart_directory
-from mrc_values.commands.validate import FindingFormat
+from mrc_values.arguments import Chart, FormatOfFindings, chart_directory, node_group_named
 
 
 def preflight(
@@ -23,12 +22,7 @@ def preflight(
         str | None, typer.Option(metavar="ID", help="Capacity reservation or capacity block to use.")
     ] = None,
     chart: Chart = None,
-    format: Annotated[
-        FindingFormat,
-        typer.Option(
-            help="json: a list of objects; sarif: SARIF 2.1.0; github: annotations for GitHub Actions."
-        ),
-    ] = FindingFormat.TEXT,
+    format: FormatOfFindings = FindingFormat.TEXT,
 ) -> None:
     """Find what is in the way of a cluster in an AWS account, before `terraform apply`.
 
@@ -42,17 +36,10 @@ def preflight(
     from mrc_cli import reports
     from mrc_cli.findings import failing
 
-    from mrc_values import account, catalogue
+    from mrc_values import account
     from mrc_values.rules import TOOL
 
-    directory = chart_directory(chart)
-    groups = catalogue.load(directory).node_groups
-    if node_group not in groups:
-        available = ", ".join(groups) or "none"
-        raise UsageError(
-            f"--node-group {node_group}: not in the catalogue of {directory}. Available: {available}."
-        )
-    group = groups[node_group]
+    group = node_group_named(chart_directory(chart), node_group)
     found = account.read(region, group, reservation)
     if found.zones:
         say(f"{group.instance_type} is offered in {', '.join(found.zones)}.")

@@ -1,13 +1,14 @@
 """mrc-values validate"""
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
+from mrc_cli.formats import FindingFormat
 from mrc_cli.terminal import result, say
 
 from mrc_values.arguments import (
     Chart,
+    FormatOfFindings,
     SetFiles,
     SetJsons,
     Sets,
@@ -18,15 +19,6 @@ from mrc_values.arguments import (
 )
 
 
-class FindingFormat(StrEnum):
-    """Output format of findings."""
-
-    TEXT = "text"
-    JSON = "json"
-    SARIF = "sarif"
-    GITHUB = "github"
-
-
 def validate(
     chart: Chart = None,
     values: ValuesFiles = None,
@@ -34,12 +26,7 @@ def validate(
     set_string: SetStrings = None,
     set_file: SetFiles = None,
     set_json: SetJsons = None,
-    format: Annotated[
-        FindingFormat,
-        typer.Option(
-            help="json: a list of objects; sarif: SARIF 2.1.0; github: annotations for GitHub Actions."
-        ),
-    ] = FindingFormat.TEXT,
+    format: FormatOfFindings = FindingFormat.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
 ) -> None:
     """Find the mistakes in a values file before a GPU node starts.
