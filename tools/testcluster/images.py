@@ -24,23 +24,6 @@ from testcluster.errors import ClusterError
 from testcluster.programs import build, cache
 
 ROOT = Path(__file__).parents[2]
-CONTEXT = [
-    ".dockerignore",
-    "LICENSE",
-    "README.md",
-    "pyproject.toml",
-    "packaging/cuda",
-    "packaging/efa",
-    "packaging/horovod-xla-stub",
-    "tools/mrc_cli",
-    "tools/mrc_images",
-    "tools/mrc_values",
-    "containers/serve",
-    "containers/train",
-    "container-viz",
-]
-"""The files that the images are built from."""
-
 BASE = "localhost/debian:bookworm"
 TAG = "0.1.0"
 IMAGES = [find("train-cpu"), find("viz")]
@@ -108,11 +91,18 @@ def _dockerfiles() -> None:
             raise ClusterError(str(error)) from None
 
 
+def _sources() -> list[str]:
+    """What the images are built from: the context, as .dockerignore lists it, and the Dockerfiles."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    context = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    return [".dockerignore", *context, *(image.dockerfile for image in IMAGES)]
+
+
 def _digest(programs: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for program in programs.values():
         digest.update(str(program).encode())
-    for name in CONTEXT:
+    for name in _sources():
         top = ROOT / name
         for file in sorted(top.rglob("*")) if top.is_dir() else [top]:
             if file.is_file() and "__pycache__" not in file.parts:
