@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mrc_images.ecr_address import REGISTRY
+
 from mrc_sagemaker.ack import Resource
 
 Document = dict[str, Any]
@@ -21,7 +23,7 @@ TRUST: Document = {
 """Who may take the role."""
 
 _S3 = re.compile(r"^s3://([^/]+)/?(.*)$")
-_ECR = re.compile(r"^(\d{12})\.dkr\.ecr(?:-fips)?\.([^.]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)")
+_ECR = re.compile(REGISTRY.pattern + "(?P<repository>[^:@]+)")
 
 _PULL = ("BatchCheckLayerAvailability", "BatchGetImage", "GetDownloadUrlForLayer")
 _WRITTEN = ("OutputDataConfig", "CheckpointConfig", "AsyncInferenceConfig")
@@ -39,7 +41,9 @@ def policy(resources: Iterable[Resource]) -> Document:
                 written = path[0] in _WRITTEN
                 (write if written else read).add((found[1], found[2].rstrip("/")))
             elif found := _ECR.match(text):
-                repositories.add(f"arn:aws:ecr:{found[2]}:{found[1]}:repository/{found[3]}")
+                repositories.add(
+                    f"arn:aws:ecr:{found['region']}:{found['account']}:repository/{found['repository']}"
+                )
         network = network or "VpcConfig" in resource.request
     buckets = sorted({f"arn:aws:s3:::{bucket}" for bucket, _ in read | write})
     statements = [

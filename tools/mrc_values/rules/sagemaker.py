@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 
 from mrc_cli.findings import Severity
+from mrc_images.ecr_address import REGISTRY
 
 from mrc_values.rules.registry import Context, Violation, rule
-
-_ECR = re.compile(r"^\d{12}\.dkr\.ecr(?:-fips)?\.(?P<region>[^.]+)\.amazonaws\.com(?:\.cn)?/")
 
 _S3_NAMES = (
     "data.s3_uri",
@@ -204,7 +203,7 @@ def images(context: Context) -> Iterator[Violation]:
     region = values.text("sagemaker.region")
     for name in ("maskrcnn.image", "sagemaker.endpoint.image"):
         text = values.text(name)
-        found = _ECR.match(text)
+        found = REGISTRY.match(text)
         if text and not found:
             yield Violation(
                 name, f"{text} is not in ECR.", "Push it with mrc-images, and set its name in ECR."
