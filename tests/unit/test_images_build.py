@@ -1,5 +1,7 @@
 """mrc-images before a registry is involved: the table, the tag, the builder's failures."""
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +12,7 @@ import pytest
 import yaml
 from mrc_cli.errors import ServiceError, UsageError, UserError
 from mrc_images import commands, revision, table
-from mrc_images.builders import reason, stream
+from mrc_images.builders import Buildah, reason, stream
 from mrc_images.cli import app
 from typer.testing import CliRunner
 
@@ -130,6 +132,21 @@ def test_a_failure_is_one_line_with_the_reason(line: str, error: type[UserError]
 def test_the_line_of_the_program_that_failed_is_reported() -> None:
     lines = ["E: Unable to locate package foo", 'Error: building at STEP "RUN apt-get": exit status 100']
     assert str(reason("buildah bud", lines)).endswith("failed: E: Unable to locate package foo")
+
+
+@pytest.mark.skipif(not shutil.which("buildah"), reason="needs buildah")
+@pytest.mark.skipif(os.getuid() != 0, reason="buildah needs root, or a set-up for other users")
+def test_buildah_builds_for_amd64_with_the_arguments_under_the_name(tmp_path: Path) -> None:
+    (tmp_path / "Containerfile").write_text("FROM scratch\nARG MARK=none\nLABEL mark=${MARK}\n")
+    name = f"localhost/test-images-build:{os.getpid()}"
+    try:
+        Buildah().build("Containerfile", name, {"MARK": "given"}, tmp_path)
+        built = Buildah().find(name)
+        label = ["buildah", "inspect", "--type=image", '--format={{index .OCIv1.Config.Labels "mark"}}', name]
+        assert subprocess.run(label, capture_output=True, text=True).stdout.strip() == "given"
+        assert built and built.architecture == "amd64"
+    finally:
+        subprocess.run(["buildah", "rmi", name], capture_output=True)
 
 
 def test_an_end_from_outside_ends_the_program_too(tmp_path: Path) -> None:
