@@ -77,7 +77,7 @@ def test_a_run_resumes_after_a_worker_pod_was_deleted(training: Training) -> Non
     launcher = training.launchers()[-1]
     # In the midst of a step: with its grace period a worker goes on training for a minute.
     training.user.kubectl("delete", "pod", f"{training.name}-worker-1", "--grace-period=1", "--wait=false")
-    resumed_from = training.await_resumption(uid(launcher))
+    resumed_from = training.await_resumption(launcher)
     assert_nothing_lost(training, checkpoint, resumed_from)
 
 
@@ -90,7 +90,7 @@ def test_a_run_loses_no_step_when_a_worker_is_evicted(training: Training) -> Non
     }
     path = f"/api/v1/namespaces/{training.user.namespace}/pods/{training.name}-worker-1/eviction"
     training.user.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
-    resumed_from = training.await_resumption(uid(launcher))
+    resumed_from = training.await_resumption(launcher)
     stopped = training.user.kubectl("logs", launcher["metadata"]["name"])
     assert f"stopped after step {resumed_from};" in stopped
     assert_nothing_lost(training, step, resumed_from)
@@ -101,7 +101,7 @@ def test_a_run_resumes_after_its_launcher_pod_was_deleted(training: Training) ->
     launcher = training.launchers()[-1]
     workers = {uid(pod) for pod in training.user.pods(training.name, "worker")}
     training.user.kubectl("delete", "pod", launcher["metadata"]["name"], "--wait=false")
-    resumed_from = training.await_resumption(uid(launcher))
+    resumed_from = training.await_resumption(launcher)
     assert_nothing_lost(training, checkpoint, resumed_from)
     assert {uid(pod) for pod in training.user.pods(training.name, "worker")} == workers
 
@@ -111,7 +111,7 @@ def test_a_run_resumes_after_its_release_was_deleted_and_installed_again(trainin
     launcher = training.launchers()[-1]
     training.delete()
     training.install(ENDLESS | {"backoff_limit": 20})
-    resumed_from = training.await_resumption(uid(launcher))
+    resumed_from = training.await_resumption(launcher)
     assert_nothing_lost(training, checkpoint, resumed_from)
 
 

@@ -117,12 +117,15 @@ class Training:
         """Waits until progress.json has this step or a later one."""
         self._until(lambda: self.step() >= step, f"step {step}")
 
-    def await_resumption(self, launcher: str) -> int:
-        """Waits until a launcher other than this one has resumed the run; returns the checkpoint's step."""
+    def await_resumption(self, launcher: Object) -> int:
+        """Waits until a launcher that replaces this one has resumed the run; returns the checkpoint."""
+        uid, created = launcher["metadata"]["uid"], launcher["metadata"]["creationTimestamp"]
 
         def resumed() -> bool:
-            newest = [pod["metadata"]["uid"] for pod in self.launchers()[-1:]]
-            return newest not in ([], [launcher]) and self.resumed_from() is not None
+            # Until a deleted launcher is replaced, the newest one is one that failed before it.
+            newest = [pod["metadata"] for pod in self.launchers()[-1:]]
+            replaced = any(pod["uid"] != uid and pod["creationTimestamp"] >= created for pod in newest)
+            return replaced and self.resumed_from() is not None
 
         self._until(resumed, "another launcher that resumes from a checkpoint")
         return self.resumed_from() or 0
