@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from aws_in_moto import empty_aws
 from sagemaker_tool import run
 from standin import SageMaker, serving
 
@@ -27,21 +27,8 @@ def endpoints(
     variant = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     service.answer("CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": [variant]})
     service.answer("CreateEndpoint", {"EndpointName": "maskrcnn", "EndpointConfigName": "c"})
-    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    with serving(service) as url:
-        yield (
-            service,
-            {
-                "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-                "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url,
-                "AWS_ACCESS_KEY_ID": "test",
-                "AWS_SECRET_ACCESS_KEY": "test",
-                "AWS_DEFAULT_REGION": "us-west-2",
-            },
-        )
-    moto.stop()
+    with empty_aws() as environment, serving(service) as url:
+        yield service, {**environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url}
 
 
 @pytest.fixture

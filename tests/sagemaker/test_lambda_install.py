@@ -1,10 +1,11 @@
 """``mrc-sagemaker lambda``: function, permission and notification, in moto."""
 
 import json
+from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from aws_in_moto import empty_aws
 from sagemaker_tool import run
 
 TRUST = {
@@ -15,18 +16,15 @@ TRUST = {
 }
 
 
-def test_the_function_is_created_once_and_keeps_other_notifications(monkeypatch: pytest.MonkeyPatch) -> None:
-    moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    aws = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-west-2",
-    }
-    for name, value in aws.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    with empty_aws() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield variables
+
+
+def test_the_function_is_created_once_and_keeps_other_notifications(environment: dict[str, str]) -> None:
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="images", CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
     queue = boto3.client("sqs").create_queue(QueueName="other")["QueueUrl"].rpartition("/")[2]
@@ -37,7 +35,7 @@ def test_the_function_is_created_once_and_keeps_other_notifications(monkeypatch:
     made = boto3.client("iam").create_role(RoleName="Detect", AssumeRolePolicyDocument=json.dumps(TRUST))
     where = ("--endpoint", "maskrcnn", "--input-bucket", "images", "--output-bucket", "detections")
     for said in ("created function detect", "updated function detect"):
-        done = run("lambda", "detect", *where, "--role", made["Role"]["Arn"], **aws)
+        done = run("lambda", "detect", *where, "--role", made["Role"]["Arn"], **environment)
         assert done.returncode == 0, done.stderr
         assert said in done.stderr
     found = boto3.client("lambda").get_function(FunctionName="detect")["Configuration"]
@@ -47,4 +45,3 @@ def test_the_function_is_created_once_and_keeps_other_notifications(monkeypatch:
     (ours,) = notifications["LambdaFunctionConfigurations"]
     assert ours["LambdaFunctionArn"] == found["FunctionArn"]
     assert len(notifications["QueueConfigurations"]) == 1
-    moto.stop()

@@ -3,11 +3,10 @@
 import base64
 from collections.abc import Iterator
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
+from aws_in_moto import empty_aws
 from botocore.stub import Stubber
-from moto.server import ThreadedMotoServer
 from mrc_cli import aws
 from mrc_cli.errors import ServiceError
 from mrc_images import ecr
@@ -15,15 +14,10 @@ from mrc_images import ecr
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    yield aws.client("ecr", "us-west-2")
-    server.stop()
+    with empty_aws() as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield aws.client("ecr", "us-west-2")
 
 
 def test_a_repository_is_created_once_with_immutable_tags_and_scans(
