@@ -10,15 +10,6 @@ Name = Annotated[
 ]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="Name of the training job.")]
 Endpoint = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")]
-ValuesFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "-f", "--values", metavar="FILE", help="Values file; of several, later ones take precedence."
-    ),
-]
-Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A single value, as Helm's --set.")
-]
 Chart = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Directory of the chart. [default: charts/sagemaker]")
 ]

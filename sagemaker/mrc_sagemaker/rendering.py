@@ -8,10 +8,10 @@ import typer
 from mrc_cli import reports
 from mrc_cli.errors import UserError
 from mrc_cli.terminal import result, say
+from mrc_values.arguments import Given
 from mrc_values.check import Result, check
 from mrc_values.manifests import objects
 from mrc_values.rules import TOOL
-from mrc_values.values import Flag
 
 from mrc_sagemaker import ack
 from mrc_sagemaker.ack import Resource
@@ -20,20 +20,21 @@ CHART = Path("charts") / "sagemaker"
 
 
 def checked(
-    name: str, chart: Path | None, files: Sequence[Path], sets: Sequence[str | Flag], hosting: bool = False
+    name: str, chart: Path | None, given: Given, defaults: Sequence[str] = (), hosting: bool = False
 ) -> Result:
     """The rendered chart sagemaker. Findings are printed: to stdout if there is an error, which ends
     the command, else to stderr.
 
     Args:
         name: of the training job, unless the values name it.
+        defaults: expressions of ``--set`` that the user's files and flags take precedence over.
         hosting: whether the endpoint is rendered although the values do not enable it.
     """
     extra = [f"sagemaker.job_token={secrets.token_hex(16)}"]
     if hosting:
         extra.append("sagemaker.endpoint.enabled=true")
     # What the command adds comes first, so that the user's flags take precedence.
-    done = check(chart or CHART, files, [*extra, *sets], name)
+    done = check(chart or CHART, given.files, [*extra, *defaults, *given.flags], name)
     text = reports.FORMATS["text"](done.findings, TOOL)
     if text and not done.failing:
         say(text)

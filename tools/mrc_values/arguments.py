@@ -1,8 +1,12 @@
 """Arguments that several commands share."""
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from mrc_cli.errors import UsageError
@@ -13,34 +17,17 @@ if TYPE_CHECKING:
     from mrc_values.values import Flag
 
 Chart = Annotated[
-    Path | None,
+    str | None,
     typer.Argument(
-        help="Directory of the chart. [default: . if it contains a Chart.yaml, else charts/maskrcnn]",
+        metavar="CHART",
+        help="Directory of the chart, packaged chart (.tgz) or oci:// address. [default: . if it contains a "
+        "Chart.yaml, else charts/maskrcnn]",
     ),
 ]
-ValuesFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "-f",
-        "--values",
-        metavar="FILE",
-        help="Values file, or - for stdin; of several, later ones take precedence.",
-        callback=lambda files: _separated(files),
-    ),
+ChartVersion = Annotated[
+    str | None,
+    typer.Option("--version", metavar="VERSION", help="Version of an oci:// chart. [default: latest]"),
 ]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", help="A single value, as Helm's --set; takes precedence over files."
-    ),
-]
-SetStrings = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A single value that is always a string.")
-]
-SetFiles = Annotated[
-    list[str] | None, typer.Option(metavar="NAME=FILE", help="A single value, the content of a file.")
-]
-SetJsons = Annotated[list[str] | None, typer.Option(metavar="NAME=JSON", help="A single value in JSON.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")]
 Namespace = Annotated[
     str | None, typer.Option("-n", "--namespace", metavar="NS", help="Namespace. [default: the context's]")
@@ -65,12 +52,17 @@ class Format(StrEnum):
     JSON = "json"
 
 
-def chart_directory(chart: Path | None) -> Path:
-    """The chart to use when none is named: the current directory if it is one, else charts/maskrcnn."""
-    if chart is not None:
-        return chart
-    here = Path()
-    return here if (here / "Chart.yaml").is_file() else Path("charts") / "maskrcnn"
+def chart_directory(chart: str | None, version: str | None = None) -> Path:
+    """The directory of CHART; by default the current directory if it is a chart, else charts/maskrcnn.
+
+    Raises UsageError for a packaged chart that does not exist, ServiceError if a registry does not respond.
+    """
+    if chart is None:
+        here = Path()
+        return here if (here / "Chart.yaml").is_file() else Path("charts") / "maskrcnn"
+    from mrc_values import chart_source
+
+    return chart_source.directory(chart, version)
 
 
 def node_group_named(chart: Path, name: str) -> "NodeGroup":
@@ -84,24 +76,65 @@ def node_group_named(chart: Path, name: str) -> "NodeGroup":
     return groups[name]
 
 
-def flags(
-    sets: list[str] | None,
-    set_strings: list[str] | None,
-    set_files: list[str] | None,
-    set_jsons: list[str] | None,
-) -> list["Flag"]:
-    """The flags that set values, in the order in which Helm applies them."""
-    from mrc_values.values import Flag
+@dataclass(frozen=True)
+class Given:
+    """The values files and flags of a command line, in the order in which Helm applies them."""
 
-    options = {
-        "--set-json": set_jsons,
-        "--set": sets,
-        "--set-string": set_strings,
-        "--set-file": set_files,
-    }
-    return [Flag(option, expression) for option, given in options.items() for expression in given or []]
+    files: "list[Path]"
+    flags: "list[Flag]"
 
 
 def _separated(files: list[Path] | None) -> list[Path] | None:
     """Values files as Helm reads them: ``-f a.yaml,b.yaml`` is two files."""
     return files and [Path(name) for file in files for name in str(file).split(",")]
+
+
+_FLAGS = {
+    "set_json": ("NAME=JSON", "A single value in JSON."),
+    "set": ("NAME=VALUE", "A single value, as Helm's --set; takes precedence over files."),
+    "set_string": ("NAME=VALUE", "A single value that is always a string."),
+    "set_file": ("NAME=FILE", "A single value, the content of a file."),
+}
+"""Helm's flags that set values, in the order in which Helm applies them."""
+
+_GIVEN = {
+    "values": typer.Option(
+        "-f",
+        "--values",
+        metavar="FILE",
+        help="Values file, or - for stdin; of several, later ones take precedence.",
+        callback=_separated,
+    ),
+    **{
+        name: typer.Option(f"--{name.replace('_', '-')}", metavar=metavar, help=help)
+        for name, (metavar, help) in sorted(_FLAGS.items())
+    },
+}
+
+
+def takes_values(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command Helm's options for values (-f and the --set family) in place of its parameter
+    ``given``."""
+
+    @functools.wraps(command)
+    def with_options(*, values: list[Path] | None, **arguments: Any) -> None:
+        from mrc_values.values import Flag
+
+        flags = [
+            Flag(f"--{name.replace('_', '-')}", expression)
+            for name in _FLAGS
+            for expression in arguments.pop(name) or []
+        ]
+        command(**arguments, given=Given(values or [], flags))
+
+    def parameter(name: str) -> inspect.Parameter:
+        kind: Any = list[Path] | None if name == "values" else list[str] | None
+        annotation = Annotated[kind, _GIVEN[name]]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+    parameters: list[inspect.Parameter] = []
+    for each in inspect.signature(command, eval_str=True).parameters.values():
+        own = each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters += [parameter(name) for name in _GIVEN] if each.name == "given" else [own]
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return with_options

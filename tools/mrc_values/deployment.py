@@ -1,6 +1,8 @@
 """Installing and upgrading a release: validation, preflight, diff, then Helm."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,12 +12,12 @@ from mrc_cli.errors import UsageError, UserError
 from mrc_cli.terminal import result, say
 
 from mrc_values import printed
-from mrc_values.documents import STDIN
-from mrc_values.values import Flag
+from mrc_values.documents import STDIN, stdin
 
 if TYPE_CHECKING:
     from mrc_cli.findings import Finding
 
+    from mrc_values.arguments import Given
     from mrc_values.check import Result
     from mrc_values.cluster.client import Cluster
     from mrc_values.cluster.releases import Helm
@@ -27,8 +29,7 @@ class Deployment:
 
     Attributes:
         verb: ``install`` or ``upgrade``.
-        files: values files; later ones take precedence.
-        sets: flags such as ``--set``; they take precedence over files.
+        given: values files and flags such as ``--set``.
         namespace: None for the namespace of the context.
         runs_to_end: names of live runs that an upgrade may delete.
     """
@@ -36,8 +37,7 @@ class Deployment:
     verb: str
     name: str
     chart: Path
-    files: list[Path]
-    sets: list[Flag]
+    given: "Given"
     namespace: str | None
     context: str | None
     kubeconfig: Path | None
@@ -58,28 +58,37 @@ def deploy(deployment: Deployment, *, wait: bool, dry_run: bool) -> None:
         rendering.check_release_name(name)
     except rendering.ValuesError as error:
         raise UsageError(f"{name}: {error}.") from None
-    if STDIN in deployment.files:
-        raise UsageError("-f -: Helm would have to read stdin a second time. Write the values to a file.")
     cluster = client.connect(deployment.context, deployment.kubeconfig)
     namespace = deployment.namespace or cluster.namespace
     checked = _check(deployment, namespace)
     helm = releases.helm(cluster, namespace, deployment.kubeconfig)
     live_manifest = _live_manifest(verb, name, cluster, helm)
     jobs = _preflight(deployment, namespace, checked, cluster)
-    arguments = [f"--values={file}" for file in deployment.files]
-    arguments += [f"{flag.option}={flag.expression}" for flag in deployment.sets]
-    # Without --reset-values an upgrade would reuse values of the release, which have not been checked.
-    arguments += ["--reset-values"] if verb == "upgrade" else []
-    if dry_run or verb == "upgrade":
-        text = changes.diff(live_manifest, helm.rendered(verb, name, chart, arguments)).rstrip("\n")
-        (result if dry_run else say)(text or "no changes.")
-    if dry_run:
-        say(f"{name}: nothing was changed (--dry-run).")
-        return
-    helm.apply(verb, name, chart, arguments)
+    with _arguments(deployment) as arguments:
+        if dry_run or verb == "upgrade":
+            text = changes.diff(live_manifest, helm.rendered(verb, name, chart, arguments)).rstrip("\n")
+            (result if dry_run else say)(text or "no changes.")
+        if dry_run:
+            say(f"{name}: nothing was changed (--dry-run).")
+            return
+        helm.apply(verb, name, chart, arguments)
     if wait:
         for job_namespace, job in jobs:
             _wait(cluster, job_namespace, job)
+
+
+@contextmanager
+def _arguments(deployment: Deployment) -> Iterator[list[str]]:
+    """Helm's arguments for the values. Values from stdin are in a file until Helm has ended."""
+    with tempfile.NamedTemporaryFile(prefix="mrc-values-", suffix=".yaml") as from_stdin:
+        arguments = []
+        for file in deployment.given.files:
+            if file == STDIN:
+                Path(from_stdin.name).write_bytes(stdin())
+            arguments.append(f"--values={from_stdin.name if file == STDIN else file}")
+        arguments += [f"{flag.option}={flag.expression}" for flag in deployment.given.flags]
+        # Without --reset-values an upgrade would reuse values of the release, which have not been checked.
+        yield [*arguments, "--reset-values"] if deployment.verb == "upgrade" else arguments
 
 
 def _wait(cluster: "Cluster", namespace: str, job: str) -> None:
@@ -98,7 +107,11 @@ def _check(deployment: Deployment, namespace: str) -> "Result":
     from mrc_values.check import check
 
     checked = check(
-        deployment.chart, deployment.files, deployment.sets, release=deployment.name, namespace=namespace
+        deployment.chart,
+        deployment.given.files,
+        deployment.given.flags,
+        release=deployment.name,
+        namespace=namespace,
     )
     _report(checked.findings)
     return checked

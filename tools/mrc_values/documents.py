@@ -5,6 +5,7 @@ much time or memory are rejected before either parser expands them.
 """
 
 import codecs
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def read_file(path: Path) -> Document:
     """
     try:
         if path == STDIN:
-            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+            data = stdin()
         else:
             with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
@@ -85,6 +86,12 @@ def read_file(path: Path) -> Document:
         problem = _Unreadable(f"the file has more than {MAX_BYTES:,} bytes.", "Is it a values file?")
         return Document(str(path), findings=[_finding(str(path), problem)])
     return read_text(data, str(path))
+
+
+@functools.cache
+def stdin() -> bytes:
+    """The values on stdin. They are read once, however often a command needs them."""
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
 def read_text(data: bytes, source: str) -> Document:

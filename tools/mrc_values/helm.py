@@ -23,6 +23,31 @@ class RenderError(ValueError):
         self.message, self.template, self.line = message, template, line
 
 
+class PullError(ValueError):
+    """Helm cannot download a chart."""
+
+
+def pull(address: str, version: str | None, to: Path, *, plain_http: bool) -> None:
+    """Download the archive of an ``oci://`` chart into a directory. Raises PullError."""
+    import helm_python
+
+    with filtered_stderr(lambda line: line.startswith(("Pulled: ", "Digest: "))):
+        try:
+            helm_python.pull(address, version=version, destination=to, plain_http=plain_http)
+        except helm_python.HelmError as error:
+            raise PullError(_without_prefixes(error.detail)) from None
+
+
+def unpack(archive: Path, to: Path) -> None:
+    """Unpack the archive of a chart below a directory. Raises RenderError."""
+    import helm_python
+
+    try:
+        helm_python.expand(to, archive)
+    except helm_python.HelmError as error:
+        raise RenderError(_without_prefixes(error.detail)) from None
+
+
 def parse_values(text: str) -> Values:
     """The values of a YAML document, parsed exactly as by ``helm -f``. Raises ValuesError."""
     import helm_python

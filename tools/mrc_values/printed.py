@@ -3,6 +3,10 @@
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mrc_values.values import Flag
 
 DEFAULT_STATE_DIRECTORY = Path(".mrc")
 """Where local mode keeps its state unless the user says otherwise; relative to the working directory."""
@@ -32,7 +36,7 @@ def local(verb: str, name: str, directory: Path, words: Iterable[str] = ()) -> s
 def up_words(
     chart: Path,
     files: Sequence[Path],
-    sets: Sequence[str],
+    flags: Sequence["Flag"],
     shared_fs: Path | None,
     data_fs: Path | None,
     ranks: int | None,
@@ -42,12 +46,20 @@ def up_words(
     words = [str(chart.resolve())]
     for file in files:
         words += ["-f", str(file.resolve())]
-    for expression in sets:
-        words += ["--set", expression]
+    for flag in flags:
+        words += [flag.option, _absolute_file(flag)]
     for option, path in (("--shared-fs", shared_fs), ("--data-fs", data_fs)):
         words += [option, str(path.resolve())] if path else []
     words += ["--ranks", str(ranks)] if ranks else []
     return words if tensorboard else [*words, "--no-tensorboard"]
+
+
+def _absolute_file(flag: "Flag") -> str:
+    """The expression of a flag; a file of ``--set-file`` with its absolute path."""
+    name, _, file = flag.expression.partition("=")
+    if flag.option != "--set-file" or "," in file:
+        return flag.expression
+    return f"{name}={Path(file).resolve()}"
 
 
 def _shortened(word: str) -> str:

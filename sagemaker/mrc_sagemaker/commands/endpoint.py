@@ -3,15 +3,16 @@
 import json
 
 from mrc_cli.terminal import result, say
+from mrc_values.arguments import Given, takes_values
 
-from mrc_sagemaker.arguments import Chart, DryRun, Name, Region, Sets, Timeout, ValuesFiles, Wait
+from mrc_sagemaker.arguments import Chart, DryRun, Name, Region, Timeout, Wait
 from mrc_sagemaker.hosting import DEFAULT_TIMEOUT
 
 
+@takes_values
 def endpoint(
     name: Name,
-    values: ValuesFiles = None,
-    sets: Sets = None,
+    given: Given,
     chart: Chart = None,
     region: Region = None,
     dry_run: DryRun = False,
@@ -28,7 +29,7 @@ def endpoint(
     from mrc_sagemaker import hosting, rendering
     from mrc_sagemaker.api import SageMaker
 
-    done = rendering.checked(name, chart, values or (), sets or (), hosting=True)
+    done = rendering.checked(name, chart, given, hosting=True)
     wanted = rendering.resources(done, ["Model", "EndpointConfig", "Endpoint"])
     if dry_run:
         result(json.dumps({each.operation: each.request for each in wanted}, indent=2))

@@ -2,11 +2,13 @@
 
 import yaml
 from mrc_cli.terminal import result
+from mrc_values.arguments import Given, takes_values
 
-from mrc_sagemaker.arguments import Chart, Name, Sets, ValuesFiles
+from mrc_sagemaker.arguments import Chart, Name
 
 
-def manifests(name: Name, values: ValuesFiles = None, sets: Sets = None, chart: Chart = None) -> None:
+@takes_values
+def manifests(name: Name, given: Given, chart: Chart = None) -> None:
     """Print the objects of ACK's SageMaker controller for `kubectl apply`, after all checks.
 
     Example: mrc-sagemaker manifests maskrcnn -f values.yaml | kubectl apply -f -
@@ -15,7 +17,7 @@ def manifests(name: Name, values: ValuesFiles = None, sets: Sets = None, chart: 
 
     from mrc_sagemaker import ack, rendering
 
-    done = rendering.checked(name, chart, values or (), sets or ())
+    done = rendering.checked(name, chart, given)
     rendering.resources(done, ack.OPERATIONS)  # raises what SageMaker would reject
     found = [item for item in objects(done.rendered) if item.get("apiVersion") == ack.API_VERSION]
     result(yaml.safe_dump_all(found, sort_keys=False).rstrip())

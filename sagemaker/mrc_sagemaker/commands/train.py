@@ -3,15 +3,16 @@
 import json
 
 from mrc_cli.terminal import result, say
+from mrc_values.arguments import Given, takes_values
 
-from mrc_sagemaker.arguments import Chart, DryRun, Name, Region, Sets, Timeout, ValuesFiles, Wait
+from mrc_sagemaker.arguments import Chart, DryRun, Name, Region, Timeout, Wait
 from mrc_sagemaker.training import DEFAULT_TIMEOUT
 
 
+@takes_values
 def train(
     name: Name,
-    values: ValuesFiles = None,
-    sets: Sets = None,
+    given: Given,
     chart: Chart = None,
     region: Region = None,
     dry_run: DryRun = False,
@@ -32,7 +33,7 @@ def train(
     from mrc_sagemaker import rendering, training
     from mrc_sagemaker.api import SageMaker
 
-    done = rendering.checked(name, chart, values or (), sets or ())
+    done = rendering.checked(name, chart, given)
     (job,) = rendering.resources(done, ["TrainingJob"])
     if dry_run:
         result(json.dumps(job.request, indent=2))

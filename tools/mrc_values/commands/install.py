@@ -2,30 +2,25 @@
 
 from mrc_values.arguments import (
     Chart,
+    ChartVersion,
     Context,
     DryRun,
+    Given,
     Kubeconfig,
     Name,
     Namespace,
-    SetFiles,
-    SetJsons,
-    Sets,
-    SetStrings,
-    ValuesFiles,
     Wait,
     chart_directory,
-    flags,
+    takes_values,
 )
 
 
+@takes_values
 def install(
     name: Name,
+    given: Given,
     chart: Chart = None,
-    values: ValuesFiles = None,
-    sets: Sets = None,
-    set_string: SetStrings = None,
-    set_file: SetFiles = None,
-    set_json: SetJsons = None,
+    version: ChartVersion = None,
     namespace: Namespace = None,
     wait: Wait = False,
     dry_run: DryRun = False,
@@ -45,10 +40,9 @@ def install(
     """
     from mrc_values.deployment import Deployment, deploy
 
-    directory = chart_directory(chart)
-    settings = flags(sets, set_string, set_file, set_json)
+    directory = chart_directory(chart, version)
     deploy(
-        Deployment("install", name, directory, values or [], settings, namespace, context, kubeconfig),
+        Deployment("install", name, directory, given, namespace, context, kubeconfig),
         wait=wait,
         dry_run=dry_run,
     )

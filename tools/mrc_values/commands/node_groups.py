@@ -3,10 +3,10 @@
 from mrc_cli.errors import UsageError
 from mrc_cli.terminal import table
 
-from mrc_values.arguments import Chart, chart_directory
+from mrc_values.arguments import Chart, ChartVersion, chart_directory
 
 
-def node_groups(chart: Chart = None) -> None:
+def node_groups(chart: Chart = None, version: ChartVersion = None) -> None:
     """List the node groups for maskrcnn.node_group.
 
     They are defined in the chart's files/common/node-groups.yaml. Memory is the amount available to pods.
@@ -15,7 +15,7 @@ def node_groups(chart: Chart = None) -> None:
     """
     from mrc_values import catalogue
 
-    directory = chart_directory(chart)
+    directory = chart_directory(chart, version)
     groups = catalogue.load(directory).node_groups
     if not groups:
         raise UsageError(

@@ -10,7 +10,7 @@ import typer
 from mrc_cli.errors import UsageError, UserError
 from mrc_cli.terminal import result, say
 
-from mrc_values.arguments import Chart, Context, Kubeconfig, chart_directory, node_group_named
+from mrc_values.arguments import Chart, ChartVersion, Context, Kubeconfig, chart_directory, node_group_named
 
 if TYPE_CHECKING:
     from mrc_values.planning import FileSystems, PlannedValue
@@ -35,6 +35,7 @@ def plan(
         ),
     ] = None,
     chart: Chart = None,
+    version: ChartVersion = None,
     from_terraform: Annotated[
         list[str] | None,
         typer.Option(
@@ -87,7 +88,7 @@ def plan(
     from mrc_values import planning
     from mrc_values import values as reading
 
-    directory = chart_directory(chart)
+    directory = chart_directory(chart, version)
     if not from_terraform and claims:
         raise UsageError("--claims: needs --from-terraform, which knows the file systems.")
     if not from_terraform and not node_group:

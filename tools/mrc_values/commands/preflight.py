@@ -6,7 +6,7 @@ import typer
 from mrc_cli.formats import FindingFormat
 from mrc_cli.terminal import result, say
 
-from mrc_values.arguments import Chart, FormatOfFindings, chart_directory, node_group_named
+from mrc_values.arguments import Chart, ChartVersion, FormatOfFindings, chart_directory, node_group_named
 
 
 def preflight(
@@ -22,6 +22,7 @@ def preflight(
         str | None, typer.Option(metavar="ID", help="Capacity reservation or capacity block to use.")
     ] = None,
     chart: Chart = None,
+    version: ChartVersion = None,
     format: FormatOfFindings = FindingFormat.TEXT,
 ) -> None:
     """Find what is in the way of a cluster in an AWS account, before `terraform apply`.
@@ -39,7 +40,7 @@ def preflight(
     from mrc_values import account
     from mrc_values.rules import TOOL
 
-    group = node_group_named(chart_directory(chart), node_group)
+    group = node_group_named(chart_directory(chart, version), node_group)
     found = account.read(region, group, reservation)
     if found.zones:
         say(f"{group.instance_type} is offered in {', '.join(found.zones)}.")

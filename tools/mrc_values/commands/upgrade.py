@@ -6,30 +6,25 @@ import typer
 
 from mrc_values.arguments import (
     Chart,
+    ChartVersion,
     Context,
     DryRun,
+    Given,
     Kubeconfig,
     Name,
     Namespace,
-    SetFiles,
-    SetJsons,
-    Sets,
-    SetStrings,
-    ValuesFiles,
     Wait,
     chart_directory,
-    flags,
+    takes_values,
 )
 
 
+@takes_values
 def upgrade(
     name: Name,
+    given: Given,
     chart: Chart = None,
-    values: ValuesFiles = None,
-    sets: Sets = None,
-    set_string: SetStrings = None,
-    set_file: SetFiles = None,
-    set_json: SetJsons = None,
+    version: ChartVersion = None,
     end_runs: Annotated[
         list[str] | None,
         typer.Option("--end-run", metavar="JOB", help="Allow the upgrade to delete this live run."),
@@ -54,20 +49,9 @@ def upgrade(
     """
     from mrc_values.deployment import Deployment, deploy
 
-    directory = chart_directory(chart)
-    settings = flags(sets, set_string, set_file, set_json)
+    directory = chart_directory(chart, version)
     deploy(
-        Deployment(
-            "upgrade",
-            name,
-            directory,
-            values or [],
-            settings,
-            namespace,
-            context,
-            kubeconfig,
-            end_runs or [],
-        ),
+        Deployment("upgrade", name, directory, given, namespace, context, kubeconfig, end_runs or []),
         wait=wait,
         dry_run=dry_run,
     )

@@ -1,5 +1,6 @@
 """mrc-values validate"""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,24 +9,19 @@ from mrc_cli.terminal import result, say
 
 from mrc_values.arguments import (
     Chart,
+    ChartVersion,
     FormatOfFindings,
-    SetFiles,
-    SetJsons,
-    Sets,
-    SetStrings,
-    ValuesFiles,
+    Given,
     chart_directory,
-    flags,
+    takes_values,
 )
 
 
+@takes_values
 def validate(
+    given: Given,
     chart: Chart = None,
-    values: ValuesFiles = None,
-    sets: Sets = None,
-    set_string: SetStrings = None,
-    set_file: SetFiles = None,
-    set_json: SetJsons = None,
+    version: ChartVersion = None,
     format: FormatOfFindings = FindingFormat.TEXT,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
 ) -> None:
@@ -49,13 +45,14 @@ def validate(
     from mrc_values.check import check
     from mrc_values.rules import TOOL
 
-    if chart and chart.suffix in (".yaml", ".yml"):  # a values file without -f
-        values = [*(values or ()), chart]
+    files = given.files
+    if chart and chart.endswith((".yaml", ".yml")):  # a values file without -f
+        files = [*files, Path(chart)]
         chart = None
-    directory = chart_directory(chart)
-    checked = check(directory, values or (), flags(sets, set_string, set_file, set_json))
+    directory = chart_directory(chart, version)
+    checked = check(directory, files, given.flags)
     if text := reports.FORMATS[format](checked.findings, TOOL):
         result(text)
-    say(f"{directory}: {reports.summary(checked.findings)}")
+    say(f"{chart or directory}: {reports.summary(checked.findings)}")
     has_warnings = any(finding.severity is Severity.WARNING for finding in checked.findings)
     raise typer.Exit(1 if checked.failing or (strict and has_warnings) else 0)

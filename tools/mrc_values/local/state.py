@@ -15,7 +15,7 @@ from typing import Any
 from mrc_cli.errors import UserError
 from mrc_cli.files import write_atomically
 
-from mrc_values import printed
+from mrc_values import documents, printed
 from mrc_values.local.processes import Identity
 
 
@@ -94,6 +94,12 @@ class Store:
     def file(self, name: str, suffix: str) -> Path:
         """The release's file with a suffix such as ``.json`` or ``.yaml``."""
         return self.directory / f"{name}{suffix}"
+
+    def kept_stdin(self, name: str) -> Path:
+        """A file with the values that were read from stdin, for the command that resumes."""
+        kept = self.file(name, ".values.yaml")
+        write_atomically(kept, documents.stdin().decode(), 0o600)
+        return kept
 
     def names(self) -> list[str]:
         """The names of all releases in the directory."""

@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 from mrc_cli.terminal import result
+from mrc_values.arguments import Given, takes_values
 
-from mrc_sagemaker.arguments import Chart, Name, Sets, ValuesFiles
+from mrc_sagemaker.arguments import Chart, Name
 
 
+@takes_values
 def train(
     name: Name,
     data: Annotated[Path, typer.Option(metavar="DIR", help="Data set in COCO layout: the channel train.")],
-    values: ValuesFiles = None,
-    sets: Sets = None,
+    given: Given,
     chart: Chart = None,
     directory: Annotated[Path, typer.Option(metavar="DIR", help="In place of /opt/ml.")] = Path("ml"),
 ) -> None:
@@ -27,7 +28,7 @@ def train(
     """
     from mrc_sagemaker import local_job, rendering
 
-    done = rendering.checked(name, chart, values or (), sets or ())
+    done = rendering.checked(name, chart, given)
     (job,) = rendering.resources(done, ["TrainingJob"])
     layout = local_job.lay_out(directory, job, data)
     code = local_job.train(layout, job)

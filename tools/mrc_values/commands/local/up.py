@@ -8,18 +8,19 @@ import typer
 from mrc_cli.errors import UserError
 from mrc_cli.terminal import result, say
 
-from mrc_values.arguments import Chart, Sets, ValuesFiles, chart_directory
+from mrc_values.arguments import Chart, ChartVersion, Given, chart_directory, takes_values
 from mrc_values.local.arguments import DEFAULT_STATE_DIRECTORY, Name, StateDirectory, open_store
 
 if TYPE_CHECKING:
     from mrc_values.values import Values
 
 
+@takes_values
 def up(
     name: Name,
+    given: Given,
     chart: Chart = None,
-    values: ValuesFiles = None,
-    sets: Sets = None,
+    version: ChartVersion = None,
     directory: StateDirectory = DEFAULT_STATE_DIRECTORY,
     shared_fs: Annotated[
         Path | None,
@@ -54,6 +55,7 @@ def up(
     Exit code: 0 when the job finished, 1 when it failed.
     """
     from mrc_values import printed
+    from mrc_values.documents import STDIN
     from mrc_values.launcher_log import last_error
     from mrc_values.local import supervise
     from mrc_values.local.down import stop
@@ -61,11 +63,12 @@ def up(
     from mrc_values.local.up import file_systems, prepare
 
     store = open_store(directory, name)
-    chart_path = chart_directory(chart)
+    chart_path = chart_directory(chart, version)
     with store.lock(name) as lock:
-        loaded, rendered, count = _render(name, chart_path, values or [], sets or [], ranks)
+        loaded, rendered, count = _render(name, chart_path, given, ranks)
         mounts = file_systems(loaded, directory, shared_fs, data_fs)
-        words = printed.up_words(chart_path, values or [], sets or [], shared_fs, data_fs, ranks, tensorboard)
+        files = [store.kept_stdin(name) if file == STDIN else file for file in given.files]
+        words = printed.up_words(chart_path, files, given.flags, shared_fs, data_fs, ranks, tensorboard)
         release, command = prepare(store, name, rendered, count, mounts, words, tensorboard, say)
         say(f"run directory: {release.run_dir}")
         if loaded.get("jupyter.enabled") is True:
@@ -91,7 +94,7 @@ def up(
 
 
 def _render(
-    name: str, chart: Path, files: list[Path], sets: list[str], ranks: int | None
+    name: str, chart: Path, given: Given, ranks: int | None
 ) -> tuple["Values", Mapping[str, str], int]:
     """The release's values, its templates as rendered for this machine, and the number of ranks.
 
@@ -104,9 +107,11 @@ def _render(
     from mrc_values.check import check
     from mrc_values.local.up import adapt
 
-    loaded, unreadable = values.load(chart, files, sets)
+    loaded, unreadable = values.load(chart, given.files, given.flags)
     adapted = adapt(loaded, ranks)
-    checked = check(chart, files, sets if unreadable else [*sets, *adapted.sets], release=name)
+    checked = check(
+        chart, given.files, given.flags if unreadable else [*given.flags, *adapted.sets], release=name
+    )
     errors = [finding for finding in checked.findings if finding.severity is Severity.ERROR]
     if errors:
         result(reports.text(errors))
