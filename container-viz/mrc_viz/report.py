@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrc_cli import command
+from mrc_cli.arguments import ArgumentParser
 from mrc_cli.terminal import printable, result, say
 
 from mrc_viz.evaluations import Table, evaluation_table
 from mrc_viz.runs import read_history, validation_splits
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """The command line."""
-    out = argparse.ArgumentParser(
+    out = ArgumentParser(
         prog="mrc-report",
         description="Show the result of a training run: print a table of its evaluations, and write to DIR "
         "its curves (curves.png) and detections beside ground truth (detections.png, or "

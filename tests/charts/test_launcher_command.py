@@ -8,6 +8,7 @@ import pytest
 import yaml
 from maskrcnn_chart import CHART, Run, expand, run
 from mrc_train.config import parse
+from mrc_train.cpu_environment import CPU_ENVIRONMENT
 from rendering import CHARTS
 
 PLAIN = {"TRAINER", "DATA.BASEDIR"}
@@ -136,6 +137,10 @@ def test_extra_settings_come_last_from_a_string_or_a_list(extra: Any, settings: 
         ({"horovod_fusion_threshold": 67108864}, "HOROVOD_FUSION_THRESHOLD", "67108864"),
         ({"horovod_fusion_threshold": 0}, "HOROVOD_FUSION_THRESHOLD", "0"),
         ({}, "HOROVOD_CYCLE_TIME", "0.5"),
+        ({"device": "cpu"}, "HOROVOD_CYCLE_TIME", "10"),
+        ({"device": "cpu", "horovod_cycle_time": 2}, "HOROVOD_CYCLE_TIME", "2"),
+        ({"device": "cpu"}, "TF_ENABLE_ONEDNN_OPTS", "1"),
+        ({"device": "cpu", "env": {"TF_ENABLE_ONEDNN_OPTS": 0}}, "TF_ENABLE_ONEDNN_OPTS", "0"),
         ({"horovod_autotune": True}, "HOROVOD_AUTOTUNE", "1"),
         ({"horovod_autotune": "False"}, "HOROVOD_AUTOTUNE", "0"),
         ({"horovod_log_level": "warning"}, "HOROVOD_LOG_LEVEL", "warning"),
@@ -179,8 +184,13 @@ def test_a_node_groups_fusion_threshold_takes_precedence_over_the_charts(tmp_pat
     assert run(chart=chart, node_group="p4d").env["HOROVOD_FUSION_THRESHOLD"] == "67108864"
 
 
+def test_on_cpus_the_trainers_defaults_hold_for_other_trainers_as_well() -> None:
+    chosen = {name: value for name, value in CPU_ENVIRONMENT.items() if name != "TF_DETERMINISTIC_OPS"}
+    assert chosen.items() <= run(device="cpu").env.items()
+
+
 def test_null_removes_a_variable() -> None:
-    rendered = run(env={"NCCL_DEBUG": None}, horovod_cycle_time=None)
+    rendered = run(env={"NCCL_DEBUG": None, "HOROVOD_CYCLE_TIME": None})
     assert not {"NCCL_DEBUG", "HOROVOD_CYCLE_TIME"} & (set(rendered.env) | set(rendered.exported))
 
 

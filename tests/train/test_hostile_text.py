@@ -128,10 +128,19 @@ def test_prediction_and_report_print_hostile_names_visibly(
         ("mrc-data", "explain", TITLE),
         ("mrc-scenes", "{file}", "--size", TITLE),
         ("mrc-train", "--logdir", TITLE, "--config", TITLE),
+        ("mrc-serve", "--port=0", f"--{TITLE}"),
+        ("mrc-images", "build", TITLE),
+        ("mrc-stage", "status", "{directory}"),
+        ("mrc-sagemaker", "convert", "{file}"),
+        ("mrc-sagemaker", "status", TITLE),
     ],
     ids=lambda command: "-".join(word for word in command[:3] if word.isprintable()),
 )
 def test_commands_print_hostile_arguments_visibly(command: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "values.yaml"
-    file.write_text(json.dumps({"maskrcnn": {"name": NAME, NAME: 1, "lr_schedule": NAME}}))
-    assert_harmless(on_terminal(*(word.format(file=file) for word in command)))
+    file.write_text(json.dumps({"kind": NAME, "maskrcnn": {"name": NAME, NAME: 1, "lr_schedule": NAME}}))
+    directory = tmp_path / TITLE
+    directory.mkdir()
+    written = on_terminal(*(word.format(file=file, directory=directory) for word in command))
+    assert_harmless(written)
+    assert "Traceback" not in written

@@ -64,6 +64,46 @@ def test_an_evaluation_between_two_steps_does_not_count_as_slow_training(
     assert reporter.images_per_second == 8.0
 
 
+def test_the_eta_counts_the_evaluations_to_come_as_long_as_the_last_one(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    reporter = ProgressReporter(
+        tmp_path / "progress.json", steps=60, epochs=6, images_per_step=8, evaluation_period=20
+    )
+    assert steps(reporter, clock, range(1, 11), seconds=1.0)[-1].endswith("eta=0:00:54")
+    steps(reporter, clock, range(11, 21), seconds=1.0)
+    reporter.pause()
+    clock[0] += 30  # the evaluation after 20 steps
+    steps(reporter, clock, range(21, 31), seconds=1.0)
+    reporter.pause()
+    clock[0] += 5  # a checkpoint after 30 steps
+    # Until step 60: 29 more steps, and the evaluations after steps 40 and 60.
+    (first, *_) = steps(reporter, clock, range(31, 41), seconds=1.0)
+    assert first.startswith("progress step=31/60") and first.endswith("eta=0:01:29")
+
+
+def test_half_a_minute_after_the_first_step_the_eta_is_right_within_a_factor_of_one_and_a_half(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    """The first steps are slow, and evaluations take longer than the reporter can know yet."""
+    reporter = ProgressReporter(
+        tmp_path / "progress.json", steps=1200, epochs=12, images_per_step=8, evaluation_period=200
+    )
+    etas: list[tuple[float, float]] = []
+    for number in range(1, 1201):
+        clock[0] += {1: 8.0, 2: 3.0, 3: 1.0}.get(number, 0.15)
+        if report := reporter.step_finished(number, epoch=1, loss=2.0):
+            assert report.eta_seconds is not None
+            etas.append((clock[0], report.eta_seconds))
+        if number % 100 == 0:
+            reporter.pause()
+            clock[0] += 4.0 if number % 200 == 0 else 0.5
+    end = clock[0]
+    for at, eta in etas:
+        if 130 <= at < end - 10:
+            assert 1 / 1.5 < eta / (end - at) < 1.5, at
+
+
 def test_the_heartbeat_is_renewed_while_no_step_finishes(tmp_path: Path, clock: list[float]) -> None:
     path = tmp_path / "progress.json"
     reporter = ProgressReporter(path, steps=6, epochs=1, images_per_step=8)

@@ -87,6 +87,17 @@ def test_a_run_below_one_of_its_targets_continues() -> None:
     assert not reaches_target(parse([]).TEST, {"bbox/AP": 1, "segm/AP": 1})
 
 
+def test_targets_can_be_those_of_the_metric_at_an_iou_of_a_half() -> None:
+    from mrc_train.config import parse
+    from mrc_train.targets import reaches_target
+
+    both = parse(["TEST.TARGET_METRIC=AP50", "TEST.BOX_TARGET=0.9", "TEST.MASK_TARGET=0.9"]).TEST
+    low = {"bbox/AP": 0.6, "segm/AP": 0.6}
+    assert reaches_target(both, {**low, "bbox/AP50": 0.91, "segm/AP50": 0.9})
+    assert not reaches_target(both, {**low, "bbox/AP50": 0.91, "segm/AP50": 0.89})
+    assert not reaches_target(both, {"bbox/AP": 1, "segm/AP": 1})
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

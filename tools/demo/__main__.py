@@ -1,11 +1,11 @@
 """Command line of the demo."""
 
-import argparse
 import signal
 import sys
 from pathlib import Path
 
 from mrc_cli import command
+from mrc_cli.arguments import ArgumentParser
 from mrc_cli.errors import UsageError
 from mrc_cli.terminal import say
 
@@ -16,7 +16,7 @@ LAYOUT = "train2017/, val2017/ and annotations/ with instances_train2017.json an
 
 def main() -> None:
     """Console entry point; an error ends it with one line on stderr."""
-    parser = argparse.ArgumentParser(prog="demo", description="Run the product on this machine.")
+    parser = ArgumentParser(prog="demo", description="Run the product on this machine.")
     parser.add_argument(
         "--directory", type=Path, required=True, help="directory for data, runs and the state of local mode"
     )

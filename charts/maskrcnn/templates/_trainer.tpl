@@ -13,16 +13,17 @@ The launcher's command: environment, mpirun's flags and the trainer's settings. 
 {{- define "maskrcnn.environment" -}}
 {{- $m := .Values.maskrcnn -}}
 {{- $node := include "maskrcnn.node" . | fromYaml -}}
-{{- $environment := merge (deepCopy ($node.env | default dict)) (dict "HOROVOD_FUSION_THRESHOLD" "67108864") -}}
+{{- $environment := merge (deepCopy ($node.env | default dict)) (dict "HOROVOD_FUSION_THRESHOLD" "67108864" "HOROVOD_CYCLE_TIME" "0.5") -}}
 {{- if include "maskrcnn.efa" . | int -}}
 {{- $_ := set $environment "FI_PROVIDER" "efa" -}}
 {{- $_ := set $environment "FI_EFA_FORK_SAFE" "1" -}}
 {{- if $node.efa_rdma -}}{{- $_ := set $environment "FI_EFA_USE_DEVICE_RDMA" "1" -}}{{- end -}}
 {{- end -}}
 {{- if eq $m.device "cpu" -}}
-{{- /* There are usually more ranks than cores, and Open MPI polls while it waits. Horovod reduces small buffers faster. */ -}}
+{{- /* As mrc_train/cpu_environment.py, for the trainers of other images as well. */ -}}
 {{- $environment = dict
-  "OMPI_MCA_mpi_yield_when_idle" "1" "HOROVOD_FUSION_THRESHOLD" "4194304" "CUDA_VISIBLE_DEVICES" "-1"
+  "OMPI_MCA_mpi_yield_when_idle" "1" "HOROVOD_FUSION_THRESHOLD" "4194304" "HOROVOD_CYCLE_TIME" "10"
+  "TF_ENABLE_ONEDNN_OPTS" "1" "CUDA_VISIBLE_DEVICES" "-1"
 -}}
 {{- end -}}
 {{- if include "maskrcnn.fp16" . -}}{{- $_ := set $environment "TENSORPACK_FP16" "1" -}}{{- end -}}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mrc_cli import command
+from mrc_cli.arguments import ArgumentParser
 
 from mrc_serve.settings import described, from_environment
 
@@ -17,9 +18,9 @@ Examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """The command line."""
-    out = argparse.ArgumentParser(
+    out = ArgumentParser(
         prog="mrc-serve",
         description="Detect objects in images over HTTP: /invocations, /ping, /metrics, and a page at /.",
         epilog=f"environment:\n{chr(10).join(described())}\n{EXAMPLES}",

@@ -299,6 +299,9 @@ class Test(_Section):
     MASK_TARGET: Fraction | None = Field(
         None, description="The same for mask AP; if both are set, both must be reached."
     )
+    TARGET_METRIC: Literal["AP", "AP50"] = Field(
+        "AP", description="Ours. The metric that the targets are about: AP over IoUs, or AP at an IoU of 0.5."
+    )
 
 
 class Config(_Section):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 from mrc_cli import command
+from mrc_cli.arguments import ArgumentParser
 from mrc_cli.errors import UsageError, UserError
 from mrc_cli.files import write_atomically
 from mrc_cli.progress import tracked
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from mrc_train.predictor import Predictor
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """The command line."""
-    out = argparse.ArgumentParser(
+    out = ArgumentParser(
         prog="mrc-predict",
         description="Detect with a trained model. Settings and classes come from the run's directory.",
         epilog="Example: mrc-predict --load runs/first --predict a.jpg b.jpg --output drawings",

@@ -1,6 +1,7 @@
 """How far a run is: a line in the log and progress.json, every few seconds."""
 
 import json
+import math
 import threading
 import time
 from collections import deque
@@ -16,6 +17,10 @@ from mrc_train.run_lines import Progress
 PERIOD_SECONDS = 5.0
 HEARTBEAT_SECONDS = 20.0
 AVERAGED_STEPS = 100
+"""Steps behind the images per second that are reported."""
+
+ETA_STEPS = 1000
+"""Steps behind the ETA: other programs that come and go change the speed of a machine for a minute or two."""
 
 
 class ProgressReporter:
@@ -25,16 +30,22 @@ class ProgressReporter:
         path: progress.json, replaced atomically. A failed write is logged once and does not end the training.
         steps, epochs: of the complete run.
         images_per_step: over all ranks.
+        evaluation_period: steps between evaluations, of which one follows the last step; 0 for none.
     """
 
-    def __init__(self, path: Path, steps: int, epochs: int, images_per_step: int) -> None:
+    def __init__(
+        self, path: Path, steps: int, epochs: int, images_per_step: int, evaluation_period: int = 0
+    ) -> None:
         self._path = path
         self._steps = steps
         self._epochs = epochs
         self._images_per_step = images_per_step
-        self._step_seconds: deque[float] = deque(maxlen=AVERAGED_STEPS)
+        self._evaluation_period = evaluation_period
+        self._evaluation_seconds = 0.0
+        self._step_seconds: deque[float] = deque(maxlen=ETA_STEPS)
         self._losses: list[float] = []
         self._last_step_at: float | None = None
+        self._paused_at: float | None = None
         self._reported_at: float | None = None
         self._write_failed = False
         self._progress: Progress | None = None
@@ -47,6 +58,8 @@ class ProgressReporter:
         now = time.monotonic()
         if self._last_step_at is not None:
             self._step_seconds.append(now - self._last_step_at)
+        elif self._paused_at is not None and self._evaluated_after(step - 1):
+            self._evaluation_seconds = now - self._paused_at - self._mean_step_seconds(ETA_STEPS)
         self._last_step_at = now
         self._losses.append(loss)
         if self._reported_at is None:
@@ -69,19 +82,34 @@ class ProgressReporter:
 
     def pause(self) -> None:
         """Leave the time until the next step out of the rate: it is an evaluation or a checkpoint."""
-        self._last_step_at = None
+        self._last_step_at, self._paused_at = None, time.monotonic()
 
     @property
     def images_per_second(self) -> float | None:
         """Over the last hundred steps; None before the second."""
-        seconds = self._mean_step_seconds()
+        seconds = self._mean_step_seconds(AVERAGED_STEPS)
         return round(self._images_per_step / seconds, 2) if seconds else None
 
-    def _mean_step_seconds(self) -> float:
-        return sum(self._step_seconds) / len(self._step_seconds) if self._step_seconds else 0.0
+    def _mean_step_seconds(self, count: int) -> float:
+        """The mean of the last ``count`` steps; 0 before the second."""
+        last = list(self._step_seconds)[-count:]
+        return sum(last) / len(last) if last else 0.0
+
+    def _evaluated_after(self, step: int) -> bool:
+        period = self._evaluation_period
+        return bool(period) and (step % period == 0 or step == self._steps)
+
+    def _eta_seconds(self, step: int) -> int | None:
+        """Until the end of the run, if steps stay as fast as those before and evaluations as the last one."""
+        seconds, evaluations = self._mean_step_seconds(ETA_STEPS), 0
+        if not seconds and step != self._steps:
+            return None
+        if self._evaluation_period:
+            done = (step - 1) // self._evaluation_period  # the one after this step, if any, is still to come
+            evaluations = math.ceil(self._steps / self._evaluation_period) - done
+        return round((self._steps - step) * seconds + evaluations * self._evaluation_seconds)
 
     def _current_progress(self, step: int, epoch: int) -> Progress:
-        seconds = self._mean_step_seconds()
         return Progress(
             step=step,
             steps=self._steps,
@@ -89,7 +117,7 @@ class ProgressReporter:
             epochs=self._epochs,
             loss=sum(self._losses) / len(self._losses),
             images_per_second=self.images_per_second,
-            eta_seconds=round((self._steps - step) * seconds) if seconds or step == self._steps else None,
+            eta_seconds=self._eta_seconds(step),
         )
 
     def _write(self) -> None:

@@ -52,7 +52,7 @@ class Progress:
         epoch, epochs: the current epoch, counted from 1, and the number of all.
         loss: mean over the steps since the line before, written with four decimals.
         images_per_second: over all ranks, written with one decimal.
-        eta_seconds: until the last step.
+        eta_seconds: until the end of the run, with its evaluations; less when the run reaches a target.
     """
 
     step: int

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from mrc_cli.arguments import ArgumentParser
 from mrc_cli.errors import UserError
 from mrc_cli.files import write_atomically
 from numpy.typing import NDArray
@@ -265,7 +266,7 @@ def _non_negative_integer(text: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Console script ``mrc-scenes``."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="mrc-scenes",
         description="Draw a small COCO-format data set: overlapping circles, squares, triangles and stars "
         "on a textured background, with exact masks. The same arguments always draw the same scenes, and no "

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from mrc_cli import command
+from mrc_cli.arguments import ArgumentParser
 from mrc_cli.errors import UserError
 
-from mrc_train import config
+from mrc_train import config, cpu_environment
 from mrc_train.config import add_config_argument
 from mrc_train.data.coco import check_same_categories, load_split, training_records
 from mrc_train.errors import RunDirectoryError, Stopped
@@ -33,9 +34,9 @@ DISK_FULL = re.compile("No space left on device|Disk quota exceeded|File too lar
 """The operating system's messages, which TensorFlow's and Python's errors include."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """The command line."""
-    out = argparse.ArgumentParser(
+    out = ArgumentParser(
         prog="mrc-train",
         description="Train Mask R-CNN. A run that was stopped resumes when it is started again.",
         epilog="Example: mrc-train --logdir runs/first --config DATA.BASEDIR=data/coco "
@@ -95,6 +96,8 @@ def _exit(code: int | str | None) -> NoReturn:
 
 def _train(arguments: argparse.Namespace) -> None:
     cfg = config.parse(arguments.config)
+    if not NVIDIA_DRIVER.exists():
+        cpu_environment.set_defaults()
     ranks: Ranks = MpiRanks() if cfg.TRAINER == "horovod" else SingleProcess()
     # Only rank 0 writes to the run directory.
     lock = nullcontext() if ranks.rank else hold_run_lock(arguments.logdir)
@@ -109,10 +112,6 @@ def _train(arguments: argparse.Namespace) -> None:
                 check_can_be_scored(split.annotation_file, cfg.MODE_MASK)
             check_same_classes(arguments.logdir, data.categories)
 
-        if not NVIDIA_DRIVER.exists():
-            # Without it several threads add in varying order, and last digits differ between runs. It has no
-            # measurable cost on CPUs; on GPUs some operations have no deterministic version.
-            os.environ.setdefault("TF_DETERMINISTIC_OPS", "1")
         # Importing TensorFlow takes seconds; the errors above are reported before that.
         from mrc_train.training import train
 

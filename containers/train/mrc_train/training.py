@@ -276,7 +276,13 @@ def _callbacks(
     """The saver, the evaluator and all callbacks in the order in which tensorpack calls them."""
     cfg = run.cfg
     evaluates = bool(run.validation and cfg.TRAIN.EVAL_PERIOD)
-    reporter = ProgressReporter(run.logdir / "progress.json", run.steps, run.rate.epochs, run.total_batch)
+    reporter = ProgressReporter(
+        run.logdir / "progress.json",
+        run.steps,
+        run.rate.epochs,
+        run.total_batch,
+        cfg.TRAIN.EVAL_PERIOD * run.rate.steps_per_epoch if evaluates else 0,
+    )
     watchdog = Watchdog(cfg.TRAIN.STEP_TIMEOUT, run.ranks.rank, reporter.heartbeat if run.is_chief else None)
     callbacks: list[Any] = [
         TotalBatch(run.total_batch),

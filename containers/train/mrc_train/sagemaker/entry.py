@@ -4,13 +4,13 @@ It trains with the job's hyperparameters on the data of the channel ``train``, a
 in /opt/ml/model. The exit code is the trainer's; the reason for a failure is in /opt/ml/output/failure.
 """
 
-import argparse
 import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mrc_cli.arguments import ArgumentParser
 from mrc_cli.errors import UserError
 from mrc_cli.terminal import say
 
@@ -25,9 +25,9 @@ from mrc_train.sagemaker.stop import STOPPED_CODES, StopSignal
 ROOT_VARIABLE = "MRC_SAGEMAKER_ROOT"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> ArgumentParser:
     """The command line."""
-    out = argparse.ArgumentParser(
+    out = ArgumentParser(
         prog="train",
         description="Train as SageMaker does: settings of hyperparameters.json, data of the channel train.",
         epilog="Run it here with: mrc-sagemaker local train, or docker run -v $PWD/ml:/opt/ml IMAGE train",

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrc_train.cpu_environment import CPU_ENVIRONMENT
 from mrc_train.sagemaker.failure import reason
 from mrc_train.sagemaker.hyperparameters import Arguments
 from mrc_train.sagemaker.job import Job, data_directory, weights_file
@@ -23,11 +24,7 @@ _EXPORTED = ("CUDA_", "FI_", "HOROVOD_", "NCCL_", "OMP_", "TENSORPACK_", "TF_")
 
 _ALWAYS_EXPORTED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
 
-_CPU = {
-    # There are usually more ranks than cores, and Open MPI polls while it waits.
-    "OMPI_MCA_mpi_yield_when_idle": "1",
-    "CUDA_VISIBLE_DEVICES": "-1",
-}
+_CPU = {**CPU_ENVIRONMENT, "CUDA_VISIBLE_DEVICES": "-1"}
 
 
 @dataclass(frozen=True)
