@@ -94,5 +94,5 @@ def test_the_notes_name_the_resources_that_nodes_advertise() -> None:
 
 
 def test_a_removed_default_is_named() -> None:
-    with pytest.raises(RenderError, match="nvidia.image is null but requires a value"):
+    with pytest.raises(RenderError, match=r"nvidia\.image is null but requires a value"):
         plugins({"nvidia": {"image": None}})

@@ -23,7 +23,12 @@ ZONE_A, ZONE_B = "subnet-0aaaaaaaaaaaaaaaa", "subnet-0bbbbbbbbbbbbbbbb"
 OUTPUT: dict[str, Any] = {
     "schema": 1,
     "region": "us-west-2",
-    "cluster": {"name": "my-eks-cluster", "version": "1.34"},
+    "cluster": {
+        "name": "my-eks-cluster",
+        "version": "1.34",
+        "endpoint": "https://0123456789ABCDEF.gr7.us-west-2.eks.amazonaws.com",
+        "vpc_id": "vpc-0123456789abcdef0",
+    },
     "node_groups": {
         "inference": {
             "name": "inference",

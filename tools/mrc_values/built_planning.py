@@ -105,9 +105,19 @@ def claims(built: Built, planned: Iterable[PlannedValue], values: Values) -> lis
 
     names = {get("global.shared_fs"): get("global.shared_pvc")}
     names.setdefault(get("maskrcnn.data_fs"), get("maskrcnn.data_pvc"))
+    return volumes(built, namespace, names, values.catalogue)
+
+
+def volumes(
+    built: Built, namespace: str, names: Mapping[str, str], catalogue: Catalogue
+) -> list[dict[str, Any]]:
+    """A static volume and its claim for each file system in ``names``, by the claim's name.
+
+    An empty name is that of the default claim.
+    """
     objects: list[dict[str, Any]] = []
     for file_system, name in sorted(names.items()):
-        row = values.catalogue.file_systems[file_system]
+        row = catalogue.file_systems[file_system]
         csi: dict[str, Any] = {"driver": row.driver}
         if file_system == "fsx" and built.fsx:
             csi |= _fsx_volume(built.fsx)

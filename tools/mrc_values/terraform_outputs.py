@@ -41,11 +41,17 @@ class Built:
     """The outputs of one root, or of several that built one cluster.
 
     Attributes:
+        version: Kubernetes version of the control plane, such as ``1.34``.
+        endpoint: URL of the API server.
+        vpc: ID of the VPC.
         efs: ID of the file system, empty without one.
         repositories: addresses in ECR by name.
     """
 
     cluster: str
+    version: str
+    endpoint: str
+    vpc: str
     region: str
     node_groups: Mapping[str, BuiltNodeGroup] = field(default_factory=dict)
     efs: str = ""
@@ -104,6 +110,9 @@ def merged(parts: list[Built]) -> Built:
             )
     return Built(
         cluster=first.cluster,
+        version=first.version,
+        endpoint=first.endpoint,
+        vpc=first.vpc,
         region=first.region,
         node_groups={name: group for part in parts for name, group in part.node_groups.items()},
         efs=next((part.efs for part in parts if part.efs), ""),
@@ -113,10 +122,14 @@ def merged(parts: list[Built]) -> Built:
 
 
 def _built(values: Mapping[str, Any]) -> Built:
+    cluster = values["cluster"]
     file_systems = values.get("file_systems") or {}
     efs, fsx = file_systems.get("efs"), file_systems.get("fsx")
     return Built(
-        cluster=str(values["cluster"]["name"]),
+        cluster=str(cluster["name"]),
+        version=str(cluster["version"]),
+        endpoint=str(cluster["endpoint"]),
+        vpc=str(cluster["vpc_id"]),
         region=str(values["region"]),
         node_groups={name: _node_group(name, group) for name, group in values["node_groups"].items()},
         efs=str(efs["id"]) if efs else "",

@@ -6,6 +6,11 @@ output "version" {
   value = aws_eks_cluster.this.version
 }
 
+output "endpoint" {
+  description = "URL of the API server."
+  value       = aws_eks_cluster.this.endpoint
+}
+
 output "security_group_id" {
   description = "The group that EKS creates, which nodes and control plane share."
   value       = aws_eks_cluster.this.vpc_config[0].cluster_security_group_id

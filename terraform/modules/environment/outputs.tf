@@ -38,9 +38,14 @@ output "next_steps" {
 output "mrc_values" {
   description = "What mrc-values plan --from-terraform reads, without the GPU node groups."
   value = {
-    schema       = 1
-    region       = var.region
-    cluster      = { name = module.cluster.name, version = module.cluster.version }
+    schema = 1
+    region = var.region
+    cluster = {
+      name     = module.cluster.name
+      version  = module.cluster.version
+      endpoint = module.cluster.endpoint
+      vpc_id   = module.network.vpc_id
+    }
     file_systems = { efs = module.storage.efs, fsx = module.storage.fsx }
     repositories = module.images.repositories
     bucket       = module.storage.bucket

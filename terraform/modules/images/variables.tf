@@ -2,7 +2,7 @@ variable "repositories" {
   description = "Names of the repositories: those that mrc-images pushes to."
   type        = list(string)
   default = [
-    "mask-rcnn", "mask-rcnn-optimized", "mask-rcnn-viz", "mask-rcnn-optimized-viz", "mask-rcnn-serve",
+    "mask-rcnn", "mask-rcnn-optimized", "mask-rcnn-viz", "mask-rcnn-optimized-viz", "mask-rcnn-serve", "mask-rcnn-stage",
   ]
 }
 

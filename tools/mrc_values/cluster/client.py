@@ -66,6 +66,7 @@ PODS = Resource("/api/v1", "pods")
 NODES = Resource("/api/v1", "nodes", namespaced=False)
 EVENTS = Resource("/api/v1", "events")
 SERVICES = Resource("/api/v1", "services")
+INGRESSES = Resource("/apis/networking.k8s.io/v1", "ingresses")
 SECRETS = Resource("/api/v1", "secrets")
 SERVICE_ACCOUNTS = Resource("/api/v1", "serviceaccounts")
 NAMESPACES = Resource("/api/v1", "namespaces", namespaced=False)
@@ -134,6 +135,21 @@ class Cluster:
         except NotFound:
             return False
 
+    def create(self, resource: Resource, body: Object, namespace: str | None = None) -> None:
+        """Create an object. Raises ClusterError, also when it exists."""
+        doing = _doing("create", resource, namespace)
+        with self.stream(resource.url(namespace), {}, doing, body=body):
+            pass
+
+    def delete(self, resource: Resource, name: str, namespace: str | None = None) -> None:
+        """Ask for the deletion of an object, which its finalizers may delay; one that is gone is no error."""
+        doing = f"{_doing('delete', resource, namespace)}, name {name}"
+        try:
+            with self.stream(resource.url(namespace, name), {}, doing, method="DELETE"):
+                pass
+        except NotFound:
+            pass
+
     def served(self, version: str) -> Sequence[Object] | None:
         """The kinds of a version such as ``/apis/kubeflow.org/v2beta1``, or None when it is not served."""
         try:
@@ -201,11 +217,15 @@ class Cluster:
         accept: str = "application/json, */*",
         encoding: str = "identity",
         body: Object | None = None,
+        method: str = "",
     ) -> Iterator[Any]:
-        """The urllib3 response before it is read, as for following a log. Sends POST when there is a body."""
+        """The urllib3 response before it is read, as for following a log.
+
+        ``method`` is POST when there is a body, else GET, unless it is given.
+        """
         with self._mapped(doing):
             method, full, headers, _, _ = self.api.param_serialize(
-                "POST" if body else "GET",
+                method or ("POST" if body else "GET"),
                 url,
                 query_params=[(name, value) for name, value in query.items() if value],
                 header_params={

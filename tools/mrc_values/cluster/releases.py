@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import threading
@@ -57,6 +58,14 @@ class Helm:
         argv = [verb, name, str(chart), *values, "--dry-run=server", "--output=json"]
         manifest: str = json.loads(self._captured(*argv))["manifest"]
         return manifest
+
+    def command(self, *arguments: str) -> str:
+        """A command as ``run`` runs it, quoted for a shell."""
+        return shlex.join(["helm", *self._argv(arguments)[1:]])
+
+    def run(self, *arguments: str) -> None:
+        """Run a command that writes; Helm's output goes to the terminal."""
+        self._shown(*arguments)
 
     def apply(self, verb: str, name: str, chart: Path, values: Sequence[str]) -> None:
         """Install or upgrade; Helm's output goes to the terminal."""

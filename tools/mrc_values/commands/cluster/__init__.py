@@ -1,0 +1,1 @@
+"""Make a cluster that Terraform built ready for training, or ready for terraform destroy."""
