@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,8 @@ def _wait(cluster: "Cluster", namespace: str, job: str) -> None:
     from mrc_values.cluster import waiting
 
     with ChangePrinter() as printer:
-        outcome, _ = waiting.wait(cluster, namespace, job, waiting.Goal.RUNNING, show=printer.show)
+        observe = partial(waiting.mpijob, cluster, namespace, job)
+        outcome, _ = waiting.wait(observe, waiting.Goal.RUNNING, show=printer.show)
     if outcome is not waiting.Outcome.REACHED:
         raise typer.Exit(1)
 

@@ -20,6 +20,7 @@ class State(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     FAILED = "failed"
+    STOPPED = "stopped"
     SUSPENDED = "suspended"
     DELETED = "deleted"
 

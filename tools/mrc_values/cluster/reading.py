@@ -21,6 +21,10 @@ TAIL = 2000
 """Lines read from the end of a launcher's log: hours, with a line every few seconds."""
 
 
+class JobNotFound(UserError):
+    """The cluster has no such MPIJob."""
+
+
 def namespaces(cluster: Cluster, namespace: str | None) -> list[str]:
     """Namespaces in which a release's objects may be: the given one, or that of the context.
 
@@ -31,13 +35,13 @@ def namespaces(cluster: Cluster, namespace: str | None) -> list[str]:
 
 
 def find(cluster: Cluster, release: str, namespace: str | None) -> Object:
-    """The newest MPIJob of a release, or the MPIJob with this name. Raises UserError when neither exists."""
+    """The newest MPIJob of a release, or the MPIJob with this name. Raises JobNotFound."""
     candidates = namespaces(cluster, namespace)
     for candidate in candidates:
         try:
             result = list(cluster.list(client.MPIJOBS, candidate))
         except NotFound:
-            raise UserError(
+            raise JobNotFound(
                 "the cluster does not have the resource MPIJob. "
                 "Install the operator: helm install mpijob charts/mpijob."
             ) from None
@@ -49,7 +53,7 @@ def find(cluster: Cluster, release: str, namespace: str | None) -> Object:
         own = own or [item for item in result if name(item) == release]
         if own:
             return max(own, key=lambda item: text(item, "metadata", "creationTimestamp"))
-    raise UserError(
+    raise JobNotFound(
         f"no training job {release} in the namespace {' or '.join(candidates)}. "
         "See mrc-values list; --namespace selects another one."
     )

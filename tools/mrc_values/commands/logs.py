@@ -44,7 +44,7 @@ def logs(
     Exit code: 0; 1 when there is no log; 3 when the cluster cannot be reached or denies the request.
     """
     from mrc_values.cluster import logs as pod_logs
-    from mrc_values.cluster import reading
+    from mrc_values.cluster import reading, sagemaker
     from mrc_values.cluster.client import connect
     from mrc_values.cluster.objects import text
 
@@ -52,7 +52,15 @@ def logs(
         raise UsageError("--rank: the output of ranks is in the launcher's log. Leave out --workers.")
     roles = [role for role, wanted in (("launcher", launcher), ("worker", workers)) if wanted] or ["launcher"]
     cluster = connect(context, kubeconfig)
-    mpijob = reading.find(cluster, name, namespace)
+    try:
+        mpijob = reading.find(cluster, name, namespace)
+    except reading.JobNotFound:
+        if items := sagemaker.find(cluster, name, namespace):
+            job_name = text(items[0], "metadata", "name")
+            raise UserError(
+                f"{name} trains on SageMaker, which keeps its log: mrc-sagemaker logs {job_name}"
+            ) from None
+        raise
     if follow:
         job_namespace = text(mpijob, "metadata", "namespace")
         lines: Iterable[Line] = pod_logs.follow(

@@ -1,16 +1,22 @@
 """mrc-values status"""
 
 import json
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from mrc_cli.terminal import result, table
 
 from mrc_values.arguments import Context, Format, Kubeconfig, Namespace
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mrc_values.cluster.sagemaker import Part
+
 
 def status(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the release or of its MPIJob.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the release or of its job.")],
     namespace: Namespace = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
@@ -18,20 +24,29 @@ def status(
         Format, typer.Option(help="Output format; json: one object, for programs.")
     ] = Format.TEXT,
 ) -> None:
-    """Show the progress of a training job, and why it is waiting.
+    """Show the progress of a training job, and why it is waiting; also of one on SageMaker through ACK.
 
     Example: mrc-values status maskrcnn
 
     Exit code: 0, also for a failed job; 1 when the job does not exist; 3 when the cluster cannot be reached
     or denies the request.
     """
+    from mrc_values.cluster import sagemaker
     from mrc_values.cluster.client import connect
-    from mrc_values.cluster.reading import find
+    from mrc_values.cluster.reading import JobNotFound, find
     from mrc_values.cluster.status import status_of
     from mrc_values.runs import HEADER
 
     cluster = connect(context, kubeconfig)
-    job_status = status_of(cluster, find(cluster, name, namespace))
+    try:
+        mpijob = find(cluster, name, namespace)
+    except JobNotFound:
+        items = sagemaker.find(cluster, name, namespace)
+        if not items:
+            raise
+        _show_on_sagemaker(sagemaker.parts(items), format)
+        return
+    job_status = status_of(cluster, mpijob)
     if format is Format.JSON:
         result(json.dumps(job_status.to_json(), indent=2))
         return
@@ -42,3 +57,22 @@ def status(
     result("")
     for line in job_status.lines():
         result(line)
+
+
+def _show_on_sagemaker(parts: "Sequence[Part]", format: Format) -> None:
+    from mrc_values.cluster import sagemaker
+
+    if format is Format.JSON:
+        state = sagemaker.overall(parts)
+        result(json.dumps({"state": state, "objects": [asdict(part) for part in parts]}, indent=2))
+        return
+    table(
+        ("kind", "name", "state", "SageMaker"),
+        [(each.kind, each.name, each.state, each.said) for each in parts],
+    )
+    result("")
+    for part in parts:
+        for reason in part.reasons:
+            result(f"why: {reason}")
+        if part.model:
+            result(f"model: {part.model}")
