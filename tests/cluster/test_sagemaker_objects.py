@@ -14,6 +14,7 @@ import sagemaker_tool
 import test_conversion
 import yaml
 from mrc_sagemaker import rendering
+from mrc_values.arguments import Given
 from mrc_values.cluster import sagemaker
 from mrc_values.manifests import objects
 from sagemaker_tool import CHART, VALUES
@@ -71,7 +72,8 @@ def rendered(user: Client, changes: dict[str, Any], name: str) -> list[Object]:
     path = Path(user.cluster.directory) / "values.yaml"
     values = {**VALUES, "global": {"namespace": user.namespace}}
     values["sagemaker"] = {**VALUES["sagemaker"], **changes}
-    return objects(rendering.checked(name, CHART, [sagemaker_tool.write(path, values)], []).rendered)
+    given = Given([sagemaker_tool.write(path, values)], [])
+    return list(objects(rendering.checked(name, CHART, given).rendered))
 
 
 def report(user: Client, kind: str, name: str, **status: Any) -> None:
