@@ -78,7 +78,9 @@ def claim(name: str, volume: str = "", mode: str = "ReadWriteMany", storage_clas
     }
 
 
-def volume(name: str, driver: str, holder: Object, mode: str = "ReadWriteMany") -> Object:
+def volume(
+    name: str, driver: str, holder: Object, mode: str = "ReadWriteMany", options: tuple[str, ...] = ()
+) -> Object:
     """A volume of a storage driver, kept for the claim ``holder``: one of another test might take it."""
     return {
         "apiVersion": "v1",
@@ -89,6 +91,7 @@ def volume(name: str, driver: str, holder: Object, mode: str = "ReadWriteMany") 
             "capacity": {"storage": "1Gi"},
             "storageClassName": "",
             "csi": {"driver": driver, "volumeHandle": "fs-1"},
+            "mountOptions": [*options],
             "claimRef": holder,
         },
     }

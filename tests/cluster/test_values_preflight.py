@@ -100,6 +100,18 @@ def test_a_claim_that_is_not_on_efs_or_not_for_many_nodes_is_reported(
     assert words in found[0].message
 
 
+@pytest.mark.parametrize(("options", "rules"), [((), ["MRC114"]), (("noatime", "flock"), [])])
+def test_lustre_without_locks_stops_the_install(
+    user: Client, options: tuple[str, ...], rules: list[str]
+) -> None:
+    name = f"{user.namespace}-lustre"
+    holder = {"namespace": user.namespace, "name": "lustre"}
+    user.apply(volume(name, "fsx.csi.aws.com", holder, options=options), claim("lustre", name))
+    until(lambda: user.get("pvc", "lustre")["status"].get("phase") == "Bound", "a bound claim")
+    found = look(user, P4D, "global.shared_fs=fsx", "global.shared_pvc=lustre", "maskrcnn.data_fs=efs")
+    assert [each.rule for each in found if each.severity is ERROR] == rules
+
+
 # Quota and limits
 
 

@@ -1,6 +1,7 @@
 /* Preloaded into a process: writing to files whose path contains a text fails with a chosen errno, as it does on
-   a full disk (ENOSPC), a broken one (EIO) or a network file system whose server came back (ESTALE). Locks fail
-   with the errno in MRC_FAULT_FLOCK. */
+   a full disk (ENOSPC), a broken one (EIO) or a network file system whose server came back (ESTALE). The texts and
+   numbers are those in MRC_FAULTS=text:errno,..., or the one that the process sets itself. Locks fail with the
+   errno in MRC_FAULT_FLOCK. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -13,29 +14,52 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-static char failing[256];
-static int fault;
+#define MAX_FAULTS 64
+
+static struct { char text[256]; int number; } faults[MAX_FAULTS];
+static int count;
 static int hits;
+
+static void add(const char *text, int number) {
+    strncpy(faults[count].text, text, sizeof faults[count].text - 1);
+    faults[count++].number = number;
+}
+
+__attribute__((constructor)) static void read_environment(void) {
+    const char *list = getenv("MRC_FAULTS");
+    char *copy = list ? strdup(list) : NULL, *rest = NULL;
+    for (char *item = copy ? strtok_r(copy, ",", &rest) : NULL; item && count < MAX_FAULTS;
+         item = strtok_r(NULL, ",", &rest)) {
+        char *colon = strrchr(item, ':');
+        if (!colon) continue;
+        *colon = 0;
+        add(item, atoi(colon + 1));
+    }
+    free(copy);
+}
 
 /* Called through ctypes: from now on writing to paths that contain `text` fails; none if it is empty. */
 void fault_set(const char *text, int number) {
-    strncpy(failing, text, sizeof failing - 1);
-    fault = number;
-    hits = 0;
+    count = hits = 0;
+    memset(faults, 0, sizeof faults);
+    if (text[0]) add(text, number);
 }
 
 int fault_hits(void) { return hits; }
 
 static int fails(const char *path) {
-    if (!failing[0] || !path || !strstr(path, failing)) return 0;
-    hits++;
-    errno = fault;
-    return 1;
+    for (int i = 0; path && i < count; i++) {
+        if (!strstr(path, faults[i].text)) continue;
+        hits++;
+        errno = faults[i].number;
+        return 1;
+    }
+    return 0;
 }
 
 static int fails_fd(int fd) {
     char link[32], path[4096];
-    if (!failing[0]) return 0;
+    if (!count) return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0) return 0;

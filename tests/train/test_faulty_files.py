@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -14,6 +15,8 @@ HERE = Path(__file__).parent
 
 OUTPUTS = ("/log.log", "stats.json", "progress.json", "events.out", "/result/", "/detections/")
 NUMBERS = (errno.ENOSPC, errno.EIO, errno.ESTALE)
+AT_START = ("config.yaml", "categories.json", "data.json")
+"""Files that are written before the first step."""
 FAULTS = [(output, number) for output in OUTPUTS for number in NUMBERS]
 
 
@@ -34,11 +37,15 @@ def test_no_output_but_the_checkpoint_ends_a_run_when_it_cannot_be_written(
         *("--logdir", tmp_path, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS),
         *("TRAIN.STEPS_PER_EPOCH=1", f"TRAIN.LR_EPOCH_SCHEDULE=[({epochs}, None)]"),
         LD_PRELOAD=str(library),
+        MRC_FAULTS=",".join(f"{name}:{number}" for name, number in zip(AT_START, NUMBERS, strict=True)),
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     hits = re.findall(r"^fault (\S+) (\d+) (\d+)$", done.stdout, re.MULTILINE)
     assert [(output, int(number)) for output, number, _ in hits] == FAULTS
     assert {output for output, _, count in hits if count == "0"} <= {"progress.json"}  # every five seconds
+    for name, number in zip(AT_START, NUMBERS, strict=True):
+        assert re.search(rf"{name}.*{os.strerror(number)}", done.stdout), done.stdout
+        assert not (tmp_path / name).exists()
     assert "Traceback" not in done.stderr
     assert "Logging error" not in done.stderr
     assert checkpoint_steps(tmp_path)[-1] == epochs

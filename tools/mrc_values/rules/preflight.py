@@ -127,6 +127,16 @@ _rule(
     passing="global.shared_fs: fsx, and a claim whose volume has driver: fsx.csi.aws.com",
 )
 _rule(
+    "MRC114",
+    Severity.ERROR,
+    "the file system of runs has locks",
+    "The trainer locks its run directory, so that a restarted launcher or a second job never writes beside "
+    "ranks that are still alive, and ends at its start when there are no locks. Lustre has them only when it "
+    "is mounted with flock; mountOptions of the volume, or of the class that creates it, decide.",
+    failing="global.shared_fs: fsx, and a claim whose volume has no mountOptions",
+    passing="global.shared_fs: fsx, and a claim whose volume has mountOptions: [flock]",
+)
+_rule(
     "MRC120",
     Severity.ERROR,
     "the cluster has nodes for the pods",

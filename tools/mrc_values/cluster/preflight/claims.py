@@ -8,6 +8,7 @@ from mrc_values.catalogue import Catalogue
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Forbidden
 from mrc_values.cluster.objects import Object, at, items, text
+from mrc_values.cluster.preflight.locks import locks_work
 from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, Problem, not_checked
 from mrc_values.values import Values
 
@@ -15,7 +16,7 @@ _OTHERS = {"ebs.csi.aws.com": "a disk of one node"}
 
 
 def claims_can_be_mounted(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
-    """Each claim exists, is bound, can be mounted on many nodes, and has the right driver."""
+    """Each claim exists, is bound, can be mounted on many nodes, and has the right driver and locks."""
     for namespace, claim, file_system in sorted(_used(planned)):
         setting = setting_of(planned.values, claim, file_system)
         result = reader.cluster.find(client.CLAIMS, claim, namespace)
@@ -27,7 +28,7 @@ def claims_can_be_mounted(planned: PlannedRelease, reader: ClusterReader) -> Ite
             yield Problem("MRC110", setting, message, fix)
             continue
         try:
-            yield from _claim(result, claim, file_system, setting, reader, planned.values.catalogue)
+            yield from _claim(result, claim, file_system, setting, reader, planned.values)
         except Forbidden as error:
             yield not_checked(f"the claim {claim} is on {file_system.upper()}", error)
 
@@ -60,7 +61,7 @@ def _claim(
     file_system: str,
     setting: str,
     reader: ClusterReader,
-    catalogue: Catalogue,
+    values: Values,
 ) -> Iterator[Problem]:
     phase = text(claim_object, "status", "phase")
     if text(claim_object, "metadata", "deletionTimestamp"):
@@ -78,9 +79,9 @@ def _claim(
         )
     if phase == "Bound":
         volume = reader.cluster.get(client.VOLUMES, text(claim_object, "spec", "volumeName"))
-        yield from _driver(at(volume, "spec"), claim, file_system, setting, catalogue)
+        yield from _volume(at(volume, "spec"), claim, file_system, setting, values)
         return
-    yield from _unbound(claim_object, claim, file_system, setting, phase, reader, catalogue)
+    yield from _unbound(claim_object, claim, file_system, setting, phase, reader, values)
 
 
 def _unbound(
@@ -90,14 +91,16 @@ def _unbound(
     setting: str,
     phase: str,
     reader: ClusterReader,
-    catalogue: Catalogue,
+    values: Values,
 ) -> Iterator[Problem]:
     storage_class = text(claim_object, "spec", "storageClassName")
     made = reader.cluster.find(client.STORAGE_CLASSES, storage_class) if storage_class else None
     if phase == "Pending" and made and made.get("volumeBindingMode") == "WaitForFirstConsumer":
-        yield from _driver(
-            {"csi": {"driver": text(made, "provisioner")}}, claim, file_system, setting, catalogue
-        )
+        planned_volume: Object = {
+            "csi": {"driver": text(made, "provisioner")},
+            "mountOptions": items(made, "mountOptions"),
+        }
+        yield from _volume(planned_volume, claim, file_system, setting, values)
         message = (
             f"the claim {claim} has no volume yet; its class {storage_class} creates one for the first pod."
         )
@@ -117,6 +120,14 @@ def _unbound(
         f"the claim {claim} is {phase or 'not bound'}{why}.",
         "See kubectl describe pvc, and docs/claims.md.",
     )
+
+
+def _volume(volume: Object, claim: str, file_system: str, setting: str, values: Values) -> Iterator[Problem]:
+    """``volume`` is the spec of a PersistentVolume."""
+    yield from _driver(volume, claim, file_system, setting, values.catalogue)
+    # mrc-train locks its run directory; other trainers do not.
+    if file_system == values.get("global.shared_fs") and not values.text("maskrcnn.train_script"):
+        yield from locks_work(volume, claim, setting)
 
 
 def _driver(
