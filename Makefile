@@ -13,7 +13,7 @@ NODES ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oracle test-cluster test-cloud test-browser test-gpu-image bench screenshots cluster-up cluster-down lint format reference lock clean
+.PHONY: help setup demo test test-oracle test-cluster test-cloud checkov test-browser test-gpu-image bench screenshots cluster-up cluster-down lint format reference lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,11 +57,19 @@ test-cluster: setup ## run the tests on a real Kubernetes (needs root and Go, ta
 # MiniStack pins versions of its own, so it does not share .venv. TF_PLUGIN_DIR: a mirror of Terraform's providers.
 test-cloud: setup .venv-cloud/.ready ## apply the Terraform to a stand-in for AWS on this machine (needs terraform, takes 5 minutes)
 	@command -v terraform > /dev/null || { echo "test-cloud: terraform not found. Install it: docs/cloud.md" >&2; exit 1; }
-	@MRC_CLOUD_PYTHON="$(CURDIR)/.venv-cloud/bin/python" $(BIN)/pytest tests/cloud
+	@MRC_CLOUD_PYTHON="$(CURDIR)/.venv-cloud/bin/python" $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile tests/cloud
 
 .venv-cloud/.ready: | $(UV)
 	@$(UV) venv --quiet .venv-cloud
 	@$(UV) pip install --quiet --no-config --python .venv-cloud/bin/python ministack==1.5.0 uvicorn==0.54.0
+	@touch $@
+
+checkov: .venv-checkov/.ready ## check the Terraform's security with checkov (downloads 300 MB; exceptions: # checkov:skip in terraform/)
+	@.venv-checkov/bin/checkov --directory terraform --framework terraform --compact --quiet --skip-download
+
+.venv-checkov/.ready: | $(UV)
+	@$(UV) venv --quiet .venv-checkov
+	@$(UV) pip install --quiet --no-config --python .venv-checkov/bin/python checkov==3.3.30
 	@touch $@
 
 test-browser: setup ## test the notebook and TensorBoard in Chromium (screenshots: .browser/screenshots)

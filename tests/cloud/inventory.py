@@ -30,6 +30,7 @@ def inventory(clients: Callable[[str], Any]) -> dict[str, set[str]]:
         "logs": _all(clients("logs").describe_log_groups(), "logGroups", "logGroupName"),
         "clusters": set(clients("eks").list_clusters()["clusters"]),
         "file systems": _all(clients("efs").describe_file_systems(), "FileSystems", "FileSystemId"),
+        "Lustre": _all(clients("fsx").describe_file_systems(), "FileSystems", "FileSystemId"),
         "repositories": _all(clients("ecr").describe_repositories(), "repositories", "repositoryName"),
         "buckets": _all(clients("s3").list_buckets(), "Buckets", "Name"),
     }

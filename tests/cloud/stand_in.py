@@ -1,4 +1,4 @@
-"""AWS on loopback: MiniStack, and the calls for EKS Pod Identity that its version 1.5 lacks.
+"""AWS on loopback: MiniStack, and what its version 1.5 lacks: EKS Pod Identity, and FSx (fsx.py).
 
 Runs in an environment of its own (see conftest.py), as ``uvicorn stand_in:app``.
 """
@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import fsx
 from ministack.app import app as ministack  # type: ignore[import-not-found]
 
 Message = dict[str, Any]
@@ -23,11 +24,16 @@ _associations: dict[tuple[str, str], dict[str, Any]] = {}
 
 async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
     """The ASGI application."""
-    match = PATH.fullmatch(scope.get("path", "")) if scope["type"] == "http" else None
-    if match is None:
+    http = scope["type"] == "http"
+    match = PATH.fullmatch(scope["path"]) if http else None
+    target = dict(scope["headers"]).get(b"x-amz-target", b"").decode() if http else ""
+    if match:
+        status, answer = _answer(scope["method"], match["cluster"], match["id"], await _body(receive))
+    elif target.startswith(fsx.TARGET):
+        status, answer = fsx.answer(target.removeprefix(fsx.TARGET), await _body(receive))
+    else:
         await ministack(scope, receive, send)
         return
-    status, answer = _answer(scope["method"], match["cluster"], match["id"], await _body(receive))
     headers = [(b"content-type", b"application/json")]
     if status == 404:
         headers.append((b"x-amzn-errortype", b"ResourceNotFoundException"))

@@ -37,7 +37,6 @@ def root(stand_in: StandIn, before: dict[str, set[str]], checkout: Path) -> Root
         region=REGION,
         cluster_name=CLUSTER,
         azs=ZONES,
-        fsx=False,  # the stand-in has no FSx
     )
     root.apply()
     return root
@@ -141,6 +140,23 @@ def test_every_zone_has_one_mount_target_that_nodes_may_reach(clients: Clients) 
 
 
 @pytest.mark.usefixtures("root")
+def test_lustre_is_in_the_zone_of_the_training_nodes_and_its_ports_are_open(clients: Clients) -> None:
+    (file_system,) = clients("fsx").describe_file_systems()["FileSystems"]
+    assert file_system["SubnetIds"] == nodegroup(clients, "training")["subnets"]
+    assert file_system["LustreConfiguration"]["DeploymentType"] == "PERSISTENT_2"
+    groups = clients("ec2").describe_security_groups()["SecurityGroups"]
+    (group,) = (item["GroupId"] for item in groups if item["GroupName"] == f"{CLUSTER}-fsx")
+    nodes = clients("eks").describe_cluster(name=CLUSTER)["cluster"]["resourcesVpcConfig"]
+    # https://docs.aws.amazon.com/fsx/latest/LustreGuide/limit-access-security-groups.html
+    expected = [
+        (egress, "tcp", first, last, other)
+        for first, last in ((988, 988), (1018, 1023))
+        for egress, other in ((False, nodes["clusterSecurityGroupId"]), (False, group), (True, group))
+    ]
+    assert rules(clients, group) == sorted(expected)
+
+
+@pytest.mark.usefixtures("root")
 def test_the_api_server_is_private_unless_networks_are_named(clients: Clients) -> None:
     access = clients("eks").describe_cluster(name=CLUSTER)["cluster"]["resourcesVpcConfig"]
     assert (access["endpointPrivateAccess"], access["endpointPublicAccess"]) == (True, False)
@@ -174,10 +190,22 @@ def test_the_values_that_follow_are_valid_and_render(root: Root, clients: Client
     assert (values["maskrcnn"]["node_group"], values["maskrcnn"]["gpus"]) == ("p4d", 32)
     checked = subprocess.run([PROGRAM, "validate", CHART, "-f", file], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
-    (file_system,) = clients("efs").describe_file_systems()["FileSystems"]
-    volume, claim = yaml.safe_load_all((tmp_path / "claims.yaml").read_text())
-    assert volume["spec"]["csi"]["volumeHandle"] == file_system["FileSystemId"]
-    assert claim["metadata"]["namespace"] == "kubeflow"
+    objects = list(yaml.safe_load_all((tmp_path / "claims.yaml").read_text()))
+    assert {item["metadata"].get("namespace", "kubeflow") for item in objects} == {"kubeflow"}
+    assert {item["spec"]["csi"]["volumeHandle"] for item in objects if "csi" in item["spec"]} == {
+        clients(service).describe_file_systems()["FileSystems"][0]["FileSystemId"]
+        for service in ("efs", "fsx")
+    }
+
+
+def test_the_commands_for_the_cluster_follow_from_the_outputs(root: Root) -> None:
+    flags = ["--from-terraform", str(root.directory), "--dry-run"]
+    done = subprocess.run([PROGRAM, "cluster", "up", *flags], capture_output=True, text=True, cwd=REPOSITORY)
+    assert done.returncode == 0, done.stderr
+    assert f"--set=autoDiscovery.clusterName={CLUSTER} --set=awsRegion={REGION} " in done.stdout
+    assert (
+        done.stdout.count("kind: PersistentVolumeClaim\n") == 4
+    )  # twice each, as each volume names its claim
 
 
 def test_destroy_leaves_nothing(root: Root, clients: Clients, before: dict[str, set[str]]) -> None:

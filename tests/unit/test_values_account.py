@@ -15,7 +15,7 @@ from botocore.stub import Stubber
 from mrc_cli import aws
 from mrc_cli.errors import ServiceError
 from mrc_values import account, catalogue
-from mrc_values.account import Account, Reservation, check, instance_class
+from mrc_values.account import Account, Bucket, Reservation, check, instance_class
 from values_files import CHART
 
 PROGRAM = Path(sys.executable).with_name("mrc-values")
@@ -96,6 +96,20 @@ BLOCK = Reservation("cr-0123456789abcdef0", "active", "p4d.24xlarge", "us-west-2
             "p4d",
             "us-west-2b",
             "MRC154: cr-0123456789abcdef0 is in us-west-2a. Set training_zone to us-west-2a.",
+        ),
+        ({"bucket": Bucket("coco", "us-west-2")}, "p4d", None, ""),
+        (
+            {"bucket": Bucket("coco", "eu-west-1")},
+            "p4d",
+            None,
+            "MRC155: the bucket coco is in eu-west-1, and the cluster in us-west-2. Copy the data to a "
+            "bucket in us-west-2, or create the cluster in eu-west-1.",
+        ),
+        (
+            {"bucket": Bucket("coco", "")},
+            "p4d",
+            None,
+            "MRC155: the bucket coco does not exist. Create it, or correct its name.",
         ),
     ],
 )  # fmt: skip
@@ -196,7 +210,9 @@ def test_the_account_is_read_as_the_api_describes_it(stubs: Callable[[str], Stub
         },
         {"CapacityReservationIds": [BLOCK.id]},
     )
-    assert account.read("us-west-2", GROUPS["p4d"], BLOCK.id) == Account(
+    answer = {"ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "eu-west-1"}}}
+    stubs("s3").add_response("head_bucket", answer, {"Bucket": "coco"})
+    assert account.read("us-west-2", GROUPS["p4d"], BLOCK.id, "coco") == Account(
         region="us-west-2",
         zones=("us-west-2a", "us-west-2b"),
         quotas={"P": 384, "G and VT": 0, "Standard": 64},
@@ -206,6 +222,7 @@ def test_the_account_is_read_as_the_api_describes_it(stubs: Callable[[str], Stub
         addresses=2,
         address_quota=6,
         reservation=BLOCK,
+        bucket=Bucket("coco", "eu-west-1"),
     )
 
 
@@ -216,13 +233,7 @@ def test_a_denied_request_names_its_permission(stubs: Callable[[str], Stubber]) 
         account.read("us-west-2", GROUPS["p4d"])
 
 
-def test_expired_credentials_are_one_line(stubs: Callable[[str], Stubber]) -> None:
-    stubs("sts").add_client_error("get_caller_identity", "ExpiredToken")
-    with pytest.raises(ServiceError, match="sts:GetCallerIdentity: the AWS credentials have expired"):
-        account.read("us-west-2", GROUPS["p4d"])
-
-
-def call(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
+def call(*arguments: str, directory: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return subprocess.run(
         [PROGRAM, "preflight", *arguments, str(CHART)],
@@ -230,7 +241,8 @@ def call(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=60,
-        env=clean | {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(directory)},
+        stdin=subprocess.DEVNULL,
+        env=clean | {"AWS_EC2_METADATA_DISABLED": "true", "HOME": str(directory)} | settings,
     )
 
 

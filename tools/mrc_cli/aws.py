@@ -18,6 +18,8 @@ _UNKNOWN_KEY = {
     "AuthFailure",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "RequestTimeTooSkewed",
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
@@ -37,12 +39,13 @@ def client(service: str, region: str | None = None) -> Any:
     """A boto3 client, with credentials and settings from the usual places (environment, profile, role).
 
     Raises:
-        UserError: when boto3 is not installed, or when there is no region or no such profile.
+        UserError: when boto3 is not installed, or when there is no region.
+        ServiceError: when the profile does not exist or its settings cannot be read.
     """
     try:
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, NoRegionError
     except ImportError:
         raise UserError("boto3 is not installed. Install the extra aws of mask-rcnn-on-kubernetes.") from None
     config = Config(
@@ -53,8 +56,10 @@ def client(service: str, region: str | None = None) -> Any:
     )
     try:
         return boto3.session.Session(region_name=region).client(service, config=config)
-    except (BotoCoreError, ValueError) as error:
+    except NoRegionError as error:
         raise UserError(_sentence(error, f"{service} client")) from None
+    except (BotoCoreError, ValueError) as error:
+        raise ServiceError(_sentence(error, f"{service} client")) from None
 
 
 @contextmanager
@@ -77,7 +82,9 @@ def _sentence(error: Exception, action: str) -> str:
 
     said = " ".join(str(error).split())
     if isinstance(error, raised.ClientError):
-        return _rejection(error.response, action)
+        # Before its first request, a profile with a role gets credentials by a request of its own.
+        assumes = error.operation_name.startswith("AssumeRole") and "AssumeRole" not in action
+        return _rejection(error.response, f"sts:{error.operation_name}" if assumes else action)
     if isinstance(error, raised.NoRegionError):
         return f"{action}: no AWS region is set. Set AWS_REGION, or name it on the command line."
     if isinstance(error, raised.ProfileNotFound):
@@ -102,7 +109,8 @@ def _rejection(response: Any, action: str) -> str:
         return f"{action}: the AWS credentials have expired. Log in again."
     if code in _UNKNOWN_KEY:
         return (
-            f"{action}: AWS does not accept the credentials ({code}). Check the access key and AWS_PROFILE."
+            f"{action}: AWS does not accept the credentials ({code}). Check the access key, AWS_PROFILE, "
+            "this machine's clock, and that the account has enabled the region."
         )
     if code in _DENIED:
         return f"{action}: AWS denies it. Add this action to your policy. {said}".rstrip()

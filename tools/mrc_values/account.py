@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mrc_cli import aws
+from mrc_cli import aws, suggestions
+from mrc_cli.errors import ServiceError
 from mrc_cli.findings import Finding, Position
 
 from mrc_values.catalogue import NodeGroup
@@ -38,6 +39,14 @@ class Reservation:
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """A bucket and its region; empty if there is no such bucket."""
+
+    name: str
+    region: str
+
+
+@dataclass(frozen=True)
 class Account:
     """What the account has in a region.
 
@@ -56,6 +65,7 @@ class Account:
     addresses: int = 0
     address_quota: float = 0
     reservation: Reservation | None = None
+    bucket: Bucket | None = None
 
 
 def check(account: Account, group: NodeGroup, nodes: int, zone: str | None = None) -> list[Finding]:
@@ -71,6 +81,7 @@ def check(account: Account, group: NodeGroup, nodes: int, zone: str | None = Non
             *_vcpus(account, group, nodes),
             *_network(account),
             *_reserved(account, group, nodes, zone),
+            *_stored(account),
         )
     ]
 
@@ -153,22 +164,33 @@ def _reserved(account: Account, group: NodeGroup, nodes: int, zone: str | None) 
         )
 
 
+def _stored(account: Account) -> Iterator[Problem]:
+    bucket = account.bucket
+    if bucket and not bucket.region:
+        yield "MRC155", f"the bucket {bucket.name} does not exist.", "Create it, or correct its name."
+    elif bucket and bucket.region != account.region:
+        yield (
+            "MRC155",
+            f"the bucket {bucket.name} is in {bucket.region}, and the cluster in {account.region}.",
+            f"Copy the data to a bucket in {account.region}, or create the cluster in {bucket.region}.",
+        )
+
+
 def _either(zones: tuple[str, ...]) -> str:
     return " or ".join(zones)
 
 
-def read(region: str, group: NodeGroup, reservation: str | None = None) -> Account:
-    """Ask AWS.
+def read(region: str, group: NodeGroup, reservation: str | None = None, bucket: str | None = None) -> Account:
+    """Ask AWS. ``bucket`` is a name.
 
     Raises:
-        ServiceError: when AWS cannot be reached or denies a request.
+        ServiceError: when the credentials cannot be used, or AWS cannot be reached or denies a request.
     """
+    _check_credentials(region)
     ec2, quotas = aws.client("ec2", region), aws.client("service-quotas", region)
-    with aws.calling("sts:GetCallerIdentity"):
-        aws.client("sts", region).get_caller_identity()
     return Account(
         region=region,
-        zones=_zones(ec2, group.instance_type),
+        zones=zones(ec2, group.instance_type),
         quotas={name: _quota(quotas, "ec2", code) for name, code in VCPU_QUOTAS.items()},
         running=_running(ec2),
         vpcs=len(_described(ec2, "describe_vpcs", "Vpcs", "ec2:DescribeVpcs")),
@@ -176,10 +198,45 @@ def read(region: str, group: NodeGroup, reservation: str | None = None) -> Accou
         addresses=_addresses(ec2),
         address_quota=_quota(quotas, *ADDRESS_QUOTA),
         reservation=_reservation(ec2, reservation) if reservation else None,
+        bucket=_bucket(aws.client("s3", region), bucket) if bucket else None,
     )
 
 
-def _zones(ec2: Any, instance_type: str) -> tuple[str, ...]:
+def _check_credentials(region: str) -> None:
+    """Raises ServiceError for every fault of credentials, profile or region."""
+    sts = aws.client("sts", region)
+    try:
+        with aws.calling("sts:GetCallerIdentity"):
+            sts.get_caller_identity()
+    except ServiceError as error:
+        # Newer regions than the installed boto3 knows exist, so this alone is no reason to stop.
+        known = _regions()
+        if region in known:
+            raise
+        meant = suggestions.nearest(region, known)
+        hint = f" Did you mean {meant}?" if meant else ""
+        raise ServiceError(f"{error} {region} is no region that boto3 knows.{hint}") from None
+    except EOFError:
+        raise ServiceError(
+            "sts:GetCallerIdentity: the profile asks for an MFA code, and there is no terminal to type it "
+            "on. Run this in a terminal, or get a session token first."
+        ) from None
+    except OSError as error:  # a file of the profile, such as its web identity token
+        where = f"{error.filename}: " if error.filename else ""
+        raise ServiceError(
+            f"sts:GetCallerIdentity: the AWS credentials cannot be used: {where}{error.strerror or error}"
+        ) from None
+
+
+def _regions() -> list[str]:
+    """Regions that the installed boto3 knows."""
+    import boto3
+
+    return list(boto3.session.Session().get_available_regions("sts"))
+
+
+def zones(ec2: Any, instance_type: str) -> tuple[str, ...]:
+    """Zones of the client's region that offer an instance type."""
     offerings = _described(
         ec2,
         "describe_instance_type_offerings",
@@ -225,6 +282,22 @@ def _reservation(ec2: Any, name: str) -> Reservation:
         found["AvailabilityZone"],
         found["AvailableInstanceCount"],
     )
+
+
+def _bucket(s3: Any, name: str) -> Bucket:
+    """S3 names the region of every bucket, also to those who may not read it."""
+    from botocore.exceptions import ClientError
+
+    with aws.calling("s3:ListBucket"):
+        try:
+            headers = s3.head_bucket(Bucket=name)["ResponseMetadata"]["HTTPHeaders"]
+        except ClientError as error:
+            headers = error.response["ResponseMetadata"].get("HTTPHeaders", {})
+            if error.response["Error"]["Code"] in ("404", "NoSuchBucket"):
+                return Bucket(name, "")
+            if "x-amz-bucket-region" not in headers:
+                raise
+    return Bucket(name, headers["x-amz-bucket-region"])
 
 
 def _quota(quotas: Any, service: str, code: str) -> float:

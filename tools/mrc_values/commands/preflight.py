@@ -21,14 +21,18 @@ def preflight(
     reservation: Annotated[
         str | None, typer.Option(metavar="ID", help="Capacity reservation or capacity block to use.")
     ] = None,
+    bucket: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Bucket with the data set, also as s3://NAME/PREFIX."),
+    ] = None,
     chart: Chart = None,
     version: ChartVersion = None,
     format: FormatOfFindings = FindingFormat.TEXT,
 ) -> None:
     """Find what is in the way of a cluster in an AWS account, before `terraform apply`.
 
-    Asks AWS for zones that offer the instance type, quotas and what already counts against them, and the
-    state of a reservation. Creates nothing.
+    Asks AWS for zones that offer the instance type, quotas and what already counts against them, the state of
+    a reservation, and the region of a bucket. Creates nothing.
 
     Example: mrc-values preflight --region us-west-2 --node-group p4d --nodes 4 --zone us-west-2a
 
@@ -41,7 +45,8 @@ def preflight(
     from mrc_values.rules import TOOL
 
     group = node_group_named(chart_directory(chart, version), node_group)
-    found = account.read(region, group, reservation)
+    name = bucket.removeprefix("s3://").partition("/")[0] if bucket else None
+    found = account.read(region, group, reservation, name)
     if found.zones:
         say(f"{group.instance_type} is offered in {', '.join(found.zones)}.")
     findings = account.check(found, group, nodes, zone)

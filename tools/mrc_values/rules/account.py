@@ -56,3 +56,12 @@ _rule(
     failing="--reservation cr-0123456789abcdef0, which is expired",
     passing="--reservation cr-0123456789abcdef0, active, p4d.24xlarge, 4 free",
 )
+_rule(
+    "MRC155",
+    Severity.ERROR,
+    "the bucket is in the cluster's region",
+    "FSx imports automatically from buckets of its own region only, and reading across regions is slow and "
+    "costs by the gigabyte.",
+    failing="--region us-west-2 --bucket my-data, which is in eu-west-1",
+    passing="the same bucket in us-west-2",
+)
