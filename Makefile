@@ -1,8 +1,11 @@
 # Every target runs its own set-up, which needs only Python 3.11, make and a C++ compiler, and no root.
 
-UV_VERSION := 0.13.8
 UV := $(or $(shell command -v uv),.tools/bin/uv)
 BIN := .venv/bin
+# Only files with these hashes are installed, and used for builds. `make hashes` renews them.
+REQUIREMENTS := packaging/requirements
+BUILD_HASHED := --require-build-hashes --build-constraints $(REQUIREMENTS)/build.txt
+HASHED := --require-hashes --constraint $(REQUIREMENTS)/packages.txt $(BUILD_HASHED)
 EXTRAS := --extra train-cpu --extra serve-cpu --extra values --extra viz --extra stage --extra images
 
 DEMO := .demo
@@ -13,7 +16,7 @@ NODES ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oracle test-cluster test-cloud checkov test-browser test-gpu-image bench screenshots cluster-up cluster-down lint format reference lock clean
+.PHONY: help setup demo test test-oracle test-cluster test-cloud checkov test-browser test-gpu-image bench screenshots cluster-up cluster-down lint format reference lock hashes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,14 +24,16 @@ help: ## list the targets
 setup: .venv/.ready ## install everything into .venv
 
 .tools/bin/uv:
-	@echo "Installing uv $(UV_VERSION) into .tools"
+	@echo "Installing uv into .tools"
 	@python3 -m venv .tools
-	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@.tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $(REQUIREMENTS)/uv.txt
 
 # The first time, this downloads about 600 MB and compiles Horovod; uv caches both for other checkouts.
-.venv/.ready: pyproject.toml | $(UV)
+.venv/.ready: pyproject.toml $(REQUIREMENTS)/packages.txt $(REQUIREMENTS)/build.txt | $(UV)
 	@echo "Setting up .venv. The first time, this compiles Horovod: 2 to 5 minutes on two cores, without output."
-	@$(UV) sync --quiet --compile-bytecode $(EXTRAS)
+	@test -x $(BIN)/python || $(UV) venv --quiet --clear .venv
+	@$(UV) pip install --quiet --python .venv --exact --compile-bytecode $(HASHED) --requirement pyproject.toml $(EXTRAS) --group dev
+	@$(UV) pip install --quiet --python .venv --no-deps $(BUILD_HASHED) --editable .
 	@touch $@
 
 demo: setup ## train on drawn scenes and show the result (DATA=<directory>: your images; CLEAN=1: from scratch)
@@ -40,8 +45,9 @@ test: setup ## run the tests that need neither root nor a browser nor a cluster 
 test-oracle: setup .venv-oracle/.ready ## compare the operations with torch and torchvision (downloads 3 GB)
 	@MRC_ORACLE_PYTHON="$(CURDIR)/.venv-oracle/bin/python" $(BIN)/pytest tests/oracle
 
-.venv-oracle/.ready: pyproject.toml | $(UV)
-	@UV_PROJECT_ENVIRONMENT=.venv-oracle $(UV) sync --quiet --only-group oracle
+.venv-oracle/.ready: pyproject.toml $(REQUIREMENTS)/packages.txt | $(UV)
+	@$(UV) venv --quiet --clear .venv-oracle
+	@$(UV) pip install --quiet --python .venv-oracle $(HASHED) --group oracle
 	@touch $@
 
 # Check that a stopped cluster leaves nothing on the machine, so no other cluster may run meanwhile.
@@ -59,17 +65,17 @@ test-cloud: setup .venv-cloud/.ready ## apply the Terraform to a stand-in for AW
 	@command -v terraform > /dev/null || { echo "test-cloud: terraform not found. Install it: docs/cloud.md" >&2; exit 1; }
 	@MRC_CLOUD_PYTHON="$(CURDIR)/.venv-cloud/bin/python" $(BIN)/pytest --numprocesses $(JOBS) --dist loadfile tests/cloud
 
-.venv-cloud/.ready: | $(UV)
-	@$(UV) venv --quiet .venv-cloud
-	@$(UV) pip install --quiet --no-config --python .venv-cloud/bin/python ministack==1.5.0 uvicorn==0.54.0
+.venv-cloud/.ready: $(REQUIREMENTS)/cloud.txt | $(UV)
+	@$(UV) venv --quiet --clear .venv-cloud
+	@$(UV) pip install --quiet --no-config --python .venv-cloud --require-hashes --requirement $<
 	@touch $@
 
 checkov: .venv-checkov/.ready ## check the Terraform's security with checkov (downloads 300 MB; exceptions: # checkov:skip in terraform/)
 	@.venv-checkov/bin/checkov --directory terraform --framework terraform --compact --quiet --skip-download
 
-.venv-checkov/.ready: | $(UV)
-	@$(UV) venv --quiet .venv-checkov
-	@$(UV) pip install --quiet --no-config --python .venv-checkov/bin/python checkov==3.3.30
+.venv-checkov/.ready: $(REQUIREMENTS)/checkov.txt | $(UV)
+	@$(UV) venv --quiet --clear .venv-checkov
+	@$(UV) pip install --quiet --no-config --python .venv-checkov --require-hashes --requirement $<
 	@touch $@
 
 test-browser: setup ## test the notebook and TensorBoard in Chromium (screenshots: .browser/screenshots)
@@ -115,6 +121,9 @@ reference: setup ## generate versions, the charts' schemas, docs/values.md and d
 
 lock: setup ## update the version pins in pyproject.toml
 	@$(BIN)/python packaging/pin.py $(UV)
+
+hashes: setup ## renew packaging/requirements after a change of the pins in pyproject.toml
+	@$(BIN)/python packaging/hashes.py $(UV)
 
 clean: ## remove the files of the demo
 	@rm -rf $(DEMO)

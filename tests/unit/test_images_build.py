@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -149,19 +148,19 @@ def test_buildah_builds_for_amd64_with_the_arguments_under_the_name(tmp_path: Pa
         subprocess.run(["buildah", "rmi", name], capture_output=True)
 
 
-def test_an_end_from_outside_ends_the_program_too(tmp_path: Path) -> None:
+def test_an_end_from_outside_ends_the_program_too() -> None:
     code = (
         "from mrc_cli.command import end_on_sigterm\n"
         "from mrc_images import builders\n"
         "end_on_sigterm()\n"
-        f"builders.stream('sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 600')\n"
+        "builders.stream('sh', '-c', 'echo $$; exec sleep 600')\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code]) as process:
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-            time.sleep(0.05)
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        pid = process.stderr.readline().strip()
         process.terminate()
         assert process.wait() == 143
-    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
+    assert not Path(f"/proc/{pid}").exists()
 
 
 def test_output_is_shown_while_the_program_runs(capfd: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ _SERVE = (Repository("mask-rcnn-serve", {"serve": "image", "sagemaker": "sagemak
 IMAGES = (
     Image("train-gpu", "containers/train/Dockerfile", _TRAIN, {"EXTRA": "train-gpu"}, suffix="-gpu"),
     Image("train-cpu", "containers/train/Dockerfile", _TRAIN, {"EXTRA": "train-cpu"}),
-    Image("viz", "container-viz/Dockerfile", _VIZ, {"EXTRA": "train-cpu"}, base="train-cpu"),
+    Image("viz", "container-viz/Dockerfile", _VIZ, base="train-cpu"),
     Image("serve-gpu", "containers/serve/Dockerfile", _SERVE, {"EXTRA": "serve-gpu"}, suffix="-gpu"),
     Image("serve-cpu", "containers/serve/Dockerfile", _SERVE, {"EXTRA": "serve-cpu"}),
     Image("stage", "stage-data/Dockerfile", (Repository("mask-rcnn-stage", {"stage-data": "image"}),)),
