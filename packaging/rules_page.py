@@ -17,8 +17,11 @@ from mrc_values.rules import CLUSTER_RULES, RULES, Rule
 
 PAGE = ROOT / "docs" / "rules.md"
 
-BASE = "maskrcnn: {image: 'registry.example.com/mask-rcnn:1.0', node_group: p4d}\n"
-"""The values that every example extends; without them, each would have the same unrelated findings."""
+BASES = {
+    "maskrcnn": "maskrcnn: {image: 'registry.example.com/mask-rcnn:1.0', node_group: p4d}\n",
+    "stage-data": "image: 'registry.example.com/mask-rcnn-stage:1.0'\ns3_uri: s3://my-bucket/coco\n",
+}
+"""The values that every example of a chart extends; without them, each would have the same findings."""
 
 INTRO = """\
 # Rules
@@ -28,7 +31,8 @@ rule. Ids never change their meaning. An error makes [`mrc-values validate`](mrc
 warning only with `--strict`. The rules from MRC100 on check the cluster before an install.
 
 The examples extend a values file with `maskrcnn.image: registry.example.com/mask-rcnn:1.0` and
-`maskrcnn.node_group: p4d`. Each example that fails is followed by the findings of its rule.
+`maskrcnn.node_group: p4d`; those of stage-data a file with its `image` and `s3_uri`. Each example that fails
+is followed by the findings of its rule.
 """
 
 
@@ -66,9 +70,9 @@ def _findings(rule: Rule) -> Iterator[str]:
     """The messages of the rule about its failing example."""
     with tempfile.TemporaryDirectory() as directory:
         base, file = Path(directory, "base.yaml"), Path(directory, "values.yaml")
-        base.write_text(BASE)
+        base.write_text(BASES[rule.chart])
         file.write_text(rule.failing)
-        for finding in check(ROOT / "charts" / "maskrcnn", [base, file]).findings:
+        for finding in check(ROOT / "charts" / rule.chart, [base, file]).findings:
             if finding.rule == rule.id:
                 name = f"`{dotted(finding.path)}` " if finding.path else ""
                 yield f"{name}{finding.message} {finding.fix}".strip()

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mrc_cli.files import flush_directory, write_atomically
+from mrc_cli.staged import MARKER
 from pydantic import BaseModel, ConfigDict
 
 from mrc_stage.archive import Member
 from mrc_stage.plan import Plan
 from mrc_stage.workspace import Workspace
-
-MARKER = ".mrc-staged.json"
 
 
 class Marker(BaseModel):

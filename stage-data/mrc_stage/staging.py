@@ -16,7 +16,7 @@ from mrc_stage import publishing, writing
 from mrc_stage.destination import Existing
 from mrc_stage.objects import Bucket
 from mrc_stage.plan import Plan, Range
-from mrc_stage.workspace import Journal, Workspace
+from mrc_stage.workspace import REPAIR, Journal, Workspace
 
 THREADS = 8
 """Each holds one range in memory. Reading, TLS, CRC-32 and writing all run outside of Python's lock."""
@@ -40,6 +40,7 @@ def stage(bucket: Bucket, destination: Path, shard: int, shards: int, replace: b
     marker = publishing.read_marker(destination)
     if marker and marker.digest == plan.digest:
         written = _repair(bucket, mine, existing, destination, plan, shard)
+        _remove_leftovers(destination, plan, shard, shards)
         say(
             f"{destination}: already complete"
             + (f", but for {written} files, which are back" if written else "")
@@ -105,7 +106,7 @@ def _repair(
 
     Each shard does so for itself: the others may find nothing missing, and write no journal.
     """
-    workspace = Workspace(destination, plan.digest, f"repair-{shard}")
+    workspace = Workspace(destination, plan.digest, f"{REPAIR}{shard}")
     written: list[int] = []
 
     def one(part: Range) -> None:
@@ -117,9 +118,17 @@ def _repair(
 
     for _ in _completed(parts, one):
         pass
-    if written:
-        workspace.remove()
     return sum(written)
+
+
+def _remove_leftovers(destination: Path, plan: Plan, shard: int, shards: int) -> None:
+    """Remove what this shard's repair left, and what a run left that was killed after it had published.
+
+    Repairs of other shards may be under way, but none of a shard that this division does not have.
+    """
+    workspace = Workspace(destination, plan.digest)
+    stale = [number for number in workspace.repairs() if number == shard or number >= shards]
+    workspace.remove([f"{REPAIR}{number}" for number in stale])
 
 
 def _completed(parts: Sequence[Range], one: Callable[[Range], None]) -> Generator[Range, None, None]:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from mrc_cli.errors import UserError
 from mrc_cli.progress import progress
+from mrc_cli.staged import WORKSPACE
 from mrc_cli.terminal import result, say
 
-from mrc_stage import archive, publishing, workspace
+from mrc_stage import archive, publishing
 from mrc_stage import plan as planning
 from mrc_stage.archive import Contents, Damaged, Member
 from mrc_stage.destination import size_of
@@ -80,8 +81,8 @@ def status(destination: Path) -> None:
         UserError: when there is no marker.
     """
     marker = publishing.read_marker(destination)
-    if (destination / workspace.DIRECTORY).is_dir():
-        journals = (destination / workspace.DIRECTORY).glob("journal-*")
+    if (destination / WORKSPACE).is_dir():
+        journals = (destination / WORKSPACE).glob("journal-*")
         lines = sum(max(0, path.read_bytes().count(b"\n") - 1) for path in journals)
         raise UserError(
             f"{destination}: staging is not complete; {lines} ranges are. Run mrc-stage stage until all "

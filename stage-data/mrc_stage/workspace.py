@@ -3,13 +3,15 @@
 import ctypes
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mrc_cli.errors import UserError
+from mrc_cli.staged import WORKSPACE
 
-DIRECTORY = ".mrc-stage"
+REPAIR = "repair-"
+"""Trees of shards that repair a published data set: this, and the shard's number."""
 
 
 class Workspace:
@@ -20,7 +22,7 @@ class Workspace:
     """
 
     def __init__(self, destination: Path, digest: str, tree: str = "tree") -> None:
-        self.path = destination / DIRECTORY
+        self.path = destination / WORKSPACE
         self.tree = self.path / tree
         self._digest = digest
 
@@ -66,11 +68,20 @@ class Workspace:
             file.flush()
             yield Journal(file.fileno())
 
-    def remove(self) -> None:
-        """Remove the tree, whose files are published, and the journals. Another shard may do the same."""
+    def repairs(self) -> list[int]:
+        """Numbers of the shards that have a tree for repairs."""
+        names = [path.name.removeprefix(REPAIR) for path in self.path.glob(f"{REPAIR}*")]
+        return [int(name) for name in names if name.isdecimal()]
+
+    def remove(self, others: Sequence[str] = ()) -> None:
+        """Remove the tree, whose files are published, the journals, and other trees by their names.
+
+        Another shard may do the same.
+        """
         for path in self.path.glob("journal-*"):
             path.unlink(missing_ok=True)
-        shutil.rmtree(self.tree, ignore_errors=True)
+        for tree in (self.tree, *(self.path / name for name in others)):
+            shutil.rmtree(tree, ignore_errors=True)
         # Not empty when another shard repairs something.
         with suppress(OSError):
             self.path.rmdir()

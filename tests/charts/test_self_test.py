@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 from maskrcnn_chart import CHART, expand
+from mrc_cli.staged import MARKER
+from mrc_stage import publishing
 from rendering import only, render_objects
 
 WEIGHTS = "data/pretrained-models/ImageNet-R50-AlignPadding.npz"
@@ -57,3 +59,21 @@ def test_a_directory_that_is_not_writable_is_named_with_the_fix(file_system: Pat
 def test_a_model_from_scratch_needs_no_weights(file_system: Path) -> None:
     (file_system / WEIGHTS).unlink()
     assert ask(file_system, backbone_weights="").returncode == 0
+
+
+def test_a_data_set_that_is_being_staged_is_named_with_the_way_to_resume(file_system: Path) -> None:
+    (file_system / "data" / ".mrc-stage").mkdir()
+    done = ask(file_system)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"incomplete: {file_system}/data is not completely staged. "
+        "Run its stage-data job again, which fetches only what is missing"
+    ]
+
+
+def test_what_was_staged_is_said(file_system: Path) -> None:
+    marker = publishing.Marker(source="s3://my-bucket/coco/", digest="0", archives={}, files=123287, bytes=1)
+    (file_system / "data" / MARKER).write_text(marker.model_dump_json(indent=2))
+    done = ask(file_system)
+    assert done.returncode == 0, done.stderr
+    assert f"ok: {file_system}/data is complete: 123287 files from s3://my-bucket/coco/" in done.stdout

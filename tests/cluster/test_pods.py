@@ -1,13 +1,17 @@
 """A run in real pods, from helm install to the servers that show it, and resumed after helm delete."""
 
 import json
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import cv2
 import pytest
+from testcluster.charts import CHARTS
 from testcluster.client import Client
-from trainings import Training, server
-from values_tool import mrc_values
+from testcluster.images import TRAIN
+from trainings import SCENES, Training, server
+from values_tool import mrc_values, opened
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,34 @@ def test_jupyter_serves_https_only_with_its_token(servers: Servers) -> None:
     status, body = servers.get(url, token)
     assert status == 200
     assert "model-12.index" in {entry["name"] for entry in json.loads(body)["content"]}
+
+
+def test_the_chart_serve_detects_with_the_runs_model_through_mrc_values_open(trained: Training) -> None:
+    user = trained.user
+    values = {
+        "global": {"namespace": ""},
+        "image": TRAIN,
+        "model": f"{user.namespace}/{trained.name}",
+        "resources": {"requests": {"cpu": "50m"}},
+    }
+    flags = [f"--set-json={name}={json.dumps(value)}" for name, value in values.items()]
+    user.helm("install", "detector", str(CHARTS / "serve"), *flags, "--wait", "--timeout=280s")
+    image = min((user.cluster.volumes / "efs" / SCENES / "val2017").iterdir())
+    with opened(user, "detector", "serve") as address:
+        with urllib.request.urlopen(f"{address}ping", timeout=60) as answer:
+            assert answer.status == 200
+        request = urllib.request.Request(f"{address}invocations?threshold=0", image.read_bytes())
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            found = json.loads(answer.read())
+    pixels = cv2.imread(str(image))
+    assert pixels is not None
+    assert (found["height"], found["width"]) == pixels.shape[:2]
+    categories = json.loads((image.parents[1] / "annotations" / "instances_val2017.json").read_text())[
+        "categories"
+    ]
+    assert {each["category"] for each in found["detections"]} <= {each["name"] for each in categories}
+    assert found["detections"]
+    user.helm("uninstall", "detector", "--wait")
 
 
 def test_after_delete_an_install_with_more_steps_resumes_from_the_newest_checkpoint(

@@ -104,8 +104,11 @@ def shell(node_cluster: Cluster, tmp_path: Path) -> Iterator[Shell]:
     (tmp_path / ".cluster").symlink_to(node_cluster.directory)
     (tmp_path / "exports").touch()
     yield Shell(tmp_path)
-    Client(node_cluster, "default").helm("uninstall", "maskrcnn", "--ignore-not-found", "--wait")
-    Client(node_cluster, "kubeflow").kubectl("delete", "job/draw-scenes", "--ignore-not-found")
+    releases = ("maskrcnn", "stage-scenes")
+    Client(node_cluster, "default").helm("uninstall", *releases, "--ignore-not-found", "--wait")
+    examples = (ROOT / "charts" / "maskrcnn" / "examples" / "data").glob("*.yaml")
+    for example in examples:
+        Client(node_cluster, "kubeflow").kubectl("delete", f"--filename={example}", "--ignore-not-found")
     for directory in made:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -122,6 +125,7 @@ def test_the_commands_of_the_tutorial_end_with_detections_of_a_model_trained_in_
         else:
             printed += shell.run(block)
     assert "Succeeded" in printed
+    assert printed.count("Completed") == 4, "the pods of staging"
     images = list((shell.directory / "detections").glob("*-detections.png"))
     found = re.findall(r"-detections\.png: (.*) with a score of", printed)
     assert len(found) == len(images) > 1

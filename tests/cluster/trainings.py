@@ -165,12 +165,22 @@ def server(**values: Any) -> Values:
     return {"enabled": True, "resources": {"requests": {"cpu": "50m"}}} | image | values
 
 
+def example(name: str, namespace: str) -> list[Object]:
+    """Returns the objects of one of the chart's examples of data, for another namespace."""
+    objects = list(yaml.safe_load_all((EXAMPLES / "data" / f"{name}.yaml").read_text()))
+    for each in objects:
+        each["metadata"]["namespace"] = namespace
+    return objects
+
+
 def draw_scenes(user: Client) -> None:
-    """Draws the data set with the job of the chart's example, but fewer scenes. Raises CommandFailed."""
-    manifest = yaml.safe_load((EXAMPLES / "data" / "scenes.yaml").read_text())
-    manifest["metadata"]["namespace"] = user.namespace
+    """Draws a small data set onto the claim. Raises CommandFailed."""
+    (manifest,) = example("scenes", user.namespace)
     pod = manifest["spec"]["template"]["spec"]
-    pod["containers"][0]["command"] = ["mrc-scenes", f"/efs/{SCENES}", "--train=64", "--val=8"]
+    pod["containers"] = pod.pop("initContainers")
+    pod["containers"][0]["command"] = ["mrc-scenes", f"/data/{SCENES}", "--train=64", "--val=8"]
+    claim = "tensorpack-efs-gp-bursting"
+    pod["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
     user.apply(manifest)
     user.wait("job/draw-scenes", "condition=Complete", 280)
 

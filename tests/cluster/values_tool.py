@@ -4,10 +4,11 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -149,6 +150,21 @@ def command(user: Client, *arguments: str) -> subprocess.CompletedProcess[str]:
         except SystemExit as ended:
             code = int(ended.code or 0)
     return subprocess.CompletedProcess(argv, code, out.getvalue(), err.getvalue())
+
+
+@contextlib.contextmanager
+def opened(user: Client, release: str, server: str) -> Iterator[str]:
+    """The address that ``mrc-values open`` prints; Ctrl-C ends it after the block."""
+    argv = [str(PROGRAM), "open", release, server, f"--namespace={user.namespace}"]
+    with subprocess.Popen(argv, env=user.cluster.environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            address = process.stdout.readline().strip()
+            assert address.startswith("http"), "mrc-values open printed no address"
+            yield address
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
 
 
 def eventually(found: Callable[[], bool], what: str, seconds: float = 40) -> None:

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from mrc_stage.publishing import MARKER
+from mrc_cli.staged import MARKER
 
 
 def tree(root: Path) -> dict[str, bytes]:

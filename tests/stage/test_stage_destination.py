@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from data_sets import data_set, tree
 from mrc_cli.errors import UserError
+from mrc_cli.staged import incomplete
 from mrc_stage import destination, preparing, publishing, sources, staging, verifying
 from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket
@@ -171,3 +172,28 @@ def test_a_journal_of_another_archive_is_not_continued(
 
     with pytest.raises(UserError, match="belongs to another archive"):
         staging.stage(bucket, out, 1, 2, replace=False)
+
+
+@pytest.mark.parametrize("left", ["tree", "repair-0", "repair-3"])
+def test_what_a_run_left_that_was_killed_at_its_end_is_removed_by_the_next_one(
+    bucket: Bucket, staged: Path, left: str
+) -> None:
+    (staged / ".mrc-stage" / left / "train2017").mkdir(parents=True)
+    (staged / ".mrc-stage" / "journal-3").touch()
+    with pytest.raises(UserError, match="staging is not complete"):
+        verifying.status(staged)
+
+    assert staging.stage(bucket, staged, 0, 1, replace=False)
+
+    verifying.status(staged)
+    assert incomplete(staged) == ""
+
+
+def test_a_directory_that_is_being_staged_is_incomplete_until_the_last_shard_is_done(
+    bucket: Bucket, original: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    staging.stage(bucket, out, 0, 2, replace=False)
+    assert f"{out}: the data set is not completely staged. Run its stage-data job" in incomplete(out)
+    staging.stage(bucket, out, 1, 2, replace=False)
+    assert incomplete(out) == ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from coco_files import CATEGORIES, annotation, image, write_split
+from mrc_cli.staged import WORKSPACE
 from mrc_train.config import Config, parse
 from mrc_train.data.annotations import EMPTY_BOX, NO_MASK, DataError
 from mrc_train.data.categories import Categories
@@ -299,4 +300,11 @@ def test_a_file_name_outside_the_splits_directory_is_rejected(name: str, tmp_pat
     content = {"images": [entry], "annotations": [], "categories": [{"id": 1, "name": "disc"}]}
     (tmp_path / "annotations" / "instances_train2017.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=f"image 3: {re.escape(name)} leaves the split's directory"):
+        load_split(tmp_path, "train2017")
+
+
+def test_a_data_set_that_is_being_staged_is_rejected_with_the_way_to_resume(tmp_path: Path) -> None:
+    write_split(tmp_path, [image(1)], [])
+    (tmp_path / WORKSPACE / "tree").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"not completely staged\. Run its stage-data job or mrc-stage stage"):
         load_split(tmp_path, "train2017")

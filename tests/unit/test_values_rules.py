@@ -5,19 +5,20 @@ from pathlib import Path
 import pytest
 from mrc_cli.findings import Severity
 from mrc_values.rules import RULES, Rule
-from values_files import checked, rule_ids
+from values_files import BASES, checked, rule_ids
 
 ALL = [pytest.param(rule, id=rule.id) for rule in RULES.values()]
 
 
 @pytest.mark.parametrize("rule", ALL)
 def test_a_rule_finds_its_failing_example(rule: Rule, tmp_path: Path) -> None:
-    assert rule.id in rule_ids(checked(tmp_path, rule.failing), rule.severity)
+    result = checked(tmp_path, rule.failing, base=BASES[rule.chart], chart=rule.chart)
+    assert rule.id in rule_ids(result, rule.severity)
 
 
 @pytest.mark.parametrize("rule", ALL)
 def test_the_passing_example_of_a_rule_has_no_error(rule: Rule, tmp_path: Path) -> None:
-    result = checked(tmp_path, rule.passing)
+    result = checked(tmp_path, rule.passing, base=BASES[rule.chart], chart=rule.chart)
     assert rule.id not in rule_ids(result)
     assert rule_ids(result, Severity.ERROR) == set()
 

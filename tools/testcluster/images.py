@@ -26,13 +26,16 @@ from testcluster.programs import build, cache
 ROOT = Path(__file__).parents[2]
 BASE = "localhost/debian:bookworm"
 TAG = "0.1.0"
-IMAGES = [find("train-cpu"), find("viz")]
-TRAIN, VIZ = (image.local(TAG) for image in IMAGES)
+IMAGES = [find("train-cpu"), find("viz"), find("stage")]
+TRAIN, VIZ, STAGE = (image.local(TAG) for image in IMAGES)
+S3 = "localhost/versitygw:1"
 PAUSE = "localhost/pause:1"
 PROGRAMS = {
     # The name in the mpijob chart. The published image contains the same program.
     "mpi-operator": ("docker.io/mpioperator/mpi-operator:0.8.0", "/opt/mpi-operator"),
     "pause": (PAUSE, "/pause"),
+    # A server of S3's protocol, for buckets that are in the cluster.
+    "versitygw": (S3, "/versitygw"),
 }
 """Images with a single program: their names, and the path of the program."""
 
@@ -53,12 +56,12 @@ def provide(directory: Path) -> None:
             _dockerfiles()
             for name, (image, path) in PROGRAMS.items():
                 _program(image, programs[name], path)
-            _fill(store, [TRAIN, VIZ, *(image for image, _ in PROGRAMS.values())])
+            _fill(store, [TRAIN, VIZ, STAGE, *(image for image, _ in PROGRAMS.values())])
         _copy(store, directory)
 
 
 def renew() -> None:
-    """Rebuilds the trainer and notebook images if the checkout has changed. Raises ClusterError."""
+    """Rebuilds the images of the Dockerfiles if the checkout has changed. Raises ClusterError."""
     with _lock():
         _dockerfiles()
 

@@ -1,14 +1,16 @@
 """Which file systems a namespace can use, by its claims."""
 
-from mrc_values.cluster import client
+from mrc_values.cluster import client, staging
 from mrc_values.cluster.client import Cluster
-from mrc_values.cluster.objects import items, text
+from mrc_values.cluster.job import State
+from mrc_values.cluster.objects import items, name, text
 from mrc_values.planning import FileSystems
 from mrc_values.values import Values
 
 
 def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystems, list[str]]:
-    """FSx for the data if its claim can be used, otherwise EFS; EFS for logs and checkpoints if possible.
+    """FSx for the data if its claim can be used, otherwise EFS, unless stage-data has staged onto only one of
+    them; EFS for logs and checkpoints if possible.
 
     Also returns lines that explain the choice to the user.
     """
@@ -20,6 +22,13 @@ def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystem
     ]
     data = "efs" if seen["fsx"] else "fsx"
     shared = "fsx" if seen["efs"] and not seen["fsx"] else "efs"
+    staged = _staged(cluster, namespace, values)
+    if usable := [fs for fs in seen if fs in staged and not seen[fs]]:
+        data = data if data in usable else usable[0]
+        return FileSystems(data, shared), [
+            *message,
+            f"The data is read from {rows[data].title}: {staged[data]}",
+        ]
     if data == "fsx":
         reason = "The data is read from FSx, which is made for that."
     elif not seen["efs"]:
@@ -30,6 +39,23 @@ def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystem
         *message,
         f"{reason} Whether it contains the data set can only be checked from inside a pod.",
     ]
+
+
+def _staged(cluster: Cluster, namespace: str, values: Values) -> dict[str, str]:
+    """File systems that a job has staged onto, each with a sentence about it."""
+    try:
+        jobs = staging.jobs(cluster, namespace)
+    except client.Forbidden:
+        return {}
+    result: dict[str, str] = {}
+    for job in sorted(jobs, key=lambda each: text(each, "metadata", "creationTimestamp")):
+        if staging.state(job) is State.FINISHED:
+            fs = staging.directory(job).strip("/").partition("/")[0]
+            if staging.claim(job) == claim_of(fs, values):
+                result[fs] = (
+                    f"the job {name(job)} has staged {staging.source(job)} into {staging.directory(job)}."
+                )
+    return result
 
 
 def claim_of(file_system: str, values: Values) -> str:

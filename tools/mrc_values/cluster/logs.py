@@ -5,7 +5,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from mrc_cli.errors import UserError
@@ -82,14 +82,30 @@ def printed(cluster: Cluster, pods: Collection[Object]) -> Iterator[Line]:
             raise UserError(f"{name(pod)}: its log cannot be read: {error}") from None
 
 
-def follow(
-    cluster: Cluster,
-    namespace: str,
-    title: str,
-    roles: Collection[str],
-    say: Callable[[str], None],
-) -> Iterator[Line]:
-    """The lines of the job's pods with these roles, as they are printed, until the job has ended.
+@dataclass(frozen=True)
+class Followed:
+    """A job as ``follow`` sees it: whether it has ended, and its pods, both asked for again and again."""
+
+    ended: Callable[[], bool]
+    pods: Callable[[], Iterable[Object]]
+
+
+def of_mpijob(cluster: Cluster, namespace: str, title: str, roles: Collection[str]) -> Followed:
+    """The pods of an MPIJob with these roles."""
+
+    def ended() -> bool:
+        mpijob = cluster.find(client.MPIJOBS, title, namespace)
+        return mpijob is None or job.state(mpijob) in (job.State.FINISHED, job.State.FAILED)
+
+    def pods() -> Iterator[Object]:
+        found = cluster.list(client.PODS, namespace, labels=f"{job.JOB_LABEL}={title}")
+        return (pod for pod in found if job.role(pod) in roles)
+
+    return Followed(ended, pods)
+
+
+def follow(cluster: Cluster, followed: Followed, say: Callable[[str], None]) -> Iterator[Line]:
+    """The lines of a job's pods as they are printed, until the job has ended.
 
     Waits for pods that do not exist yet, and includes those that are created later, such as a retried
     launcher or a replaced worker, which ``say`` reports. Raises ClusterError when the cluster stays
@@ -106,12 +122,10 @@ def follow(
         ended_before = ended
         try:
             # Asked before listing the pods, so that the pods of an ended job are all listed.
-            mpijob = cluster.find(client.MPIJOBS, title, namespace)
-            ended = mpijob is None or job.state(mpijob) in (job.State.FINISHED, job.State.FAILED)
-            pods = cluster.list(client.PODS, namespace, labels=f"{job.JOB_LABEL}={title}")
-            for pod in sorted(pods, key=lambda item: text(item, "metadata", "creationTimestamp")):
+            ended = followed.ended()
+            for pod in sorted(followed.pods(), key=lambda item: text(item, "metadata", "creationTimestamp")):
                 uid = text(pod, "metadata", "uid")
-                if job.role(pod) in roles and uid not in readers and _started(pod):
+                if uid not in readers and _started(pod):
                     if job.role(pod) == "launcher":
                         say(
                             f"{name(pod)} starts"

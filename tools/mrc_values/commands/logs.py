@@ -44,7 +44,7 @@ def logs(
     Exit code: 0; 1 when there is no log; 3 when the cluster cannot be reached or denies the request.
     """
     from mrc_values.cluster import logs as pod_logs
-    from mrc_values.cluster import reading, sagemaker
+    from mrc_values.cluster import reading, sagemaker, staging
     from mrc_values.cluster.client import connect
     from mrc_values.cluster.objects import text
 
@@ -55,6 +55,12 @@ def logs(
     try:
         mpijob = reading.find(cluster, name, namespace)
     except reading.JobNotFound:
+        if staged := staging.find(cluster, name, namespace):
+            if rank is not None or workers or launcher:
+                raise UsageError(f"{name}: a stage-data job has no ranks, workers or launcher.") from None
+            for line in staging.log(cluster, staged, follow, _say):
+                result(f"{line.pod} | {line.text}")
+            return
         if items := sagemaker.find(cluster, name, namespace):
             job_name = text(items[0], "metadata", "name")
             raise UserError(
@@ -62,10 +68,9 @@ def logs(
             ) from None
         raise
     if follow:
-        job_namespace = text(mpijob, "metadata", "namespace")
-        lines: Iterable[Line] = pod_logs.follow(
-            cluster, job_namespace, text(mpijob, "metadata", "name"), roles, _say
-        )
+        job_namespace, title = text(mpijob, "metadata", "namespace"), text(mpijob, "metadata", "name")
+        followed = pod_logs.of_mpijob(cluster, job_namespace, title, roles)
+        lines: Iterable[Line] = pod_logs.follow(cluster, followed, _say)
     else:
         from mrc_values.cluster import job, reasons
 

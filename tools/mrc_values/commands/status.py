@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mrc_values.cluster.sagemaker import Part
+    from mrc_values.cluster.staging import Status
 
 
 def status(
@@ -24,14 +25,15 @@ def status(
         Format, typer.Option(help="Output format; json: one object, for programs.")
     ] = Format.TEXT,
 ) -> None:
-    """Show the progress of a training job, and why it is waiting; also of one on SageMaker through ACK.
+    """Show the progress of a training job, and why it is waiting; also of one on SageMaker
+    through ACK, and of a job of the chart stage-data.
 
     Example: mrc-values status maskrcnn
 
     Exit code: 0, also for a failed job; 1 when the job does not exist; 3 when the cluster cannot be reached
     or denies the request.
     """
-    from mrc_values.cluster import sagemaker
+    from mrc_values.cluster import sagemaker, staging
     from mrc_values.cluster.client import connect
     from mrc_values.cluster.reading import JobNotFound, find
     from mrc_values.cluster.status import status_of
@@ -41,6 +43,9 @@ def status(
     try:
         mpijob = find(cluster, name, namespace)
     except JobNotFound:
+        if staged := staging.find(cluster, name, namespace):
+            _show_staging(staging.status_of(cluster, staged), format)
+            return
         items = sagemaker.find(cluster, name, namespace)
         if not items:
             raise
@@ -76,3 +81,16 @@ def _show_on_sagemaker(parts: "Sequence[Part]", format: Format) -> None:
             result(f"why: {reason}")
         if part.model:
             result(f"model: {part.model}")
+
+
+def _show_staging(staging_status: "Status", format: Format) -> None:
+    if format is Format.JSON:
+        result(json.dumps(staging_status.to_json(), indent=2))
+        return
+    table(staging_status.HEADER, [staging_status.cells()])
+    if rows := staging_status.pod_rows():
+        result("")
+        table(("pod", "state", "node", "last line"), rows)
+    result("")
+    for line in staging_status.lines():
+        result(line)

@@ -30,7 +30,8 @@ def wait(
     """Wait until a job is running or has finished; print every change and why the job is waiting.
 
     Of a release of the chart sagemaker, waits for the training job, and for the endpoint if it has one: a job
-    that failed or was stopped, and an endpoint whose update failed, are failures.
+    that failed or was stopped, and an endpoint whose update failed, are failures. Of one of stage-data, for
+    all shards.
 
     Keeps waiting while the API server is unavailable for some minutes.
 
@@ -56,13 +57,20 @@ def wait(
 
 
 def _observer(cluster: "Cluster", name: str, namespace: str | None) -> "Callable[[], Observation]":
-    """What observes the MPIJob of this name, or what a release of the chart sagemaker has created."""
-    from mrc_values.cluster import reading, sagemaker, waiting
+    """What observes the MPIJob of this name, or what the chart stage-data or sagemaker has created."""
+    from mrc_values.cluster import reading, sagemaker, staging, waiting
     from mrc_values.cluster.objects import text
 
     try:
         job = reading.find(cluster, name, namespace)
     except reading.JobNotFound:
+        if staged := staging.find(cluster, name, namespace):
+            return partial(
+                staging.observe,
+                cluster,
+                text(staged, "metadata", "namespace"),
+                text(staged, "metadata", "name"),
+            )
         items = sagemaker.find(cluster, name, namespace)
         if not items:
             raise

@@ -137,6 +137,16 @@ _rule(
     passing="global.shared_fs: fsx, and a claim whose volume has mountOptions: [flock]",
 )
 _rule(
+    "MRC115",
+    Severity.ERROR,
+    "the data set is not being staged",
+    "A training does not start on a data set that is not complete, and a job of the chart stage-data says "
+    "how far it is. If its newest job has failed, this is a warning. Data that came by other means can only "
+    "be seen in the pods: helm test looks for it.",
+    failing="maskrcnn.data_dir: data, and the job stage-data, 2 of 4 shards done",
+    passing="kubectl get pods: the pods of stage-data are Completed",
+)
+_rule(
     "MRC120",
     Severity.ERROR,
     "the cluster has nodes for the pods",

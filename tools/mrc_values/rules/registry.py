@@ -67,22 +67,27 @@ class Rule(RuleInfo):
         topic: the subject of the module that defines the rule, a heading in the documentation.
         check: finds the violations; None for a rule that another stage reports, such as parsing or rendering.
         needs_cluster: whether the preflight reports it, from the state of a cluster.
+        chart: the chart that the examples are values of.
     """
 
     topic: str
     check: Check | None = None
     needs_cluster: bool = False
+    chart: str = "maskrcnn"
 
 
 _RULES: dict[str, Rule] = {}
 
 
-def rule(id: str, severity: Severity, title: str, *, failing: str, passing: str) -> Callable[[Check], Check]:
+def rule(
+    id: str, severity: Severity, title: str, *, failing: str, passing: str, chart: str = "maskrcnn"
+) -> Callable[[Check], Check]:
     """Register a function as a rule; its docstring explains why the rule exists."""
 
     def decorate(check: Check) -> Check:
         topic = _topic(check.__module__)
-        register(Rule(id, severity, title, getdoc(check) or "", failing, passing, topic, check))
+        why = getdoc(check) or ""
+        register(Rule(id, severity, title, why, failing, passing, topic, check, chart=chart))
         return check
 
     return decorate

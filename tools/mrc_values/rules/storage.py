@@ -7,6 +7,15 @@ from mrc_cli.findings import Severity
 
 from mrc_values.rules.registry import Context, Violation, rule
 
+_PATHS = (
+    "maskrcnn.data_dir",
+    "maskrcnn.backbone_weights",
+    "tensorboard.log_dir",
+    "log_dir",
+    # Of the charts stage-data and serve.
+    "data_dir",
+    "model",
+)
 _FILE_SYSTEMS = ("global.shared_fs", "maskrcnn.data_fs")
 
 
@@ -56,9 +65,9 @@ def one_claim_a_file_system(context: Context) -> Iterator[Violation]:
 )
 def paths_stay_inside(context: Context) -> Iterator[Violation]:
     """data_dir and backbone_weights are relative to the root of the data file system, /efs or /fsx, and
-    TensorBoard's log_dir to that of the shared file system. An absolute path or one with .. points outside
-    of it, to a directory that does not exist in the pods."""
-    for name in ("maskrcnn.data_dir", "maskrcnn.backbone_weights", "tensorboard.log_dir", "log_dir"):
+    TensorBoard's log_dir and the model of the chart serve to that of the shared file system. An absolute path
+    or one with .. points outside of it, to a directory that does not exist in the pods."""
+    for name in _PATHS:
         text = context.values.text(name)
         if "://" in text:
             yield Violation(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from mrc_cli.staged import incomplete
 from numpy.typing import NDArray
 
 from mrc_train.config import Config
@@ -114,8 +115,11 @@ def load_split(basedir: Path, split: str, masks: bool = True) -> Split:
     """Read a split such as ``train2017``, or ``coco_train2017`` as tensorpack names it, under ``basedir``.
 
     With ``masks``, an object without a usable segmentation is left out; otherwise segmentations are not read.
-    Raises DataError as ``read_annotations`` does, and for a missing directory or missing images.
+    Raises DataError as ``read_annotations`` does, for a missing directory or missing images, and when the
+    data set is still being staged.
     """
+    if reason := incomplete(basedir):
+        raise DataError(reason)
     name = split.removeprefix("coco_")
     directory = basedir / name
     annotations = read_annotations(annotations_of(basedir, split), masks)

@@ -17,6 +17,7 @@ from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, 
 from mrc_values.cluster.preflight.quota import quota_is_enough
 from mrc_values.cluster.preflight.rights import names_exist, namespaces_exist, user_may_create
 from mrc_values.cluster.preflight.run import no_live_run_is_ended, run_is_new
+from mrc_values.cluster.preflight.staged import data_is_staged
 from mrc_values.rules import CLUSTER_RULES
 
 Check = Callable[[PlannedRelease, ClusterReader], Iterator[Problem]]
@@ -29,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     run_is_new,
     no_live_run_is_ended,
     claims_can_be_mounted,
+    data_is_staged,
     nodes_are_enough,
     quota_is_enough,
     names_exist,

@@ -7,17 +7,21 @@ from mrc_cli.findings import Severity
 from mrc_values.catalogue import Catalogue
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Forbidden
-from mrc_values.cluster.objects import Object, at, items, text
+from mrc_values.cluster.objects import Object, at, items, name, text
 from mrc_values.cluster.preflight.locks import locks_work
 from mrc_values.cluster.preflight.planned import ClusterReader, PlannedRelease, Problem, not_checked
 from mrc_values.values import Values
 
+CLAIM = "PersistentVolumeClaim"
 _OTHERS = {"ebs.csi.aws.com": "a disk of one node"}
 
 
 def claims_can_be_mounted(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
     """Each claim exists, is bound, can be mounted on many nodes, and has the right driver and locks."""
+    made = {(text(item, "metadata", "namespace"), name(item)) for item in planned.of_kind(CLAIM)}
     for namespace, claim, file_system in sorted(_used(planned)):
+        if (namespace, claim) in made:
+            continue  # the release creates it
         setting = setting_of(planned.values, claim, file_system)
         result = reader.cluster.find(client.CLAIMS, claim, namespace)
         if result is None:

@@ -92,6 +92,9 @@ class PlannedRelease:
                 replica = at(job, "spec", "mpiReplicaSpecs", role)
                 section = "maskrcnn" if role == "Worker" else "maskrcnn.launcher"
                 result.append(_pods(f"the {role.lower()}", section, job, replica))
+        for job in self.of_kind("Job"):
+            replica = {**at(job, "spec"), "replicas": value(job, "spec", "parallelism")}
+            result.append(_pods("the pod", "", job, replica))
         for deployment in self.of_kind("Deployment"):
             chart = text(deployment, "metadata", "labels", "app.kubernetes.io/name")
             section = chart if isinstance(self.values.get(chart), dict) else ""
