@@ -21,3 +21,7 @@ DryRun = Annotated[
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait for the end, and fail when it is not a success.")]
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0, help="Give up waiting after this time.")]
+Directory = Annotated[Path, typer.Option(metavar="DIR", help="In place of /opt/ml.")]
+DIRECTORY = Path("ml")
+PORT = 8080
+"""Port of a server on SageMaker."""

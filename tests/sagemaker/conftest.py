@@ -26,9 +26,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> tupl
 
 @pytest.fixture(scope="session")
 def served(trained: tuple[Path, str]) -> Iterator[tuple[str, int]]:
-    """Host and port of the real inference server with the job's model."""
+    """Host and port of the real inference server with the job's model, from ``mrc-sagemaker local serve``."""
     from inference_server import Server
 
-    server = Server(trained[0] / "model").ready()
+    command = ["-m", "mrc_sagemaker.cli", "local", "serve", "--port", "0", "--directory", str(trained[0])]
+    server = Server(command).ready()
     yield "127.0.0.1", server.port
     server.kill()

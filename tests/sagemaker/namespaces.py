@@ -1,8 +1,7 @@
-"""Hosts in namespaces of this machine: their own network, name, mounts and processes, with the real sshd."""
+"""Hosts of a job as `mrc-sagemaker local train` makes them, in namespaces, with the real sshd."""
 
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import training_containers as containers
+from mrc_sagemaker import local_hosts
 
-HOST = Path(__file__).parent / "host.sh"
 CACHE = Path.home() / ".cache" / "mask-rcnn-test-sshd"
 
 
@@ -39,11 +38,8 @@ def sshd_directory() -> Path | None:
 
 def needs() -> str:
     """Why no hosts can be made here; empty if they can."""
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    if not shutil.which("unshare") or not shutil.which("ip"):
-        return "needs unshare and ip"
-    return "" if sshd_directory() else "needs sshd (apt-get install openssh-server)"
+    directory = sshd_directory()
+    return local_hosts.unavailable(f"{os.environ['PATH']}:{directory or ''}")
 
 
 requires_hosts = pytest.mark.skipif(bool(needs()), reason=needs() or "-")
@@ -52,32 +48,12 @@ requires_hosts = pytest.mark.skipif(bool(needs()), reason=needs() or "-")
 class Host:
     """A running host; ``ml`` is its /opt/ml."""
 
-    def __init__(self, number: int, directory: Path, environment: Mapping[str, str]) -> None:
-        self.number = number
+    def __init__(self, host: local_hosts.Host, directory: Path) -> None:
+        self._host = host
+        self.process = host.process
+        self.send = host.send
         self.ml = directory / "ml"
         self.log = directory / "log"
-        command = ["unshare", "--net", "--uts", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, HOST, directory, str(number), *containers.TRAIN],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "PATH": f"{sshd_directory()}:{os.environ['PATH']}", **environment},
-            )
-
-    @property
-    def first_process(self) -> int:
-        """Process 1 of the host, as numbered outside."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        deadline = time.monotonic() + 30
-        while not (text := children.read_text().strip()):
-            assert time.monotonic() < deadline, self.text()
-            time.sleep(0.05)
-        return int(text.split()[0])
-
-    def send(self, number: signal.Signals) -> None:
-        """A signal for the host's first process, as SageMaker sends it."""
-        os.kill(self.first_process, number)
 
     def text(self) -> str:
         """The log so far."""
@@ -111,32 +87,19 @@ def running(
     **environment: str,
 ) -> Iterator[dict[int, Host]]:
     """Hosts algo-1, algo-2, … of one job, by number, each with its own hyperparameters; one may be absent."""
-    names = [f"algo-{number}" for number in hyperparameters]
-    bridge = f"mrcsm{os.getpid()}"[:15]
-    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
-    hosts: dict[int, Host] = {}
-    try:
-        subprocess.run(["ip", "link", "set", bridge, "up"], check=True)
-        for number, given in hyperparameters.items():
-            if number == absent:
-                continue
-            here = directory / f"host-{number}"
-            containers.lay_out(here / "ml", data, given, f"algo-{number}", names)
-            addresses = "".join(f"198.18.201.{each} algo-{each}\n" for each in hyperparameters)
-            (here / "hosts").write_text(f"127.0.0.1 localhost\n{addresses}")
-            passwd = Path("/etc/passwd").read_text()
-            if "\nsshd:" not in passwd:
-                passwd += "sshd:x:22222:22222::/run/sshd:/usr/sbin/nologin\n"
-            (here / "passwd").write_text(passwd)
-            host = hosts[number] = Host(number, here, environment)
-            time.sleep(0.3)
-            cable = f"mrcsm{number}v{os.getpid()}"[:15]
-            peer = ["type", "veth", "peer", "name", "eth0", "netns", str(host.first_process)]
-            subprocess.run(["ip", "link", "add", cable, *peer], check=True)
-            subprocess.run(["ip", "link", "set", cable, "master", bridge, "up"], check=True)
-        yield hosts
-    finally:
-        for host in hosts.values():
-            host.process.kill()
-            host.process.wait()
-        subprocess.run(["ip", "link", "del", bridge])
+    names = {number: f"algo-{number}" for number in hyperparameters}
+    homes = {number: directory / f"host-{number}" for number in names if number != absent}
+    for number, home in homes.items():
+        home.mkdir(exist_ok=True)
+        if not (home / "ml").exists():
+            every = list(names.values())
+            containers.lay_out(home / "ml", data, hyperparameters[number], names[number], every)
+    variables = {"PATH": f"{sshd_directory()}:{os.environ['PATH']}", **environment}
+    directories = {names[number]: home / "ml" for number, home in homes.items()}
+    logs = {names[number]: (home / "log").open("wb") for number, home in homes.items()}
+    with local_hosts.running(
+        directories, list(names.values()), containers.TRAIN, variables, logs.__getitem__
+    ) as hosts:
+        yield {number: Host(hosts[names[number]], home) for number, home in homes.items()}
+    for log in logs.values():
+        log.close()

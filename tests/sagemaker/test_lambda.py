@@ -126,3 +126,19 @@ def test_the_command_invokes_an_endpoint(
     done = run("invoke", "maskrcnn", image, **endpoints[1])
     assert done.returncode == 0, done.stderr
     assert "detections" in json.loads(done.stdout)
+
+
+def test_the_local_server_answers_like_the_endpoint(served: tuple[str, int], tiny_scenes: Path) -> None:
+    image = next(iter(sorted((tiny_scenes / "val2017").iterdir())))
+    done = run("local", "predict", image, "--port", str(served[1]))
+    assert done.returncode == 0, done.stderr
+    assert "detections" in json.loads(done.stdout)
+
+
+def test_what_the_local_server_rejects_is_one_line(served: tuple[str, int], tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no image")
+    done = run("local", "predict", bad, "--port", str(served[1]))
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"mrc-sagemaker: {bad}: the server answers 4")
+    assert done.stderr.count("\n") == 1

@@ -43,12 +43,16 @@ class Reply:
 
 
 class Server:
-    """``mrc-serve`` on a free port, in a process that cannot import tensorpack."""
+    """``mrc-serve`` on a free port, in a process that cannot import tensorpack.
 
-    def __init__(self, model: Path, *, tensorpack: bool = False, **environment: str) -> None:
+    ``model``: its directory, or Python's arguments for a command that starts the server.
+    """
+
+    def __init__(self, model: Path | list[str], *, tensorpack: bool = False, **environment: str) -> None:
         program = ["-m", "mrc_serve.cli"] if tensorpack else ["-c", WITHOUT_TENSORPACK]
+        command = model if isinstance(model, list) else [*program, str(model), "--port", "0"]
         self.process = subprocess.Popen(
-            [sys.executable, *program, str(model), "--port", "0"],
+            [sys.executable, *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

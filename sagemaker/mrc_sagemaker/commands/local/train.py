@@ -7,7 +7,7 @@ import typer
 from mrc_cli.terminal import result
 from mrc_values.arguments import Given, takes_values
 
-from mrc_sagemaker.arguments import Chart, Name
+from mrc_sagemaker.arguments import DIRECTORY, Chart, Directory, Name
 
 
 @takes_values
@@ -16,12 +16,16 @@ def train(
     data: Annotated[Path, typer.Option(metavar="DIR", help="Data set in COCO layout: the channel train.")],
     given: Given,
     chart: Chart = None,
-    directory: Annotated[Path, typer.Option(metavar="DIR", help="In place of /opt/ml.")] = Path("ml"),
+    weights: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Backbone's weights: the channel weights.")
+    ] = None,
+    directory: Directory = DIRECTORY,
 ) -> None:
-    """Train here as SageMaker would, on one host: the same values, hyperparameters and files.
+    """Train here as SageMaker would: the same values, hyperparameters and files.
 
-    The exit code is that of the program train; the model is in DIR/model, the reason of a failure in
-    DIR/output/failure.
+    One host has DIR as its /opt/ml. Several hosts are namespaces of this machine (Linux, root, sshd), and
+    have DIR/algo-1, DIR/algo-2 and so on. The exit code is that of the program train; the model is in model,
+    the reason of a failure in output/failure.
 
     Example: mrc-sagemaker local train maskrcnn -f values.yaml --data data/coco --set maskrcnn.device=cpu
     --set maskrcnn.gpus=1 --set maskrcnn.gpus_per_node=1
@@ -30,8 +34,9 @@ def train(
 
     done = rendering.checked(name, chart, given)
     (job,) = rendering.resources(done, ["TrainingJob"])
-    layout = local_job.lay_out(directory, job, data)
-    code = local_job.train(layout, job)
+    channels = {"train": data} | ({"weights": weights} if weights else {})
+    layouts = local_job.lay_out(directory, job, channels)
+    code = local_job.train(layouts, job)
     if code == 0:
-        result(str(layout.model))
+        result(str(layouts["algo-1"].model))
     raise typer.Exit(code)
