@@ -1,6 +1,57 @@
-"""Setup for all tests."""
+"""Setup for all tests, and the trained run that most of them read."""
 
+import fcntl
+import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
 
 # Background jobs of a shell ignore SIGINT, and the programs that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], None]], Path]:
+    """``once(name, build)``: a directory that ``build`` fills once for all processes of a test run."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+
+    def provide(name: str, build: Callable[[Path], None]) -> Path:
+        directory, complete = shared / name, shared / f"{name}.complete"
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not complete.exists():
+                directory.mkdir()
+                build(directory)
+                complete.touch()
+        return directory
+
+    return provide
+
+
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def tiny_scenes(once: Once) -> Path:
+    """Drawn scenes of 64 x 64 pixels: 16 for training, 4 for validation; read-only."""
+    from mrc_train import scenes
+
+    return once("scenes", lambda to: scenes.main([str(to), "--train", "16", "--val", "4", "--size", "64"]))
+
+
+@pytest.fixture(scope="session")
+def finished(once: Once, tiny_scenes: Path) -> Path:
+    """Directory of a finished run of two epochs; read-only."""
+    import tiny
+
+    def train(directory: Path) -> None:
+        settings = (*tiny.SETTINGS, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
+        where = ("--logdir", directory / "tiny", "--config", f"DATA.BASEDIR={tiny_scenes}")
+        done = tiny.run("mrc-train", *where, *settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return once("finished", train) / "tiny"

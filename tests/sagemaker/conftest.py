@@ -1,6 +1,6 @@
-"""Data for training jobs, a finished job, and a server of its model."""
+"""A finished job, and a server of its model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,20 +8,18 @@ import training_containers as containers
 
 
 @pytest.fixture(scope="session")
-def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn scenes of 64 x 64 pixels: 16 for training, 4 for validation."""
-    return containers.draw_scenes(tmp_path_factory.mktemp("scenes"))
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> tuple[Path, str]:
+def trained(once: Callable[[str, Callable[[Path], None]], Path], tiny_scenes: Path) -> tuple[Path, str]:
     """A finished job's /opt/ml and its log; read-only."""
     hyperparameters = {**containers.HYPERPARAMETERS, "eval_period": "2"}
     del hyperparameters["TRAIN.EVAL_PERIOD"]
-    root = containers.lay_out(tmp_path_factory.mktemp("ml"), tiny_scenes, hyperparameters)
-    done = containers.train(root)
-    assert done.returncode == 0, done.stdout
-    return root, done.stdout
+
+    def train(directory: Path) -> None:
+        done = containers.train(containers.lay_out(directory / "ml", tiny_scenes, hyperparameters))
+        assert done.returncode == 0, done.stdout
+        (directory / "log").write_text(done.stdout)
+
+    directory = once("job", train)
+    return directory / "ml", (directory / "log").read_text()
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A tiny trained model, its export, and a server of it, each once per session."""
+"""An exported model and a server of it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -19,33 +19,21 @@ SETTINGS = [
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Directory of a finished run; read-only. Its settings are those of the export."""
-    from mrc_train import scenes
-
-    directory = tmp_path_factory.mktemp("serve")
-    scenes.main([str(directory / "scenes"), "--train", "8", "--val", "2", "--size", "64"])
-    logdir = directory / "run"
-    done = tiny.train(
-        logdir, directory / "scenes", "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(1, None)]"
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return logdir
-
-
-@pytest.fixture(scope="session")
-def exported(run: Path) -> Path:
+def exported(once: Callable[[str, Callable[[Path], None]], Path], finished: Path) -> Path:
     """An exported model; read-only."""
-    target = run.with_name("exported")
-    done = tiny.run("mrc-predict", "--load", run, "--export", target, "--config", *SETTINGS)
-    assert done.returncode == 0, done.stderr
-    return target
+
+    def export(directory: Path) -> None:
+        options = ("--load", finished, "--export", directory / "exported", "--config", *SETTINGS)
+        done = tiny.run("mrc-predict", *options)
+        assert done.returncode == 0, done.stderr
+
+    return once("export", export) / "exported"
 
 
 @pytest.fixture(scope="session")
-def pixels(run: Path) -> np.ndarray:
+def pixels(tiny_scenes: Path) -> np.ndarray:
     """A drawn scene of 320 x 240 pixels, BGR."""
-    scene = cv2.imread(str(min((run.parent / "scenes" / "val2017").iterdir())))
+    scene = cv2.imread(str(min((tiny_scenes / "val2017").iterdir())))
     return cv2.resize(scene, (320, 240), interpolation=cv2.INTER_CUBIC)
 
 
@@ -88,13 +76,13 @@ def start(exported: Path) -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture
-def predicted(run: Path, tmp_path: Path) -> Callable[[bytes], list[dict[str, object]]]:
+def predicted(finished: Path, tmp_path: Path) -> Callable[[bytes], list[dict[str, object]]]:
     """``predicted(file)``: what mrc-predict detects in an image file with the run's checkpoint."""
 
     def predict(content: bytes) -> list[dict[str, object]]:
         (tmp_path / "image").write_bytes(content)
         done = tiny.run(
-            *("mrc-predict", "--load", run, "--predict", tmp_path / "image", "--output", tmp_path),
+            *("mrc-predict", "--load", finished, "--predict", tmp_path / "image", "--output", tmp_path),
             *("--json", tmp_path / "out.json", "--config", *SETTINGS),
         )
         assert done.returncode == 0, done.stderr

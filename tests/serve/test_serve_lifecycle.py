@@ -111,8 +111,10 @@ def test_a_model_tar_gz_is_unpacked_also_after_kill_9(
         server.stop(signal.SIGKILL)
 
 
-def test_a_run_directory_is_served_with_its_newest_checkpoint(run: Path, start: Start, jpeg: bytes) -> None:
-    server = start(run, tensorpack=True).ready()
+def test_a_run_directory_is_served_with_its_newest_checkpoint(
+    finished: Path, start: Start, jpeg: bytes
+) -> None:
+    server = start(finished, tensorpack=True).ready()
     assert server.post(jpeg, "?threshold=0").json()["detections"]
 
 
@@ -167,10 +169,10 @@ def test_a_wrong_layout_ends_with_one_line_that_names_path_and_expectation(
     assert "Traceback" not in "".join(server.lines)
 
 
-def test_a_run_directory_without_tensorpack_says_how_to_export_it(run: Path, start: Start) -> None:
-    server = start(run)
+def test_a_run_directory_without_tensorpack_says_how_to_export_it(finished: Path, start: Start) -> None:
+    server = start(finished)
     assert server.wait() == 1
-    assert f"mrc-predict --load {run} --export DIR" in server.lines[-1]
+    assert f"mrc-predict --load {finished} --export DIR" in server.lines[-1]
 
 
 def test_a_taken_port_is_one_line(server: Server, exported: Path) -> None:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,10 @@ import pytest
 @pytest.fixture(scope="session", autouse=True)
 def first_session() -> None:
     """Create the process's first session, whose thread pool all later sessions share."""
-    from model_graphs import one_thread
+    from model_graphs import small_graph
     from mrc_train.tfgraph import tf, v1
 
-    with tf.Graph().as_default(), v1.Session(config=one_thread()) as session:
+    with tf.Graph().as_default(), v1.Session(config=small_graph()) as session:
         session.run(tf.zeros([]))
 
 
@@ -26,12 +25,13 @@ def run_graph() -> Callable[..., Any]:
     Only the last dimension of each array (channels, coordinates) is known while the graph is built, as
     in training. Float64 arrays become float32.
     """
+    from model_graphs import small_graph
     from mrc_train.tfgraph import tf, v1
 
     def run(function: Callable[..., Any], *arrays: Any) -> Any:
         values = [np.asarray(array) for array in arrays]
         values = [value.astype(np.float32) if value.dtype == np.float64 else value for value in values]
-        with tf.Graph().as_default(), v1.Session() as session:
+        with tf.Graph().as_default(), v1.Session(config=small_graph()) as session:
             inputs = [v1.placeholder(value.dtype, _open_shape(value)) for value in values]
             return session.run(function(*inputs), dict(zip(inputs, values, strict=True)))
 
@@ -40,16 +40,6 @@ def run_graph() -> Callable[..., Any]:
 
 def _open_shape(value: np.ndarray) -> list[int | None]:
     return [None] * value.ndim if value.ndim < 2 else [None] * (value.ndim - 1) + [value.shape[-1]]
-
-
-@pytest.fixture(scope="session")
-def tiny_scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn scenes of 64 x 64 pixels: 16 for training, 4 for validation."""
-    from mrc_train import scenes
-
-    directory = tmp_path_factory.mktemp("scenes")
-    scenes.main([str(directory), "--train", "16", "--val", "4", "--size", "64"])
-    return directory
 
 
 @pytest.fixture
@@ -63,14 +53,3 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, {min(cores)})
     yield
     os.sched_setaffinity(0, cores)
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> Path:
-    """Directory of a finished run of two epochs; read-only."""
-    import tiny
-
-    logdir = tmp_path_factory.mktemp("finished")
-    done = tiny.train(logdir, tiny_scenes, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return logdir

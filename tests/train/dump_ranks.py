@@ -13,7 +13,7 @@ ranks = MpiRanks()
 import numpy as np  # noqa: E402
 from mrc_train.callbacks.step_monitor import StepMonitor  # noqa: E402
 from mrc_train.tfgraph import v1  # noqa: E402
-from mrc_train.train import main  # noqa: E402
+from quick_train import main  # noqa: E402
 from tensorpack import HorovodTrainer  # noqa: E402
 
 

@@ -13,7 +13,7 @@ from mrc_train.ranks import MpiRanks
 MpiRanks()
 
 from mrc_train.callbacks.step_monitor import StepMonitor  # noqa: E402
-from mrc_train.train import main  # noqa: E402
+from quick_train import main  # noqa: E402
 
 faults = [fault.split(":") for fault in sys.argv.pop(1).split(",")]
 library = ctypes.CDLL(None)

@@ -81,12 +81,15 @@ def loss_names(graph: Any) -> list[str]:
     return [name for name in names if re.fullmatch(r"loss/([a-z0-9]+_(class|box)|mask|total)", name)]
 
 
-def one_thread() -> Any:
-    """Session options for a single thread, so that sums, and with them thresholded RoIs, are reproducible.
+def small_graph() -> Any:
+    """Session options for small graphs: no graph optimization, which takes longer than running them.
 
-    The first session of a process determines the thread pool of all later ones, whatever their options.
+    A single thread, so that sums, and with them thresholded RoIs, are reproducible. The first session of a
+    process determines the thread pool of all later ones, whatever their options.
     """
-    return v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    options = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
+    options.graph_options.rewrite_options.disable_meta_optimizer = True
+    return options
 
 
 class Graph:
@@ -116,11 +119,7 @@ class Graph:
             self._stages = model.stages
             variables = v1.global_variables()
             self._gradients = None
-            options = one_thread()
-            options.graph_options.rewrite_options.disable_meta_optimizer = (
-                True  # takes longer than running the graph
-            )
-            self._session = v1.Session(config=options)
+            self._session = v1.Session(config=small_graph())
             self.values = random_weights({v.op.name: tuple(v.shape.as_list()) for v in variables})
             for v in variables:
                 v.load(self.values[v.op.name], self._session)

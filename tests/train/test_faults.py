@@ -5,6 +5,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,7 +72,14 @@ def test_a_run_stopped_by_sigterm_within_an_epoch_resumes_bit_by_bit(
     )
     assert tiny.train(tmp_path / "uninterrupted", tiny_scenes, *settings).returncode == 0
     resumed = tmp_path / "resumed"
-    command = ("mrc-train", "--logdir", resumed, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS)
+    command = (
+        *tiny.QUICK_TRAIN,
+        "--logdir",
+        resumed,
+        "--config",
+        f"DATA.BASEDIR={tiny_scenes}",
+        *tiny.SETTINGS,
+    )
     process = tiny.start(*command, *settings)
     started.append(process)
     lines_until(process, "rank 0 of 1")  # the first step follows seconds later, and completes
@@ -120,7 +128,14 @@ def test_sigterm_to_the_launcher_ends_all_ranks_with_143_after_one_step(
 def test_a_second_signal_ends_a_run_immediately(
     tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
-    command = ("mrc-train", "--logdir", tmp_path, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS)
+    command = (
+        *tiny.QUICK_TRAIN,
+        "--logdir",
+        tmp_path,
+        "--config",
+        f"DATA.BASEDIR={tiny_scenes}",
+        *tiny.SETTINGS,
+    )
     process = tiny.start(*command, *THREE_EPOCHS)
     started.append(process)
     lines_until(process, "rank 0 of 1")
@@ -136,7 +151,7 @@ def test_when_a_rank_dies_all_ranks_end_within_a_minute_and_mpirun_fails(
     tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
     endless = ("TRAIN.STEPS_PER_EPOCH=1", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=0")
-    process = tiny.start(*tiny.two_ranks(["mrc-train"], tmp_path, tiny_scenes, *endless), **tiny.MPI)
+    process = tiny.start(*tiny.two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *endless), **tiny.MPI)
     started.append(process)
     lines_until(process, "rank 0 of 2", "rank 1 of 2")
     deadline = time.monotonic() + 120
@@ -155,11 +170,9 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run_and_keeps_the_previous
     logdir = tmp_path / "run"
     shutil.copytree(finished, logdir)
     largest = (logdir / "model-6.data-00000-of-00001").stat().st_size - 1
+    _, *arguments = tiny.training(logdir, tiny_scenes, *THREE_EPOCHS)
     limited = subprocess.run(
-        [
-            *(tiny.BIN / "mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={tiny_scenes}"),
-            *(*tiny.SETTINGS, *THREE_EPOCHS),
-        ],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         timeout=300,
@@ -182,7 +195,15 @@ def test_a_killed_run_resumes_from_its_newest_complete_checkpoint_and_logs_what_
     data, logdir = tmp_path / "data", tmp_path / "run"
     shutil.copytree(tiny_scenes, data)
     settings = ("TRAIN.STEPS_PER_EPOCH=4", "TRAIN.LR_EPOCH_SCHEDULE=[(5, None)]")
-    command = ("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *tiny.SETTINGS, *settings)
+    command = (
+        *tiny.QUICK_TRAIN,
+        "--logdir",
+        logdir,
+        "--config",
+        f"DATA.BASEDIR={data}",
+        *tiny.SETTINGS,
+        *settings,
+    )
     process = tiny.start(*command)
     started.append(process)
     deadline = time.monotonic() + 120
@@ -215,7 +236,7 @@ DIVERGING = ("TRAIN.STEPS_PER_EPOCH=1", "TRAIN.LR_EPOCH_SCHEDULE=[(30, None)]", 
 def test_a_loss_that_is_not_finite_ends_all_ranks_and_names_step_images_and_checkpoint(
     tiny_scenes: Path, tmp_path: Path
 ) -> None:
-    done = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *DIVERGING, "TRAIN.BASE_LR=1e30")
+    done = tiny.train_two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *DIVERGING, "TRAIN.BASE_LR=1e30")
     assert done.returncode == 1
     error = next(line for line in done.stderr.splitlines() if "mrc-train: error: " in line)
     assert "mrc-train: error: the loss is nan at step 2, images " in error

@@ -61,11 +61,12 @@ def test_with_other_classes_only_the_layers_that_depend_on_them_are_reinitialize
 
 
 def test_weights_of_which_the_model_uses_none_are_rejected(tmp_path: Path) -> None:
+    from model_graphs import small_graph
     from mrc_train.tfgraph import tf, v1
 
     path = tmp_path / "other.npz"
     np.savez(path, a=np.zeros(2), b=np.zeros(2))
-    with tf.Graph().as_default(), v1.Session() as session:
+    with tf.Graph().as_default(), v1.Session(config=small_graph()) as session:
         v1.get_variable("conv0/W", initializer=tf.ones([2]))
         with pytest.raises(RunDirectoryError, match=r"uses none of its 2 variables, such as a, b; give"):
             StartFrom(str(path)).init(session)
@@ -123,6 +124,7 @@ def test_weights_of_the_same_model_are_one_line() -> None:
 
 
 def test_variables_take_what_fits_and_keep_the_rest(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from model_graphs import small_graph
     from mrc_train.tfgraph import tf, v1
 
     path = tmp_path / "weights.npz"
@@ -133,7 +135,7 @@ def test_variables_take_what_fits_and_keep_the_rest(tmp_path: Path, caplog: pyte
     }
     np.savez(path, **there)
     caplog.set_level(logging.INFO, "mrc_train")
-    with tf.Graph().as_default(), v1.Session() as session:
+    with tf.Graph().as_default(), v1.Session(config=small_graph()) as session:
         names = {"conv0/W": [2, 3], "fc/W": [2, 4], "fc/W/Momentum": [2, 4]}
         variables = {name: v1.get_variable(name, initializer=tf.ones(shape)) for name, shape in names.items()}
         session.run(v1.global_variables_initializer())

@@ -16,7 +16,7 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 
 def test_more_ranks_are_rejected_in_one_line(copy: Path, tiny_scenes: Path) -> None:
-    done = tiny.train_two_ranks(["mrc-train"], copy, tiny_scenes, *LONGER)
+    done = tiny.train_two_ranks(tiny.QUICK_TRAIN, copy, tiny_scenes, *LONGER)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if "mrc-train: error: " in line]
     assert f"{copy / 'model-6'}: this run has a total batch of 1 images, not 2" in line
@@ -27,7 +27,7 @@ def test_fewer_ranks_resume_with_accumulated_gradients_as_the_error_says(
     tiny_scenes: Path, tmp_path: Path
 ) -> None:
     one_epoch = ("TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(1, None)]", "TRAIN.EVAL_PERIOD=0")
-    two = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *one_epoch)
+    two = tiny.train_two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *one_epoch)
     assert two.returncode == 0, two.stdout + two.stderr
     rejected = tiny.train(tmp_path, tiny_scenes, *LONGER)
     assert rejected.returncode == 1

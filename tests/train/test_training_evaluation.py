@@ -62,14 +62,14 @@ def test_delayed_metrics_end_all_ranks_at_the_target_and_a_restart_changes_nothi
     endless = ("TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=10")
     targets = ("TRAIN.EVAL_ASYNC=True", "TEST.BOX_TARGET=0", "TEST.MASK_TARGET=0")
     settings = (*endless, "TRAIN.CHECKPOINT_PERIOD=9999", *targets)
-    done = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *settings)
+    done = tiny.train_two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
     last = statistics(tmp_path)[-1]["global_step"]
     assert f"run_end outcome=target_reached step={last} steps=" in done.stdout
     assert newest_checkpoint(tmp_path) == f"model-{last}"
     before = (tmp_path / "stats.json").read_bytes()
 
-    again = tiny.train_two_ranks(["mrc-train"], tmp_path, tiny_scenes, *settings)
+    again = tiny.train_two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *settings)
     assert again.returncode == 0, again.stdout + again.stderr
     assert f"run_end outcome=target_reached step={last} steps=" in again.stdout
     assert f"{tmp_path} has reached its target; raise TEST.BOX_TARGET or TEST.MASK_TARGET" in again.stdout

@@ -13,6 +13,7 @@ CLIP, DECAY = 0.05, 0.01
 @pytest.fixture(scope="module", params=[False, True], ids=["", "scaled loss"])
 def step(request: pytest.FixtureRequest) -> SimpleNamespace:
     """Gradients, momenta and variables of one step at a learning rate of 0.4 / 8."""
+    from model_graphs import small_graph
     from mrc_train.model.detector import MaskRCNN
     from mrc_train.schedule import LearningRate
     from mrc_train.tfgraph import tf, v1
@@ -29,7 +30,7 @@ def step(request: pytest.FixtureRequest) -> SimpleNamespace:
         "gt_masks": np.full((1, 1, 64, 8), 255),
         "image_id": [7],
     }
-    with tf.Graph().as_default() as graph, v1.Session() as session:
+    with tf.Graph().as_default() as graph, v1.Session(config=small_graph()) as session:
         v1.set_random_seed(0)
         model = MaskRCNN(cfg, 3, LearningRate.from_config(cfg.TRAIN, 1), scales_loss=request.param)
         placeholders = [v1.placeholder(spec.dtype, spec.shape, spec.name) for spec in model.inputs()]

@@ -17,7 +17,7 @@ ENDLESS = ("TRAIN.STEPS_PER_EPOCH=5", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", 
 def test_a_stopped_rank_ends_all_ranks_and_the_error_names_the_last_step(
     tiny_scenes: Path, tmp_path: Path
 ) -> None:
-    command = tiny.two_ranks(["mrc-train"], tmp_path, tiny_scenes, *ENDLESS, "TRAIN.STEP_TIMEOUT=30")
+    command = tiny.two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *ENDLESS, "TRAIN.STEP_TIMEOUT=30")
     process = tiny.start(*command, **tiny.MPI)
     try:
         deadline = time.monotonic() + 120

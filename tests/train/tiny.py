@@ -8,6 +8,9 @@ from pathlib import Path
 
 BIN = Path(sys.executable).parent
 
+QUICK_TRAIN = ("python", str(Path(__file__).with_name("quick_train.py")))
+"""A trainer that starts in two thirds of the time of ``mrc-train``."""
+
 SETTINGS = (
     "BACKBONE.BLOCK=basic",
     "BACKBONE.RESNET_NUM_BLOCKS=(1,1,1,1)",
@@ -59,10 +62,14 @@ def start(*command: str | Path, **environment: str) -> "subprocess.Popen[str]":
     )
 
 
+def training(logdir: Path, data: Path, *settings: str) -> list[str | Path]:
+    """The command line of a trainer as one process."""
+    return [*QUICK_TRAIN, "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *SETTINGS, *settings]
+
+
 def train(logdir: Path, data: Path, *settings: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run ``mrc-train`` as one process."""
-    settings = (f"DATA.BASEDIR={data}", *SETTINGS, *settings)
-    return run("mrc-train", "--logdir", logdir, "--config", *settings, **environment)
+    """Run the trainer as one process."""
+    return run(*training(logdir, data, *settings), **environment)
 
 
 MPI = {"OMPI_MCA_mpi_yield_when_idle": "1"}

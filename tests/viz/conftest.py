@@ -1,4 +1,4 @@
-"""A trained run, and runs made of hand-written files."""
+"""Runs made of hand-written files."""
 
 import json
 import os
@@ -7,19 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Directory of a finished run of two epochs on 64 x 64 scenes, four of them for validation."""
-    import tiny
-    from mrc_train import scenes
-
-    data, logdir = tmp_path_factory.mktemp("scenes"), tmp_path_factory.mktemp("trained") / "tiny"
-    scenes.main([str(data), "--train", "8", "--val", "4", "--size", "64"])
-    done = tiny.train(logdir, data, "TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return logdir
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ DAMAGES = {
 NEEDED = {"config.yaml": read_settings, "categories.json": read_classes}
 
 
-def damaged(trained: Path, directory: Path, name: str, damage: str) -> Path:
+def damaged(finished: Path, directory: Path, name: str, damage: str) -> Path:
     run = directory / "run"
-    shutil.copytree(trained, run)
+    shutil.copytree(finished, run)
     (run / name).write_bytes(DAMAGES[damage]((run / name).read_bytes()))
     return run
 
@@ -31,9 +31,9 @@ def damaged(trained: Path, directory: Path, name: str, damage: str) -> Path:
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_file_that_prediction_needs_is_named_with_the_reason(
-    name: str, damage: str, trained: Path, tmp_path: Path
+    name: str, damage: str, finished: Path, tmp_path: Path
 ) -> None:
-    run = damaged(trained, tmp_path, name, damage)
+    run = damaged(finished, tmp_path, name, damage)
     if damage == "truncated" and name == "config.yaml":
         return  # half of the settings may be settings
     with pytest.raises(RunDirectoryError) as error:
@@ -44,8 +44,8 @@ def test_a_file_that_prediction_needs_is_named_with_the_reason(
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["progress.json", "stats.json", "checkpoint", "data.json", "log.log"])
-def test_status_reads_what_is_left(name: str, damage: str, trained: Path, tmp_path: Path) -> None:
-    run = damaged(trained, tmp_path, name, damage)
+def test_status_reads_what_is_left(name: str, damage: str, finished: Path, tmp_path: Path) -> None:
+    run = damaged(finished, tmp_path, name, damage)
     assert newest_checkpoint(run) == "model-6"
     assert (read_progress(run) is None) == (name == "progress.json")
     assert (last_evaluation(run) is None) == (name == "stats.json")
@@ -55,9 +55,9 @@ def test_status_reads_what_is_left(name: str, damage: str, trained: Path, tmp_pa
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", ["stats.json", "config.yaml", "categories.json", "progress.json"])
 def test_a_report_is_made_or_ends_in_one_line(
-    name: str, damage: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, damage: str, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = damaged(trained, tmp_path, name, damage)
+    run = damaged(finished, tmp_path, name, damage)
     if name == "stats.json":
         with pytest.raises(SystemExit) as ended:
             main([str(run), "--images", "0"])
@@ -70,6 +70,6 @@ def test_a_report_is_made_or_ends_in_one_line(
         assert capsys.readouterr().err == ""
 
 
-def test_results_and_checksums_are_json_to_begin_with(trained: Path) -> None:
+def test_results_and_checksums_are_json_to_begin_with(finished: Path) -> None:
     for name in ("stats.json", "categories.json", "progress.json", "data.json"):
-        json.loads((trained / name).read_text())
+        json.loads((finished / name).read_text())

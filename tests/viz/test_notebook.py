@@ -25,10 +25,10 @@ def execute(output: Path, runs: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def page(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def page(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The executed notebook as HTML."""
     output = tmp_path_factory.mktemp("page")
-    done = execute(output, trained.parent)
+    done = execute(output, finished.parent)
     assert done.returncode == 0, done.stderr
     return (output / "test-model.html").read_text()
 
@@ -58,12 +58,12 @@ def tables(page: str) -> list[list[list[str]]]:
 
 
 def test_the_executed_notebook_shows_curves_and_each_image_beside_its_ground_truth(
-    page: str, trained: Path
+    page: str, finished: Path
 ) -> None:
     shown = images(page)
     for image in shown:
         assert image.std() > 20, "an image is blank"
-    (split,) = validation_splits(trained)
+    (split,) = validation_splits(finished)
     named = [name for name in re.findall(r"<figcaption>([^:<]+):", page) if name != "ground truth"]
     assert named[:4] == [record.path.name for record in split.records]
     scenes = [image for image in shown if image.shape == (512, 512, 3)]  # 64 x 64, enlarged
@@ -72,16 +72,18 @@ def test_the_executed_notebook_shows_curves_and_each_image_beside_its_ground_tru
     assert len(shown) - len(scenes) == 3, "curves, precision over recall and the confusion matrix are plots"
 
 
-def test_every_annotated_object_has_an_element_with_its_class(page: str, trained: Path) -> None:
-    (split,) = validation_splits(trained)
+def test_every_annotated_object_has_an_element_with_its_class(page: str, finished: Path) -> None:
+    (split,) = validation_splits(finished)
     titles = re.findall(r'<rect class="mrc-ground-truth"[^>]*><title>([^<]*)</title>', page)
     annotated = [split.categories.name_of(label) for record in split.records for label in record.labels]
     assert sorted(titles) == sorted(2 * annotated)
 
 
-def test_the_executed_notebook_names_the_run_its_checkpoint_and_its_classes(page: str, trained: Path) -> None:
+def test_the_executed_notebook_names_the_run_its_checkpoint_and_its_classes(
+    page: str, finished: Path
+) -> None:
     text = re.sub(r"<[^>]+>", "", page)
-    assert f"{trained}: model-6 detects circle, square, triangle, star" in text
+    assert f"{finished}: model-6 detects circle, square, triangle, star" in text
     assert "4 images of val2017" in text
 
 

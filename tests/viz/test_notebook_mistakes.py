@@ -48,9 +48,9 @@ def run_until_error() -> Iterator[Run]:
 
 
 @pytest.fixture
-def copied(trained: Path, tmp_path: Path) -> Path:
+def copied(finished: Path, tmp_path: Path) -> Path:
     """A copy of the trained run, to damage."""
-    return Path(shutil.copytree(trained, tmp_path / "runs" / "tiny"))
+    return Path(shutil.copytree(finished, tmp_path / "runs" / "tiny"))
 
 
 def weights(run: Path) -> Path:
@@ -111,24 +111,24 @@ def test_a_run_without_its_data_shows_its_training_and_asks_for_images(
     ],
 )
 def test_a_directory_without_images_is_one_line(
-    names: list[str] | None, expected: str, trained: Path, tmp_path: Path
+    names: list[str] | None, expected: str, finished: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "photos"
     if names is not None:
         directory.mkdir()
         for name in names:
             (directory / name).touch()
-    choice = choose_images(trained)
+    choice = choose_images(finished)
     choice.source.value, choice.directory.value = DIRECTORY, str(directory)
     with pytest.raises(NoImagesError) as error:
         choice.load()
     assert str(error.value).startswith(expected.format(directory=directory))
 
 
-def test_images_of_a_directory_are_in_the_order_of_their_names(trained: Path, tmp_path: Path) -> None:
+def test_images_of_a_directory_are_in_the_order_of_their_names(finished: Path, tmp_path: Path) -> None:
     for number in (3, 1, 2):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((4, 6, 3), number, np.uint8))
-    choice = choose_images(trained)
+    choice = choose_images(finished)
     choice.source.value, choice.directory.value, choice.count.value = DIRECTORY, str(tmp_path), 2
     assert [named.name for named in choice.load()] == ["1.png", "2.png"]
     choice.offset.value = 2
@@ -142,8 +142,8 @@ def uploaded(name: str, content: bytes) -> tuple[dict[str, object]]:
     return ({**entry, "last_modified": datetime.now(UTC)},)
 
 
-def test_an_upload_is_an_image_without_ground_truth(trained: Path) -> None:
-    choice = choose_images(trained)
+def test_an_upload_is_an_image_without_ground_truth(finished: Path) -> None:
+    choice = choose_images(finished)
     choice.source.value = UPLOAD
     with pytest.raises(NoImagesError, match=r"^No image uploaded yet"):
         choice.load()
@@ -153,8 +153,8 @@ def test_an_upload_is_an_image_without_ground_truth(trained: Path) -> None:
     assert (named.name, named.image.shape, named.record) == ("mine.png", (4, 6, 3), None)
 
 
-def test_an_upload_that_is_not_an_image_is_one_line(trained: Path) -> None:
-    choice = choose_images(trained)
+def test_an_upload_that_is_not_an_image_is_one_line(finished: Path) -> None:
+    choice = choose_images(finished)
     choice.source.value = UPLOAD
     choice.upload.value = uploaded("notes.txt", b"hello")
     with pytest.raises(UnreadableImage, match=r"^notes\.txt: not an image that OpenCV can decode$"):

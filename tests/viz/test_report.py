@@ -95,9 +95,9 @@ def test_on_a_terminal_the_table_has_lines(written: Callable[..., Path]) -> None
 
 
 def test_images_of_a_trained_run_are_written_to_the_output_directory(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main([str(trained), "--output", str(tmp_path / "out"), "--images", "3"])
+    main([str(finished), "--output", str(tmp_path / "out"), "--images", "3"])
     curves, detections = (Path(line) for line in capsys.readouterr().out.splitlines()[-2:])
     assert (curves, detections) == (tmp_path / "out/curves.png", tmp_path / "out/detections.png")
     for path in (curves, detections):
@@ -105,10 +105,10 @@ def test_images_of_a_trained_run_are_written_to_the_output_directory(
 
 
 def test_each_of_several_validation_splits_has_a_sheet(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    shutil.copytree(trained, run)
+    shutil.copytree(finished, run)
     settings = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(settings.replace("- coco_val2017", "- train2017\n  - val2017"))
     main([str(run), "--images", "2"])

@@ -118,8 +118,8 @@ def test_splits_that_the_run_was_not_trained_on_come_first(written: Write, tmp_p
     ]
 
 
-def test_settings_and_validation_images_of_a_trained_run_are_read(trained: Path) -> None:
-    assert read_settings(trained).FPN.NUM_CHANNEL == 16
-    (split,) = validation_splits(trained)
+def test_settings_and_validation_images_of_a_trained_run_are_read(finished: Path) -> None:
+    assert read_settings(finished).FPN.NUM_CHANNEL == 16
+    (split,) = validation_splits(finished)
     assert (split.name, len(split.records)) == ("val2017", 4)
-    assert read_history(trained)["segm/AP50"].steps.tolist() == [3, 6]
+    assert read_history(finished)["segm/AP50"].steps.tolist() == [3, 6]
