@@ -13,7 +13,7 @@ DATA ?=
 CLEAN ?=
 LEVEL ?= control-plane
 NODES ?=
-JOBS ?= 2
+JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-oracle test-cluster test-cloud checkov test-browser test-gpu-image bench screenshots cluster-up cluster-down lint format reference lock hashes clean
@@ -39,7 +39,7 @@ setup: .venv/.ready ## install everything into .venv
 demo: setup ## train on drawn scenes and show the result (DATA=<directory>: your images; CLEAN=1: from scratch)
 	@$(BIN)/python -m demo --directory $(DEMO) $(if $(DATA),--data "$(DATA)") $(if $(CLEAN),--clean)
 
-test: setup ## run the tests that need neither root nor a browser nor a cluster (JOBS=4: in 4 processes instead of 2)
+test: setup ## run the tests that need neither root nor a browser nor a cluster (JOBS=2: in 2 processes instead of 3)
 	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
 
 test-oracle: setup .venv-oracle/.ready ## compare the operations with torch and torchvision (downloads 3 GB)

@@ -147,20 +147,21 @@ def test_gamma_is_initialized_to_0_at_the_end_of_residual_branches_on_request_an
 @pytest.mark.parametrize(
     "settings",
     [
-        ["BACKBONE.NORM=GN", "BACKBONE.CHANNELS=(32,32,32,32)", "FPN.NORM=GN", "FPN.NUM_CHANNEL=32"],
-        ["FPN.FRCNN_HEAD_FUNC=fastrcnn_4conv1fc_head", "FPN.FRCNN_CONV_HEAD_DIM=16"],
         [
-            "FPN.FRCNN_HEAD_FUNC=fastrcnn_4conv1fc_gn_head",
-            "FPN.FRCNN_CONV_HEAD_DIM=32",
-            "FPN.MRCNN_HEAD_FUNC=maskrcnn_up4conv_gn_head",
-            "MRCNN.HEAD_DIM=32",
+            *("BACKBONE.NORM=GN", "BACKBONE.CHANNELS=(32,32,32,32)", "FPN.NORM=GN", "FPN.NUM_CHANNEL=32"),
+            *("FPN.FRCNN_HEAD_FUNC=fastrcnn_4conv1fc_gn_head", "FPN.FRCNN_CONV_HEAD_DIM=32"),
+            *("FPN.MRCNN_HEAD_FUNC=maskrcnn_up4conv_gn_head", "MRCNN.HEAD_DIM=32"),
         ],
-        ["BACKBONE.BLOCK=bottleneck", "BACKBONE.TF_PAD_MODE=True", "BACKBONE.STRIDE_1X1=True"],
+        [
+            *("FPN.FRCNN_HEAD_FUNC=fastrcnn_4conv1fc_head", "FPN.FRCNN_CONV_HEAD_DIM=16"),
+            *("FRCNN.CLASS_AGNOSTIC=True", "MRCNN.CLASS_AGNOSTIC=True", "RPN.CROWD_OVERLAP_THRESH=0.5"),
+        ],
+        [
+            *("BACKBONE.BLOCK=bottleneck", "BACKBONE.TF_PAD_MODE=True", "BACKBONE.STRIDE_1X1=True"),
+            *("TRAIN.OPTIMIZER=adam", "TRAIN.GRADIENT_CLIP=1"),
+        ],
         ["MODE_FPN=False", "RPN.HEAD_DIM=16", "RPN.TRAIN_PRE_NMS_TOPK=50", "RPN.TRAIN_POST_NMS_TOPK=30"],
         ["FPN.CASCADE=True", "FPN.PROPOSAL_MODE=Joint", "RPN.TRAIN_PRE_NMS_TOPK=50"],
-        ["FRCNN.CLASS_AGNOSTIC=True", "MRCNN.CLASS_AGNOSTIC=True"],
-        ["TRAIN.OPTIMIZER=adam", "TRAIN.GRADIENT_CLIP=1"],
-        ["RPN.CROWD_OVERLAP_THRESH=0.5"],
     ],
     ids=lambda settings: settings[0],
 )

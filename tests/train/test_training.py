@@ -120,7 +120,7 @@ def test_two_ranks_detect_what_one_process_detects(
     assert len(together) > 20 and {found["image_id"] for found in together} == images
     for one, other in zip(together, alone, strict=True):
         assert (one["image_id"], one["category_id"]) == (other["image_id"], other["category_id"])
-        assert one["score"] == pytest.approx(other["score"], abs=1e-6)
+        assert one["score"] == pytest.approx(other["score"], abs=2e-6)  # both are rounded to six decimals
         assert one["bbox"] == pytest.approx(other["bbox"], abs=1e-3)
 
 
