@@ -51,6 +51,7 @@ class Contender:
 def contenders(isa: str | None) -> dict[str, Contender]:
     """All contenders by name. TensorFlow itself uses oneDNN only on CPUs with AVX512_VNNI or newer."""
     before = {"HOROVOD_CYCLE_TIME": "0.5", "TF_ENABLE_ONEDNN_OPTS": "0" if isa else "1"}
+    not_deterministic = {"TF_DETERMINISTIC_OPS": "0"}
     return {
         "2 ranks, as before": Contender(2, "horovod", before),
         "2 ranks, oneDNN": Contender(2, "horovod", before | {"TF_ENABLE_ONEDNN_OPTS": "1"}),
@@ -58,7 +59,11 @@ def contenders(isa: str | None) -> dict[str, Contender]:
             2, "horovod", CPU_ENVIRONMENT | {"HOROVOD_CYCLE_TIME": "3"}
         ),
         "2 ranks, as now: oneDNN, cycle of 10 ms": Contender(2, "horovod", CPU_ENVIRONMENT),
+        "2 ranks, as now, not deterministic": Contender(2, "horovod", CPU_ENVIRONMENT | not_deterministic),
         "1 process with 2 threads, oneDNN": Contender(1, "simple", CPU_ENVIRONMENT),
+        "1 process with 2 threads, oneDNN, not deterministic": Contender(
+            1, "simple", CPU_ENVIRONMENT | not_deterministic
+        ),
     }
 
 
@@ -70,7 +75,14 @@ def run(contender: Contender, settings: list[str], isa: str | None, seconds: flo
             flags = "--allow-run-as-root --oversubscribe --bind-to none --mca plm isolated"
             command = [str(BIN / "mpirun"), *flags.split(), "-np", str(contender.ranks), *command]
         batch = f"TRAIN.BATCH_SIZE_PER_GPU={TOTAL_BATCH // contender.ranks}"
-        own = [f"TRAINER={contender.trainer}", batch, "TRAIN.EVAL_PERIOD=0", "TRAIN.LR_SCHEDULE=[100000]"]
+        endless = ["TRAIN.EVAL_PERIOD=0", "TRAIN.LR_SCHEDULE=[100000]"]
+        own = [
+            f"TRAINER={contender.trainer}",
+            batch,
+            *endless,
+            "TEST.BOX_TARGET=None",
+            "TEST.MASK_TARGET=None",
+        ]
         limit = {"ONEDNN_MAX_CPU_ISA": isa} if isa else {}
         process = subprocess.Popen(
             [*command, "--logdir", f"{directory}/run", "--config", *settings, *own],
@@ -83,9 +95,8 @@ def run(contender: Contender, settings: list[str], isa: str | None, seconds: flo
         try:
             measure(contender, process, seconds)
         finally:
-            descendants = psutil.Process(process.pid).children(recursive=True)
-            for descendant in descendants:
-                with contextlib.suppress(psutil.Error):
+            with contextlib.suppress(psutil.Error):
+                for descendant in psutil.Process(process.pid).children(recursive=True):
                     descendant.kill()
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -1,7 +1,8 @@
 /* Preloaded into a process: writing to files whose path contains a text fails with a chosen errno, as it does on
    a full disk (ENOSPC), a broken one (EIO) or a network file system whose server came back (ESTALE). The texts and
    numbers are those in MRC_FAULTS=text:errno,..., or the one that the process sets itself. Locks fail with the
-   errno in MRC_FAULT_FLOCK. */
+   errno in MRC_FAULT_FLOCK. fsync of files whose path contains "/model-" waits until the file
+   MRC_SAVE_WAITS_FOR exists. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -92,6 +93,16 @@ size_t fwrite(const void *data, size_t size, size_t count, FILE *file) {
 
 int fflush(FILE *file) {
     return file && fails_fd(fileno(file)) ? EOF : NEXT(fflush)(file);
+}
+
+int fsync(int fd) {
+    char link[32], path[4096];
+    const char *awaited = getenv("MRC_SAVE_WAITS_FOR");
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = awaited ? readlink(link, path, sizeof path - 1) : -1;
+    path[length > 0 ? length : 0] = 0;
+    while (strstr(path, "/model-") && access(awaited, F_OK)) usleep(50000);
+    return NEXT(fsync)(fd);
 }
 
 int flock(int fd, int operation) {

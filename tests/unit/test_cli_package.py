@@ -3,6 +3,7 @@
 import json
 import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,11 +37,12 @@ def test_a_file_with_secrets_is_never_readable_by_others(tmp_path: Path) -> None
     assert (tmp_path / "secret").read_bytes() == b"\x00\xff"
 
 
-def test_a_failed_write_keeps_the_old_content(tmp_path: Path) -> None:
+def test_a_failed_write_keeps_the_old_content_and_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "file").mkdir()
     (tmp_path / "file" / "content").touch()
-    with pytest.raises(OSError):
+    with pytest.raises(OSError) as caught:
         write_atomically(tmp_path / "file", "new")
+    assert (caught.value.filename, caught.value.filename2) == (str(tmp_path / "file"), None)
     assert [path.name for path in tmp_path.rglob("*")] == ["file", "content"]
 
 
@@ -143,6 +145,11 @@ def test_lines_of_native_code_are_printed_when_the_block_fails(capfd: pytest.Cap
         (ServiceError("the cluster cannot be reached."), 3, "tool: the cluster cannot be reached.\n"),
         (FileNotFoundError(2, "No such file", "a\x1b.yaml"), 1, "tool: a\\x1b.yaml: no such file\n"),
         (OSError("disk gone"), 1, "tool: disk gone\n"),
+        (
+            shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'"), ("c", "d", "the same")]),
+            1,
+            "tool: b: [Errno 28] No space left on device\n",
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )

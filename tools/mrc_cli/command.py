@@ -1,6 +1,7 @@
 """The edge of a command: where errors that the user can correct become one line and an exit code."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -21,9 +22,17 @@ def run(name: str, command: Callable[[], object]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        say(f"{name}: {where}{(error.strerror or str(error)).lower()}")
+        say(f"{name}: {reason(error)}")
         sys.exit(1)
+
+
+def reason(error: OSError) -> str:
+    """``file: no space left on device``; of a copy of many files, the first that failed."""
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        _, target, text = error.args[0][0]
+        return f"{target}: {text.removesuffix(f': {str(target)!r}')}"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{(error.strerror or str(error)).lower()}"
 
 
 def end_on_sigterm() -> None:

@@ -12,9 +12,18 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> Non
     file and its directory are flushed to the disk. ``mode`` holds the file's permission bits.
 
     Raises:
-        OSError: when the file cannot be written; the old content is then still there.
+        OSError: when the file cannot be written; it names ``path``, where the old content is still there.
     """
     data = content.encode() if isinstance(content, str) else content
+    try:
+        _replace(path, data, mode)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None  # not the temporary file
+        raise
+    flush_directory(path.parent)
+
+
+def _replace(path: Path, data: bytes, mode: int) -> None:
     # NFS and Lustre rename atomically only within one directory.
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
@@ -28,7 +37,6 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> Non
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    flush_directory(path.parent)
 
 
 def flush_directory(path: Path) -> None:

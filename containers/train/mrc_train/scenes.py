@@ -17,9 +17,11 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from mrc_cli import command
 from mrc_cli.arguments import ArgumentParser
 from mrc_cli.errors import UserError
 from mrc_cli.files import write_atomically
+from mrc_cli.terminal import say
 from numpy.typing import NDArray
 
 from mrc_train.data.masks import Bitmap, Segmentation, encode_rle, polygons_to_mask
@@ -300,7 +302,7 @@ def main(argv: list[str] | None = None) -> int:
         for done, total in make_scenes(directory, Arguments(**options)):
             _show_progress(done, total)
     except (ScenesError, OSError) as error:
-        print(f"mrc-scenes: {error}", file=sys.stderr)
+        say(f"mrc-scenes: {command.reason(error) if isinstance(error, OSError) else error}")
         return 1
     except KeyboardInterrupt:
         print("\nmrc-scenes: interrupted; the next call starts from scratch", file=sys.stderr)
