@@ -40,6 +40,10 @@ class Root:
     def destroy(self) -> None:
         self._terraform("destroy", "-auto-approve", "-no-color", "-refresh=false")
 
+    def forget(self, address: str) -> None:
+        """Leave a resource out of the state, and so out of destroy."""
+        self._terraform("state", "rm", address)
+
     def planned(self, *arguments: str) -> dict[str, Any]:
         """The plan as JSON."""
         self._terraform("plan", "-out=plan", *arguments)

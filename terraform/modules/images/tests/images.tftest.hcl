@@ -17,7 +17,7 @@ run "repositories_of_another_cluster_are_used" {
     create = false
   }
   assert {
-    condition     = length(aws_ecr_repository.this) == 0 && length(output.repositories) == 5
+    condition     = length(aws_ecr_repository.this) == 0 && length(output.repositories) == length(var.repositories)
     error_message = "repositories"
   }
 }
