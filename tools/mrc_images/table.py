@@ -60,6 +60,13 @@ _SERVE = (Repository("mask-rcnn-serve", {"serve": "image", "sagemaker": "sagemak
 
 IMAGES = (
     Image("train-gpu", "containers/train/Dockerfile", _TRAIN, {"EXTRA": "train-gpu"}, suffix="-gpu"),
+    Image(
+        "train-gpu-efa",
+        "containers/train/Dockerfile",
+        _TRAIN,
+        {"EXTRA": "train-gpu", "EFA": "installer"},
+        suffix="-gpu-efa",
+    ),
     Image("train-cpu", "containers/train/Dockerfile", _TRAIN, {"EXTRA": "train-cpu"}),
     Image("viz", "container-viz/Dockerfile", _VIZ, base="train-cpu"),
     Image("serve-gpu", "containers/serve/Dockerfile", _SERVE, {"EXTRA": "serve-gpu"}, suffix="-gpu"),

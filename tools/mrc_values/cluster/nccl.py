@@ -106,7 +106,7 @@ def advice(used: Transport, efa: int, workers: int) -> str:
     if used.plugin == "":
         return (
             f"{start} The image has no plugin for it: use an image with aws-ofi-nccl and libfabric, such as "
-            "train-gpu of mrc-images, with libnccl-net.so in the linker's path."
+            "train-gpu-efa of mrc-images, with libnccl-net.so in the linker's path."
         )
     if used.plugin:
         return (

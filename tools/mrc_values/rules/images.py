@@ -224,3 +224,34 @@ def ecr_address_is_complete(context: Context) -> Iterator[Violation]:
                 Severity.WARNING,
             )
         regions.setdefault(name, region)
+
+
+@rule(
+    "MRC027",
+    Severity.WARNING,
+    "the image for nodes with EFA has NCCL's plugin for it",
+    failing="maskrcnn: {node_group: p4d, gpus: 16, gpus_per_node: 8, image: 'team/mask-rcnn:0.1.0-gpu'}",
+    passing="maskrcnn: {node_group: p4d, gpus: 16, gpus_per_node: 8, image: 'team/mask-rcnn:0.1.0-gpu-efa'}",
+)
+def image_has_the_plugin_for_efa(context: Context) -> Iterator[Violation]:
+    """NCCL uses EFA through a plugin in the image, aws-ofi-nccl with libfabric. Without it, NCCL says so in
+    its log and communicates over TCP, which is several times slower. mrc-images builds train-gpu without the
+    plugin, with tags that end with -gpu, and train-gpu-efa with it. A digest does not tell which it is;
+    `mrc-values status` then reads it from NCCL's log, and tells it from a plugin that found no device."""
+    values, group = context.values, context.node_group
+    gpus, per_node = values.integer("maskrcnn.gpus"), values.integer("maskrcnn.gpus_per_node")
+    if (
+        not group
+        or not group.row.get("efa")
+        or not gpus
+        or gpus == per_node
+        or values.get("maskrcnn.efa") == 0
+    ):
+        return
+    image = values.text("maskrcnn.image")
+    if re.search(r"(?:^|/)mask-rcnn(?:-optimized)?:[^/@]*-gpu$", image):
+        yield Violation(
+            "maskrcnn.image",
+            f"{image} has no plugin for EFA, so the workers communicate over TCP.",
+            "Build and push train-gpu-efa with mrc-images, whose tags end with -gpu-efa.",
+        )
