@@ -7,6 +7,7 @@ import typer
 from mrc_cli.errors import UsageError
 
 from mrc_stage import preparing, remote, sources, staging, verifying
+from mrc_stage import unpacked as unpacking
 from mrc_stage.objects import Bucket, location
 
 RequesterPays = Annotated[
@@ -35,6 +36,13 @@ def prepare(
         ),
     ] = None,
     no_weights: Annotated[bool, typer.Option("--no-weights", help="No weights with COCO 2017.")] = False,
+    unpacked: Annotated[
+        bool,
+        typer.Option(
+            "--unpacked",
+            help="Each file as an object, for SageMaker and FSx data repositories; with --from DIR.",
+        ),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
 ) -> None:
     """Put a data set into a bucket: COCO 2017 from its servers, or your own as zip archives.
@@ -49,6 +57,11 @@ def prepare(
 
     Exit code: 0; 1 when it failed; 3 when a server cannot be reached or denies it; 4 when the data is wrong.
     """
+    if unpacked:
+        if from_ is None or not from_.is_dir() or weights:
+            raise UsageError("--unpacked: name a directory by --from, and put the weights into it.")
+        unpacking.prepare(Bucket(location(url)), from_, dry_run)
+        return
     wanted = weights or ([] if from_ or no_weights else [remote.WEIGHTS_URL])
     chosen = sources.local(from_) if from_ else sources.coco_2017()
     chosen += [sources.weights(text) for text in wanted]

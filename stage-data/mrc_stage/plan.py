@@ -8,6 +8,7 @@ from mrc_stage import archive, manifest, names
 from mrc_stage.archive import Member
 from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket, Version
+from mrc_stage.uploading import NOTE
 
 SHOWN = 10
 """Findings of one kind that are listed before the rest is only counted."""
@@ -80,6 +81,8 @@ def _of_loose_objects(bucket: Bucket) -> Plan:
     parts: list[Range] = []
     directories: set[str] = set()
     for key, version in bucket.objects():
+        if key.startswith(NOTE):
+            raise WrongData(f"{bucket.where}: mrc-stage prepare has not finished. Run it again first.")
         digest.update(f"\0{key}\0{version.etag}\0{version.size}".encode())
         if key.endswith("/") and not version.size:
             directories.add(key.rstrip("/"))

@@ -93,7 +93,7 @@ def _directory(root: Path) -> Iterator[Source]:
     if not groups:
         raise UserError(f"{root}: nothing to upload. Name the data set's root directory.")
     for name, entries in groups.items():
-        members = sorted(path for entry in entries for path in _files(entry))
+        members = sorted(path for entry in entries for path in files_below(entry))
         found = [path.relative_to(root).as_posix() for path in members]
         if wrong := list(names.problems(found)):
             raise WrongData(f"{root}: names that cannot be staged: {'; '.join(wrong[:10])}.")
@@ -108,7 +108,8 @@ def _directory(root: Path) -> Iterator[Source]:
         yield _written(f"{name}.zip", size, digest.hexdigest(), True, _pack(root, members))
 
 
-def _files(entry: Path) -> Iterator[Path]:
+def files_below(entry: Path) -> Iterator[Path]:
+    """A file itself, or all files below a directory."""
     if entry.is_file():
         yield entry
         return

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,9 @@ UPLOADS = 4
 SOURCE = "mrc-source"
 """Metadata of an object: what it was made from."""
 
+NOTE = ".mrc-upload/"
+"""Prefix of a small object beside an unfinished upload. S3 does not say what an upload is made from."""
+
 
 def part_bytes(size: int) -> int:
     """The size of a part, so that an object of about this many bytes fits into one upload."""
@@ -28,12 +32,18 @@ def part_bytes(size: int) -> int:
 
 
 class Multipart:
-    """The newest unfinished upload of an object, or a new one. Usable by several threads."""
+    """The unfinished upload of an object from the same source, or a new one. Usable by several threads.
+
+    Uploads from other sources are left alone, so that no object is made of two of them. Two runs with one
+    source may share an upload: their parts are the same, and the second finds the object complete.
+    """
 
     def __init__(self, bucket: Bucket, key: str, source: str) -> None:
         self._bucket = bucket
         self._what = f"s3:PutObject to {bucket.where}{key}"
         self._names = {"Bucket": bucket.where.bucket, "Key": bucket.where.prefix + key}
+        self._note = f"{bucket.where.prefix}{NOTE}{key}.json"
+        self._source = source
         self._parts: dict[int, dict[str, Any]] = {}
         with aws.calling(self._what):
             self._id, self._earlier = self._open(source)
@@ -63,23 +73,55 @@ class Multipart:
             for number, part in sorted(self._parts.items())
         ]
         with aws.calling(self._what):
+            etag = self._completed(parts)
+            self._bucket.client.delete_object(Bucket=self._names["Bucket"], Key=self._note)
+        return Version(size, etag)
+
+    def _completed(self, parts: list[dict[str, Any]]) -> str:
+        """The ETag of the object, which another run with the same source may have completed before."""
+        from botocore.exceptions import ClientError
+
+        try:
             done = self._bucket.client.complete_multipart_upload(
                 **self._names, UploadId=self._id, MultipartUpload={"Parts": parts}
             )
-        return Version(size, done["ETag"])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchUpload":
+                raise
+            done = self._bucket.client.head_object(**self._names)
+            if done["Metadata"].get(SOURCE) != self._source:
+                raise
+        return str(done["ETag"])
 
     def _open(self, source: str) -> tuple[str, dict[int, dict[str, Any]]]:
         client, key = self._bucket.client, self._names["Key"]
         listed = client.list_multipart_uploads(Bucket=self._names["Bucket"], Prefix=key).get("Uploads", [])
-        unfinished = [upload for upload in listed if upload["Key"] == key]
-        if not unfinished:
-            made = client.create_multipart_upload(
+        unfinished = {upload["UploadId"] for upload in listed if upload["Key"] == key}
+        noted = self._noted()
+        if noted.get("source") != source or noted.get("upload") not in unfinished:
+            made: str = client.create_multipart_upload(
                 **self._names, ChecksumAlgorithm="CRC32", Metadata={SOURCE: source}
-            )
-            return made["UploadId"], {}
-        newest = max(unfinished, key=lambda upload: upload["Initiated"])["UploadId"]
-        pages = client.get_paginator("list_parts").paginate(**self._names, UploadId=newest)
-        return newest, {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
+            )["UploadId"]
+            note = json.dumps({"source": source, "upload": made}).encode()
+            client.put_object(Bucket=self._names["Bucket"], Key=self._note, Body=note)
+            return made, {}
+        upload = noted["upload"]
+        pages = client.get_paginator("list_parts").paginate(**self._names, UploadId=upload)
+        return upload, {part["PartNumber"]: part for page in pages for part in page.get("Parts", [])}
+
+    def _noted(self) -> dict[str, str]:
+        from botocore.exceptions import ClientError
+
+        try:
+            body = self._bucket.client.get_object(Bucket=self._names["Bucket"], Key=self._note)["Body"]
+            found = json.loads(body.read())
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
+                raise
+            return {}
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 def upload_ranges(

@@ -105,6 +105,12 @@ def test_another_user_than_root_may_get_its_directory_from_an_init_container() -
     assert "initContainers" not in pod(run_as_user=1000)
 
 
+def test_nothing_changes_owners_by_default() -> None:
+    """aws-efs-csi-driver 300: on an access point chown fails. MRC171 rejects own_folder there."""
+    text = "".join(render(CHART, VALUES | {"run_as_user": 1000}, "demo", "kubeflow").values())
+    assert "chown" not in text and "fsGroup" not in text
+
+
 @pytest.mark.parametrize("name", stage_manifests.FILES)
 def test_the_tutorials_manifest_has_just_bucket_and_image_to_fill_in(name: str) -> None:
     text = (CHARTS.parent / "stage-data" / name).read_text()

@@ -25,9 +25,12 @@ def free_port() -> int:
 class S3Server:
     """A running server; ``environment`` is what a client needs. ``tls``: a certificate and its key."""
 
-    def __init__(self, program: Path, directory: Path, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, program: Path, directory: Path, tls: tuple[Path, Path] | None = None, region: str = "us-east-1"
+    ) -> None:
         self.port = free_port()
-        (directory / "buckets").mkdir(parents=True)
+        self.buckets = directory / "buckets"
+        self.buckets.mkdir(parents=True)
         self.environment = ENVIRONMENT | {
             "AWS_ENDPOINT_URL": f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
         }
@@ -39,12 +42,12 @@ class S3Server:
                         "--port",
                         f"127.0.0.1:{self.port}",
                         "--region",
-                        "us-east-1",
+                        region,
                         "--keep-alive",
                         "--quiet",
                     ),
                     *(("--cert", tls[0], "--key", tls[1]) if tls else ()),
-                    *("posix", directory / "buckets"),
+                    *("posix", self.buckets),
                 ],
                 env=os.environ | {"ROOT_ACCESS_KEY": "test", "ROOT_SECRET_KEY": "testsecret"},
                 stdout=log,
