@@ -27,7 +27,10 @@ DOC_FIGURES = {"detections": "notebook-detections", "classes": "notebook-classes
 DRAWN_SCENES = Release(
     "maskrcnn",
     EXAMPLES / "drawn-scenes.yaml",
-    ("maskrcnn.fp16=false", "maskrcnn.steps_per_epoch=90", "maskrcnn.lr_schedule=[450]"),
+    (
+        *("maskrcnn.fp16=false", "maskrcnn.steps_per_epoch=90", "maskrcnn.lr_schedule=[450]"),
+        "maskrcnn.eval_period_in_epochs=5",
+    ),
 )
 OPTIMIZED = Release(
     "optimized",
