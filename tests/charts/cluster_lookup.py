@@ -84,13 +84,13 @@ def _cluster(live: list[Object]) -> Iterator[str]:
 
 def _answers(live: list[Object]) -> dict[str, Any]:
     """Answers by path: what kinds there are, and the objects."""
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     for version, kinds in RESOURCES.items():
         resources = [
             {"name": name, "kind": kind, "namespaced": namespaced, "verbs": ["get"]}
             for kind, (name, namespaced) in kinds.items()
         ]
-        found[_root(version)] = {
+        answers[_root(version)] = {
             "apiVersion": "v1",
             "kind": "APIResourceList",
             "groupVersion": version,
@@ -99,8 +99,8 @@ def _answers(live: list[Object]) -> dict[str, Any]:
     for item in live:
         name, namespaced = RESOURCES[item["apiVersion"]][item["kind"]]
         place = f"/namespaces/{item['metadata']['namespace']}" if namespaced else ""
-        found[f"{_root(item['apiVersion'])}{place}/{name}/{item['metadata']['name']}"] = item
-    return found
+        answers[f"{_root(item['apiVersion'])}{place}/{name}/{item['metadata']['name']}"] = item
+    return answers
 
 
 def _root(version: str) -> str:

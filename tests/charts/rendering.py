@@ -31,9 +31,9 @@ def objects(texts: dict[str, str]) -> list[Object]:
     return [item for text in manifests for item in yaml.load_all(text, Loader=_UniqueKeys) if item]
 
 
-def only(found: Iterable[Object], kind: str) -> Object:
+def only(candidates: Iterable[Object], kind: str) -> Object:
     """The one object of a kind."""
-    (item,) = (item for item in found if item["kind"] == kind)
+    (item,) = (item for item in candidates if item["kind"] == kind)
     return item
 
 

@@ -104,8 +104,10 @@ def server(
     if global_ is not None:
         own["global"] = global_
     texts = render(CHARTS / parent, own, release, namespace)
-    found = [item for item in objects(texts) if item["metadata"]["labels"]["app.kubernetes.io/name"] == chart]
-    return Server(found, texts[f"{parent}/templates/NOTES.txt"])
+    rendered = [
+        item for item in objects(texts) if item["metadata"]["labels"]["app.kubernetes.io/name"] == chart
+    ]
+    return Server(rendered, texts[f"{parent}/templates/NOTES.txt"])
 
 
 def command_of(
@@ -180,10 +182,10 @@ def jupyter(
     ``efs`` takes the place of the shared file system, ``directory`` that of what a pod has of its own;
     ``notebooks`` and ``config`` are directories of the image.
     """
-    found = server("jupyter", target_port=free_port())
-    served = prepared(found, directory)
+    rendered = server("jupyter", target_port=free_port())
+    served = prepared(rendered, directory)
     directories = {"/efs": efs, "/home/jupyter": directory / "home", "/etc/jupyter-tls": directory / "tls"}
-    command, environment = command_of(found, directories, served.token)
+    command, environment = command_of(rendered, directories, served.token)
     command = [argument.replace("--ServerApp.ip=*", "--ServerApp.ip=127.0.0.1") for argument in command]
     if os.getuid() == 0:  # not so in the pod
         command.append("--allow-root")
@@ -197,19 +199,19 @@ def jupyter(
         yield served
 
 
-def prepared(found: Server, directory: Path) -> JupyterServer:
+def prepared(rendered: Server, directory: Path) -> JupyterServer:
     """The Jupyter that a chart renders before it runs: ``directory`` gets ``home`` and ``tls`` of its pod."""
     for name in ("home", "tls"):
         (directory / name).mkdir(parents=True)
-    for name, content in found.secrets["demo-jupyter-tls"].items():
+    for name, content in rendered.secrets["demo-jupyter-tls"].items():
         (directory / "tls" / name).write_bytes(content)
     return JupyterServer(
-        port=found.container["ports"][0]["containerPort"],
-        token=found.secrets["demo-jupyter-token"]["token"].decode(),
+        port=rendered.container["ports"][0]["containerPort"],
+        token=rendered.secrets["demo-jupyter-token"]["token"].decode(),
         log=directory / "log",
         trusted=ssl.create_default_context(cafile=str(directory / "tls" / "tls.crt")),
         notebooks=Path("/efs/kubeflow/demo-jupyter"),
-        probe=found.container["startupProbe"]["httpGet"]["path"],
+        probe=rendered.container["startupProbe"]["httpGet"]["path"],
     )
 
 
@@ -233,11 +235,11 @@ def tensorboard(efs: Path, directory: Path, token: str = "", **values: Any) -> I
     ``token`` is what its Secret holds.
     """
     port = free_port()
-    found = server("tensorboard", target_port=port, **values)
-    command, environment = command_of(found, {"/efs": efs, "/tmp": directory}, token)
+    rendered = server("tensorboard", target_port=port, **values)
+    command, environment = command_of(rendered, {"/efs": efs, "/tmp": directory}, token)
     command = ["--host=127.0.0.1" if argument == "--bind_all" else argument for argument in command]
     address, log = f"http://127.0.0.1:{port}", directory / "log"
-    path = found.container["readinessProbe"]["httpGet"]["path"]
+    path = rendered.container["readinessProbe"]["httpGet"]["path"]
     with running(command, environment, log) as process:
         deadline = time.monotonic() + 120
         while True:
@@ -265,11 +267,11 @@ def restricted_violations(pod: dict[str, Any]) -> list[str]:
     https://kubernetes.io/docs/concepts/security/pod-security-standards/
     """
     context = pod.get("securityContext", {})
-    found = [f"{name} is true" for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
+    violations = [f"{name} is true" for name in ("hostNetwork", "hostPID", "hostIPC") if pod.get(name)]
     allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim"}
     for volume in pod.get("volumes", []):
         kinds = set(volume) - {"name"}
-        found += [f"volume of the kind {kind}" for kind in kinds - allowed - {"projected", "secret"}]
+        violations += [f"volume of the kind {kind}" for kind in kinds - allowed - {"projected", "secret"}]
     for container in [*pod.get("initContainers", []), *pod["containers"]]:
         own = {**context, **container.get("securityContext", {})}
         capabilities = own.get("capabilities", {})
@@ -284,5 +286,5 @@ def restricted_violations(pod: dict[str, Any]) -> list[str]:
             "procMount": own.get("procMount", "Default") == "Default",
             "hostPort": not any(port.get("hostPort") for port in container.get("ports", [])),
         }
-        found += [name for name, fine in checks.items() if not fine]
-    return found
+        violations += [name for name, fine in checks.items() if not fine]
+    return violations

@@ -18,8 +18,8 @@ PLUGINS = {"nvidia": "gpus", "efa": "efa"}
 
 def plugins(values: dict[str, Any] | None = None) -> dict[str, Object]:
     """The DaemonSets by the section of their values."""
-    found = render_objects(CHART, values or {}, "addons", "kube-system")
-    return {item["metadata"]["name"].removeprefix("addons-"): item for item in found}
+    daemon_sets = render_objects(CHART, values or {}, "addons", "kube-system")
+    return {item["metadata"]["name"].removeprefix("addons-"): item for item in daemon_sets}
 
 
 def pod(plugin: Object) -> Any:
@@ -39,10 +39,12 @@ def runs_on(plugin: Object, node: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_a_plain_install_is_two_daemon_sets_in_kube_system(version: str) -> None:
-    found = render_objects(CHART, {}, "addons", "kube-system")
-    assert {(item["kind"], item["metadata"]["namespace"]) for item in found} == {("DaemonSet", "kube-system")}
-    assert len(found) == 2
-    for item in found:
+    rendered = render_objects(CHART, {}, "addons", "kube-system")
+    assert {(item["kind"], item["metadata"]["namespace"]) for item in rendered} == {
+        ("DaemonSet", "kube-system")
+    }
+    assert len(rendered) == 2
+    for item in rendered:
         check_object(item, version)
 
 

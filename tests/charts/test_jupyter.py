@@ -11,7 +11,7 @@ from mrc_values.helm import RenderError
 from rendering import CHARTS
 from server_charts import ALONE, SUBCHART, WAYS, Server, restricted_violations, server
 
-each_way = pytest.mark.parametrize("way", WAYS)
+both_ways = pytest.mark.parametrize("way", WAYS)
 CLAIM = "tensorpack-efs-gp-bursting"
 OWN = {"/home/jupyter": "empty", "/etc/jupyter-tls": "demo-jupyter-tls (ro)"}
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -149,36 +149,36 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Server], Any], Any]] = {
 }
 
 
-@each_way
+@both_ways
 @pytest.mark.parametrize("feature", FEATURES)
 def test_feature(feature: str, way: str) -> None:
     values, extract, expected = FEATURES[feature]
     assert extract(server("jupyter", way, **values)) == expected
 
 
-@each_way
+@both_ways
 def test_the_pod_is_restricted_and_has_no_access_to_the_cluster(way: str) -> None:
     pod = server("jupyter", way, gpus=1, data_fs="fsx").pod
     assert restricted_violations(pod) == []
     assert pod["automountServiceAccountToken"] is False
 
 
-@each_way
+@both_ways
 def test_a_service_called_jupyter_does_not_set_the_server_s_port(way: str) -> None:
     # Docker's links would set JUPYTER_PORT=tcp://..., which jupyter_server reads as a number.
     assert server("jupyter", way).pod["enableServiceLinks"] is False
 
 
-@each_way
+@both_ways
 def test_the_token_is_long_random_and_nowhere_else(way: str) -> None:
     tokens = set()
     for _ in range(2):
-        found = server("jupyter", way)
-        token = found.secrets["demo-jupyter-token"]["token"].decode()
+        rendered = server("jupyter", way)
+        token = rendered.secrets["demo-jupyter-token"]["token"].decode()
         assert len(token) >= 32
         assert token.isalnum()
-        assert token not in str(found.deployment)
-        assert token not in found.notes
+        assert token not in str(rendered.deployment)
+        assert token not in rendered.notes
         tokens.add(token)
     assert len(tokens) == 2
 
@@ -262,7 +262,7 @@ REJECTED: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@each_way
+@both_ways
 @pytest.mark.parametrize(("values", "message"), REJECTED, ids=str)
 def test_a_template_names_the_rejected_value_and_the_fix(
     way: str, values: dict[str, Any], message: str

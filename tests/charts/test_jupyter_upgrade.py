@@ -9,7 +9,7 @@ from cluster_lookup import owned, render_live
 from rendering import CHARTS, Object
 from server_charts import ALONE, SUBCHART, WAYS, Server, server
 
-each_way = pytest.mark.parametrize("way", WAYS)
+both_ways = pytest.mark.parametrize("way", WAYS)
 RESTART = "mask-rcnn/secrets-sha256"
 
 
@@ -19,22 +19,22 @@ def upgraded(live: list[Object], way: str, **values: Any) -> Server:
     if way == SUBCHART:
         own = {"maskrcnn": {"image": "trainer:1"}, "jupyter": {**own, "enabled": True}}
     chart = CHARTS / ("maskrcnn" if way == SUBCHART else "jupyter")
-    found = render_live([owned(item, "demo") for item in live], chart, own)
+    rendered = render_live([owned(item, "demo") for item in live], chart, own)
     return Server(
-        [item for item in found if item["metadata"]["labels"]["app.kubernetes.io/name"] == "jupyter"], ""
+        [item for item in rendered if item["metadata"]["labels"]["app.kubernetes.io/name"] == "jupyter"], ""
     )
 
 
-def secrets(found: Server) -> list[Object]:
-    return [deepcopy(item) for item in found.objects if item["kind"] == "Secret"]
+def secrets(rendered: Server) -> list[Object]:
+    return [deepcopy(item) for item in rendered.objects if item["kind"] == "Secret"]
 
 
-def restart(found: Server) -> str:
+def restart(rendered: Server) -> str:
     """What restarts the pod when it changes."""
-    return str(found.deployment["spec"]["template"]["metadata"]["annotations"][RESTART])
+    return str(rendered.deployment["spec"]["template"]["metadata"]["annotations"][RESTART])
 
 
-@each_way
+@both_ways
 def test_an_upgrade_keeps_token_certificate_and_pod(way: str) -> None:
     before = server("jupyter", way)
     after = upgraded(secrets(before), way)
@@ -49,7 +49,7 @@ def test_an_upgrade_that_changes_the_image_keeps_them_too() -> None:
     assert after.container["image"] == "lab:2"
 
 
-@each_way
+@both_ways
 def test_a_release_that_is_gone_gets_new_ones(way: str) -> None:
     before = server("jupyter", way)
     after = upgraded([], way)

@@ -64,12 +64,12 @@ def operator_role(objects: list[Object]) -> Object:
 
 def rights(role: Object) -> dict[tuple[str, str], set[str]]:
     """Verbs by API group and resource."""
-    found: dict[tuple[str, str], set[str]] = {}
+    verbs: dict[tuple[str, str], set[str]] = {}
     for rule in role["rules"]:
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
-                found.setdefault((group, resource), set()).update(rule["verbs"])
-    return found
+                verbs.setdefault((group, resource), set()).update(rule["verbs"])
+    return verbs
 
 
 def test_a_plain_install_brings_the_crd_the_namespace_and_the_operator() -> None:
@@ -88,27 +88,30 @@ def test_a_plain_install_brings_the_crd_the_namespace_and_the_operator() -> None
 FEATURES: dict[str, tuple[dict[str, Any], Callable[[list[Object]], Any], Any]] = {
     "everything is in global.namespace": (
         {"global": {"namespace": "training"}},
-        lambda found: {item["metadata"].get("namespace", "training") for item in found},
+        lambda rendered: {item["metadata"].get("namespace", "training") for item in rendered},
         {"training"},
     ),
     "which is created": (
         {"global": {"namespace": "training"}},
-        lambda found: only(found, "Namespace")["metadata"]["name"],
+        lambda rendered: only(rendered, "Namespace")["metadata"]["name"],
         "training",
     ),
     "unless somebody else does": (
         {"namespace": {"create": False}},
-        lambda found: "Namespace" in kinds(found),
+        lambda rendered: "Namespace" in kinds(rendered),
         False,
     ),
     "empty means the release's": (
         {"global": {"namespace": ""}},
-        lambda found: (only(found, "Deployment")["metadata"]["namespace"], "Namespace" in kinds(found)),
+        lambda rendered: (
+            only(rendered, "Deployment")["metadata"]["namespace"],
+            "Namespace" in kinds(rendered),
+        ),
         ("default", False),
     ),
     "without the crd": (
         {"crd": {"create": False}},
-        lambda found: "CustomResourceDefinition" in kinds(found),
+        lambda rendered: "CustomResourceDefinition" in kinds(rendered),
         False,
     ),
     "without the operator": (
@@ -123,40 +126,40 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[list[Object]], Any], Any]] =
     ),
     "the operator sees the whole cluster": (
         {},
-        lambda found: container(found)["args"],
+        lambda rendered: container(rendered)["args"],
         OPERATOR_FLAGS,
     ),
     "or one namespace": (
         NAMESPACE_SCOPE,
-        lambda found: container(found)["args"],
+        lambda rendered: container(rendered)["args"],
         [*OPERATOR_FLAGS, "--namespace=kubeflow"],
     ),
     "with a gang scheduler": (
         {"operator": {"gang_scheduling": "volcano"}},
-        lambda found: container(found)["args"],
+        lambda rendered: container(rendered)["args"],
         [*OPERATOR_FLAGS, "--gang-scheduling=volcano"],
     ),
     "image and policy": (
         {"operator": {"image": "example.org/operator:1", "image_pull_policy": "Always"}},
-        lambda found: (container(found)["image"], container(found)["imagePullPolicy"]),
+        lambda rendered: (container(rendered)["image"], container(rendered)["imagePullPolicy"]),
         ("example.org/operator:1", "Always"),
     ),
     "the image is the version that Chart.yaml names": (
         {},
-        lambda found: (
-            container(found)["image"].rpartition(":")[2],
-            only(found, "Deployment")["metadata"]["labels"]["app.kubernetes.io/version"],
+        lambda rendered: (
+            container(rendered)["image"].rpartition(":")[2],
+            only(rendered, "Deployment")["metadata"]["labels"]["app.kubernetes.io/version"],
         ),
         ("0.8.0", "0.8.0"),
     ),
     "replicas": (
         {"operator": {"replicas": 3}},
-        lambda found: only(found, "Deployment")["spec"]["replicas"],
+        lambda rendered: only(rendered, "Deployment")["spec"]["replicas"],
         3,
     ),
     "resources": (
         {"operator": {"resources": {"requests": {"cpu": 1}, "limits": None}}},
-        lambda found: container(found)["resources"],
+        lambda rendered: container(rendered)["resources"],
         {"requests": {"cpu": 1, "memory": "128Mi"}},
     ),
     "placement": (
@@ -167,8 +170,8 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[list[Object]], Any], Any]] =
                 "priority_class": "high",
             }
         },
-        lambda found: [
-            only(found, "Deployment")["spec"]["template"]["spec"][name]
+        lambda rendered: [
+            only(rendered, "Deployment")["spec"]["template"]["spec"][name]
             for name in ("nodeSelector", "tolerations", "priorityClassName")
         ],
         [{"role": "system"}, [{"key": "system", "operator": "Exists"}], "high"],
@@ -204,8 +207,8 @@ def test_the_namespace_that_holds_the_release_is_left_to_helm() -> None:
 
 @pytest.mark.parametrize("values", [{}, NAMESPACE_SCOPE], ids=["cluster", "namespace"])
 def test_the_operator_has_the_rights_that_its_source_uses_and_no_others(values: dict[str, Any]) -> None:
-    found = install(values)
-    near, far = rights(only(found, "Role")), rights(operator_role(found))
+    rendered = install(values)
+    near, far = rights(only(rendered, "Role")), rights(operator_role(rendered))
     if values:
         assert near == LEASE_RIGHTS | JOB_RIGHTS
         assert far == PRIORITY_RIGHTS
@@ -219,22 +222,22 @@ def test_the_operator_has_the_rights_that_its_source_uses_and_no_others(values: 
     [("volcano", "scheduling.volcano.sh"), ("scheduler-plugins-scheduler", "scheduling.x-k8s.io")],
 )
 def test_a_gang_scheduler_adds_the_right_to_its_pod_groups(scheduler: str, group: str) -> None:
-    found = install({"operator": {"gang_scheduling": scheduler}})
-    assert rights(operator_role(found)) == PRIORITY_RIGHTS | JOB_RIGHTS | {
+    rendered = install({"operator": {"gang_scheduling": scheduler}})
+    assert rights(operator_role(rendered)) == PRIORITY_RIGHTS | JOB_RIGHTS | {
         (group, "podgroups"): POD_GROUP_RIGHTS
     }
 
 
 def test_whoever_may_edit_or_view_a_namespace_may_do_so_with_its_jobs() -> None:
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
-    found: dict[str, set[str]] = {}
+    verbs: dict[str, set[str]] = {}
     for item in install():
         labels = item["metadata"]["labels"]
         for level in ("view", "edit", "admin"):
             if labels.get(prefix + level) == "true":
-                found[level] = rights(item)["kubeflow.org", "mpijobs"]
+                verbs[level] = rights(item)["kubeflow.org", "mpijobs"]
     edit = {"create", "update", "patch", "delete", "deletecollection"}
-    assert found == {"view": {"get", "list", "watch"}, "edit": edit, "admin": edit}
+    assert verbs == {"view": {"get", "list", "watch"}, "edit": edit, "admin": edit}
     # Where Kubeflow has installed the CRD, it has roles of its own.
     without = install({"crd": {"create": False}})
     assert not any(name.startswith(prefix) for item in without for name in item["metadata"]["labels"])
@@ -258,16 +261,16 @@ def test_the_operator_changes_no_lease_but_its_own() -> None:
 
 
 def test_the_rights_are_bound_to_the_account_of_the_pods() -> None:
-    found = install()
-    account = only(found, "ServiceAccount")["metadata"]
-    pod = only(found, "Deployment")["spec"]["template"]["spec"]
+    rendered = install()
+    account = only(rendered, "ServiceAccount")["metadata"]
+    pod = only(rendered, "Deployment")["spec"]["template"]["spec"]
     assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == (account["name"], True)
     for kind in ("RoleBinding", "ClusterRoleBinding"):
-        binding = only(found, kind)
+        binding = only(rendered, kind)
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}
         ]
-        role = operator_role(found) if kind == "ClusterRoleBinding" else only(found, "Role")
+        role = operator_role(rendered) if kind == "ClusterRoleBinding" else only(rendered, "Role")
         assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) == (
             role["kind"],
             role["metadata"]["name"],
@@ -315,10 +318,10 @@ def test_any_release_has_legal_names(release: str) -> None:
 
 
 def test_two_releases_share_nothing_but_the_crd_and_the_namespace() -> None:
-    def names(found: list[Object]) -> set[tuple[str, str, str]]:
+    def names(rendered: list[Object]) -> set[tuple[str, str, str]]:
         return {
             (item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"])
-            for item in found
+            for item in rendered
             if item["kind"] not in ("CustomResourceDefinition", "Namespace")
         }
 

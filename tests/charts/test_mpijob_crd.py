@@ -54,8 +54,8 @@ def changed(path: str, value: Any) -> Object:
 
 def faults(job: Object) -> list[str]:
     """The schema's errors for the job."""
-    found = jsonschema.Draft202012Validator(SCHEMA).iter_errors(job)
-    return [error.message for error in found] + list(unknown_fields(job["spec"], at(SCHEMA, "spec"), "spec"))
+    errors = jsonschema.Draft202012Validator(SCHEMA).iter_errors(job)
+    return [error.message for error in errors] + list(unknown_fields(job["spec"], at(SCHEMA, "spec"), "spec"))
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])

@@ -34,9 +34,9 @@ OTHERS = ["by hand", "another release's", "a release's of that name elsewhere"]
     "live", [NAMESPACE, owned(NAMESPACE, "other"), owned(NAMESPACE, "mpijob", "kubeflow")], ids=OTHERS
 )
 def test_an_existing_namespace_is_used_unchanged(live: Object) -> None:
-    found = kinds([live])
-    assert "Namespace" not in found
-    assert {"CustomResourceDefinition", "Deployment"} <= found
+    created = kinds([live])
+    assert "Namespace" not in created
+    assert {"CustomResourceDefinition", "Deployment"} <= created
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,6 @@ def test_an_existing_crd_is_not_changed(live: Object, whose: str) -> None:
 
 
 def test_with_crd_create_false_an_existing_crd_is_used() -> None:
-    found = kinds([CRD], {"crd": {"create": False}})
-    assert "CustomResourceDefinition" not in found
-    assert "Deployment" in found
+    created = kinds([CRD], {"crd": {"create": False}})
+    assert "CustomResourceDefinition" not in created
+    assert "Deployment" in created

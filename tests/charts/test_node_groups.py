@@ -30,10 +30,10 @@ FIELDS: dict[str, Any] = {
     "taints": list,
     "env": dict,
 }
-each_row = pytest.mark.parametrize("name", CATALOGUE)
+every_row = pytest.mark.parametrize("name", CATALOGUE)
 
 
-@each_row
+@every_row
 def test_a_row_has_every_field(name: str) -> None:
     row = CATALOGUE[name]
     assert set(row) - {"retired"} == set(FIELDS)
@@ -41,7 +41,7 @@ def test_a_row_has_every_field(name: str) -> None:
     assert all(isinstance(row[field], kind) for field, kind in FIELDS.items())
 
 
-@each_row
+@every_row
 def test_allocatable_is_what_karpenter_computes(name: str) -> None:
     # https://karpenter.sh/docs/reference/instance-types/ and its settings: 7.5 % of the memory for the
     # virtual machine, 100 MiB for eviction, 255 MiB and 11 MiB a pod for the kubelet; the kubelet's share
@@ -54,7 +54,7 @@ def test_allocatable_is_what_karpenter_computes(name: str) -> None:
     assert allocatable["cpu_millis"] == int(row["vcpus"] * 1000 - 1000 * sum(shares[: row["vcpus"]]))
 
 
-@each_row
+@every_row
 def test_a_job_on_whole_nodes_fits_them(name: str) -> None:
     row = CATALOGUE[name]
     rendered = run(node_group=name, gpus=2 * row["gpus"], gpus_per_node=row["gpus"])
@@ -62,14 +62,14 @@ def test_a_job_on_whole_nodes_fits_them(name: str) -> None:
     assert_fits(rendered.worker["resources"], row, pods=1)
 
 
-@each_row
+@every_row
 def test_workers_of_one_gpu_fit_a_node_together(name: str) -> None:
     row = CATALOGUE[name]
     rendered = run(node_group=name, gpus=2 * row["gpus"], gpus_per_node=1)
     assert_fits(rendered.worker["resources"], row, pods=row["gpus"])
 
 
-@each_row
+@every_row
 def test_efa_is_asked_for_only_where_it_exists(name: str) -> None:
     row = CATALOGUE[name]
     rendered = run(node_group=name, gpus=row["gpus"], gpus_per_node=row["gpus"])
@@ -77,7 +77,7 @@ def test_efa_is_asked_for_only_where_it_exists(name: str) -> None:
     assert ("FI_PROVIDER" in rendered.env) == (row["efa"] > 0)
 
 
-@each_row
+@every_row
 def test_the_pods_tolerate_and_select_the_row(name: str) -> None:
     row = CATALOGUE[name]
     pod = run(node_group=name, gpus=row["gpus"], gpus_per_node=row["gpus"]).pod("Worker")
@@ -87,7 +87,7 @@ def test_the_pods_tolerate_and_select_the_row(name: str) -> None:
     }
 
 
-@each_row
+@every_row
 def test_a_row_agrees_with_what_ec2_describes(name: str) -> None:
     """The data that moto answers DescribeInstanceTypes with was read from EC2; it has no p3."""
     row = CATALOGUE[name]
@@ -107,13 +107,13 @@ def test_a_row_agrees_with_what_ec2_describes(name: str) -> None:
     network = described["NetworkInfo"]
     assert network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0) == row["efa"]
     # "400 Gigabit", "4x 100 Gigabit", or "Up to 10 Gigabit", of which the row has the lower baseline.
-    found = re.fullmatch(r"(?:Up to |(\d+)x )?(\d+) Gigabit", network["NetworkPerformance"])
-    assert found
+    speed = re.fullmatch(r"(?:Up to |(\d+)x )?(\d+) Gigabit", network["NetworkPerformance"])
+    assert speed
     if network["NetworkPerformance"].startswith("Up to"):
         (card,) = network["NetworkCards"]
         assert row["network_gbps"] == card["BaselineBandwidthInGbps"]
     else:
-        assert row["network_gbps"] == int(found[1] or 1) * int(found[2])
+        assert row["network_gbps"] == int(speed[1] or 1) * int(speed[2])
 
 
 def assert_fits(resources: dict[str, Any], row: dict[str, Any], pods: int) -> None:

@@ -218,12 +218,12 @@ def test_extra_objects_are_templates_in_the_namespace_of_the_job() -> None:
     own = {**config, "metadata": {"name": "{{ .Release.Name }}-proxy"}}
     other = {**config, "metadata": {"name": "proxy", "namespace": "elsewhere"}}
     values = {"image": "trainer:1", "extra_deploy": [own, other]}
-    found = [item for item in render_objects(CHART, {"maskrcnn": values}) if item["kind"] == "ConfigMap"]
-    assert [item["metadata"] for item in found] == [
+    extra = [item for item in render_objects(CHART, {"maskrcnn": values}) if item["kind"] == "ConfigMap"]
+    assert [item["metadata"] for item in extra] == [
         {"name": "demo-proxy", "namespace": "kubeflow"},
         {"name": "proxy", "namespace": "elsewhere"},
     ]
-    assert [item["data"] for item in found] == [config["data"]] * 2
+    assert [item["data"] for item in extra] == [config["data"]] * 2
 
 
 def test_common_labels_are_on_all_objects_of_all_charts_but_select_nothing() -> None:
@@ -232,9 +232,12 @@ def test_common_labels_are_on_all_objects_of_all_charts_but_select_nothing() -> 
         "maskrcnn": {"image": "trainer:1", "service_account": {"create": True}},
         "jupyter": {"enabled": True, "image": "lab:1"},
     }
-    found = [*render_objects(CHART, values), *render_objects(CHARTS / "mpijob", {"global": values["global"]})]
-    assert {item["metadata"]["labels"].get("team") for item in found} == {"vision"}
-    for item in found:
+    rendered = [
+        *render_objects(CHART, values),
+        *render_objects(CHARTS / "mpijob", {"global": values["global"]}),
+    ]
+    assert {item["metadata"]["labels"].get("team") for item in rendered} == {"vision"}
+    for item in rendered:
         if item["kind"] == "Deployment":
             assert item["spec"]["template"]["metadata"]["labels"]["team"] == "vision"
             assert "team" not in item["spec"]["selector"]["matchLabels"]

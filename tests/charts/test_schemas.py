@@ -36,11 +36,11 @@ def defaults_of(chart: Path) -> Any:
 def properties(root: Any, schema: Any = None, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every property of every object, by dotted path, with the definition that it refers to put in."""
     for name, definition in (root if schema is None else schema).get("properties", {}).items():
-        found = resolved(root, definition)
-        yield f"{path}{name}", found
-        yield from properties(root, found, f"{path}{name}.")
-        inner = [found.get(key) for key in ("items", "additionalProperties")]
-        for item in [*inner, *found.get("patternProperties", {}).values()]:
+        subschema = resolved(root, definition)
+        yield f"{path}{name}", subschema
+        yield from properties(root, subschema, f"{path}{name}.")
+        inner = [subschema.get(key) for key in ("items", "additionalProperties")]
+        for item in [*inner, *subschema.get("patternProperties", {}).values()]:
             if isinstance(item, dict):
                 yield f"{path}{name}[]", resolved(root, item)
                 yield from properties(root, resolved(root, item), f"{path}{name}[].")

@@ -31,7 +31,7 @@ def ask(directory: Path, **maskrcnn: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(container["command"], env=env, capture_output=True, text=True)
 
 
-def test_it_succeeds_with_a_line_for_each_thing_that_is_there(file_system: Path) -> None:
+def test_it_succeeds_with_a_line_for_each_prerequisite(file_system: Path) -> None:
     done = ask(file_system)
     assert done.returncode == 0
     assert [line[:3] for line in done.stdout.splitlines()] == ["ok:"] * 3

@@ -76,19 +76,19 @@ def test_feature(feature: str) -> None:
 
 
 def test_the_pod_is_restricted_and_its_root_file_system_can_only_be_read() -> None:
-    found = server("serve")
-    assert restricted_violations(found.pod) == []
-    assert found.pod["automountServiceAccountToken"] is False
-    assert found.pod["enableServiceLinks"] is False
-    assert found.container["securityContext"]["readOnlyRootFilesystem"] is True
+    rendered = server("serve")
+    assert restricted_violations(rendered.pod) == []
+    assert rendered.pod["automountServiceAccountToken"] is False
+    assert rendered.pod["enableServiceLinks"] is False
+    assert rendered.container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
 def test_an_autoscaler_takes_the_place_of_replicas() -> None:
-    found = server("serve", autoscaling={"enabled": True, "max_replicas": 7})
-    scaler = only(found.objects, "HorizontalPodAutoscaler")["spec"]
+    rendered = server("serve", autoscaling={"enabled": True, "max_replicas": 7})
+    scaler = only(rendered.objects, "HorizontalPodAutoscaler")["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (1, 7)
-    assert scaler["scaleTargetRef"]["name"] == found.deployment["metadata"]["name"]
-    assert "replicas" not in found.deployment["spec"]
+    assert scaler["scaleTargetRef"]["name"] == rendered.deployment["metadata"]["name"]
+    assert "replicas" not in rendered.deployment["spec"]
 
 
 def test_only_the_namespace_and_the_load_balancers_networks_may_connect() -> None:

@@ -16,12 +16,12 @@ def objects(**values: Any) -> dict[str, dict[str, Any]]:
     """The rendered objects by kind."""
     texts = render(CHART, VALUES | values, "demo", "kubeflow")
     documents = [yaml.safe_load_all(text) for path, text in texts.items() if path.endswith(".yaml")]
-    return {found["kind"]: found for document in documents for found in document if found}
+    return {item["kind"]: item for document in documents for item in document if item}
 
 
 def pod(**values: Any) -> dict[str, Any]:
-    found: dict[str, Any] = objects(**values)["Job"]["spec"]["template"]["spec"]
-    return found
+    spec: dict[str, Any] = objects(**values)["Job"]["spec"]["template"]["spec"]
+    return spec
 
 
 def test_each_pod_stages_its_shard() -> None:
@@ -56,8 +56,8 @@ def test_options_become_arguments() -> None:
 
 def test_an_existing_file_system_gets_a_volume_that_is_retained_and_a_claim_that_is_kept() -> None:
     claim = {"create": True, "volume_handle": "fs-0123::fsap-0123"}
-    found = objects(claim=claim)
-    volume, bound = found["PersistentVolume"], found["PersistentVolumeClaim"]
+    rendered = objects(claim=claim)
+    volume, bound = rendered["PersistentVolume"], rendered["PersistentVolumeClaim"]
 
     assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
     assert volume["spec"]["csi"] == {"driver": "efs.csi.aws.com", "volumeHandle": "fs-0123::fsap-0123"}
@@ -77,11 +77,11 @@ def test_an_fsx_volume_has_its_address_and_locks() -> None:
 
 
 def test_a_storage_class_makes_the_volume() -> None:
-    found = objects(claim={"create": True, "storage_class": "efs-retain"})
+    rendered = objects(claim={"create": True, "storage_class": "efs-retain"})
 
-    assert "PersistentVolume" not in found
-    assert found["PersistentVolumeClaim"]["spec"]["storageClassName"] == "efs-retain"
-    assert "volumeName" not in found["PersistentVolumeClaim"]["spec"]
+    assert "PersistentVolume" not in rendered
+    assert rendered["PersistentVolumeClaim"]["spec"]["storageClassName"] == "efs-retain"
+    assert "volumeName" not in rendered["PersistentVolumeClaim"]["spec"]
 
 
 def test_a_role_is_annotated_and_an_existing_account_used() -> None:
@@ -90,9 +90,9 @@ def test_a_role_is_annotated_and_an_existing_account_used() -> None:
     assert account["annotations"] == {"eks.amazonaws.com/role-arn": role}
     assert account["name"] == pod()["serviceAccountName"] == "demo"
 
-    found = objects(service_account={"create": False, "name": "mine"})
-    assert "ServiceAccount" not in found
-    assert found["Job"]["spec"]["template"]["spec"]["serviceAccountName"] == "mine"
+    rendered = objects(service_account={"create": False, "name": "mine"})
+    assert "ServiceAccount" not in rendered
+    assert rendered["Job"]["spec"]["template"]["spec"]["serviceAccountName"] == "mine"
 
 
 def test_another_user_than_root_may_get_its_directory_from_an_init_container() -> None:

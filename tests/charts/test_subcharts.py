@@ -19,11 +19,11 @@ PATH = {ALONE: "", SUBCHART: "{}."}
 AWS = "service.beta.kubernetes.io/aws-load-balancer"
 
 both = pytest.mark.parametrize("chart", BOTH)
-each_way = pytest.mark.parametrize("way", WAYS)
+both_ways = pytest.mark.parametrize("way", WAYS)
 
 
 @both
-@each_way
+@both_ways
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_every_object_is_valid_for_kubernetes(chart: str, way: str, version: str) -> None:
     found = server(chart, way, service={"type": "LoadBalancer"}, global_={"source_cidr": "192.0.2.0/24"})
@@ -40,7 +40,7 @@ def test_the_chart_renders_the_same_alone_and_as_a_sub_chart(chart: str) -> None
 
 
 @both
-@each_way
+@both_ways
 def test_a_service_is_reached_within_the_cluster_alone(chart: str, way: str) -> None:
     service = server(chart, way).service
     assert service["spec"]["type"] == "ClusterIP"
@@ -49,7 +49,7 @@ def test_a_service_is_reached_within_the_cluster_alone(chart: str, way: str) -> 
 
 
 @both
-@each_way
+@both_ways
 @pytest.mark.parametrize(
     ("cidr", "ranges"),
     [
@@ -72,7 +72,7 @@ def test_a_load_balancer_allows_the_networks_of_source_cidr(
 
 
 @both
-@each_way
+@both_ways
 @pytest.mark.parametrize("cidr", ["0.0.0.0/0", "fc00::/7", "10.0.0.0/8"])
 def test_a_public_network_is_allowed_on_request_and_a_private_one_without(
     chart: str, way: str, cidr: str
@@ -83,16 +83,16 @@ def test_a_public_network_is_allowed_on_request_and_a_private_one_without(
 
 
 @both
-@each_way
+@both_ways
 def test_annotations_of_the_user_take_precedence_on_a_service(chart: str, way: str) -> None:
     service = {"type": "LoadBalancer", "annotations": {f"{AWS}-type": "nlb", "owner": "vision"}}
-    found = server(chart, way, service=service, global_={"source_cidr": "192.0.2.0/24"}).service
-    annotations = found["metadata"]["annotations"]
+    service_object = server(chart, way, service=service, global_={"source_cidr": "192.0.2.0/24"}).service
+    annotations = service_object["metadata"]["annotations"]
     assert (annotations[f"{AWS}-type"], annotations["owner"]) == ("nlb", "vision")
 
 
 @both
-@each_way
+@both_ways
 def test_an_ingress_leads_to_the_service_for_the_networks_of_source_cidr(chart: str, way: str) -> None:
     ingress = {
         "enabled": True,
@@ -102,17 +102,17 @@ def test_an_ingress_leads_to_the_service_for_the_networks_of_source_cidr(chart: 
         "annotations": {"alb.ingress.kubernetes.io/scheme": "internet-facing"},
     }
     cidr = "192.0.2.0/24, 198.51.100.7/32"
-    found = server(chart, way, ingress=ingress, global_={"source_cidr": cidr})
-    item = only(found.objects, "Ingress")
+    rendered = server(chart, way, ingress=ingress, global_={"source_cidr": cidr})
+    item = only(rendered.objects, "Ingress")
     check_object(item)
     assert item["spec"]["ingressClassName"] == "alb"
     assert item["spec"]["tls"] == [{"secretName": "tls", "hosts": ingress["hosts"]}]
     assert [rule["host"] for rule in item["spec"]["rules"]] == ingress["hosts"]
-    (port,) = found.service["spec"]["ports"]
+    (port,) = rendered.service["spec"]["ports"]
     for rule in item["spec"]["rules"]:
         (path,) = rule["http"]["paths"]
         assert path["backend"]["service"] == {
-            "name": found.service["metadata"]["name"],
+            "name": rendered.service["metadata"]["name"],
             "port": {"name": port["name"]},
         }
     annotations = item["metadata"]["annotations"]
@@ -121,52 +121,52 @@ def test_an_ingress_leads_to_the_service_for_the_networks_of_source_cidr(chart: 
 
 
 @both
-@each_way
+@both_ways
 def test_a_network_policy_admits_the_peers_of_the_user_to_the_port(chart: str, way: str) -> None:
     peer = {"namespaceSelector": {"matchLabels": {"team": "vision"}}}
-    found = server(chart, way, network_policy=True, network_peers=[peer])
-    policy = only(found.objects, "NetworkPolicy")
+    rendered = server(chart, way, network_policy=True, network_peers=[peer])
+    policy = only(rendered.objects, "NetworkPolicy")
     check_object(policy)
     spec = policy["spec"]
-    assert spec["podSelector"]["matchLabels"] == found.deployment["spec"]["selector"]["matchLabels"]
-    (port,) = found.container["ports"]
+    assert spec["podSelector"]["matchLabels"] == rendered.deployment["spec"]["selector"]["matchLabels"]
+    (port,) = rendered.container["ports"]
     assert spec["ingress"] == [{"from": [peer], "ports": [{"port": port["name"]}]}]
 
 
 @both
-@each_way
+@both_ways
 @pytest.mark.parametrize("exposed", [{"service": {"type": "LoadBalancer"}}, {"ingress": {"enabled": True}}])
 def test_a_network_policy_admits_the_networks_of_a_load_balancer(
     chart: str, way: str, exposed: dict[str, Any]
 ) -> None:
     global_ = {"source_cidr": "192.0.2.0/24, 198.51.100.7/32"}
-    found = server(chart, way, network_policy=True, global_=global_, **exposed)
-    (rule,) = only(found.objects, "NetworkPolicy")["spec"]["ingress"]
+    rendered = server(chart, way, network_policy=True, global_=global_, **exposed)
+    (rule,) = only(rendered.objects, "NetworkPolicy")["spec"]["ingress"]
     assert [peer["ipBlock"]["cidr"] for peer in rule["from"]] == ["192.0.2.0/24", "198.51.100.7/32"]
 
 
 @both
-@each_way
+@both_ways
 def test_a_network_policy_without_peers_admits_nobody(chart: str, way: str) -> None:
     # Without source_cidr in effect: a rule with an empty list of peers would admit everybody.
-    found = server(chart, way, network_policy=True, global_={"source_cidr": "192.0.2.0/24"})
-    assert only(found.objects, "NetworkPolicy")["spec"]["ingress"] == []
+    rendered = server(chart, way, network_policy=True, global_={"source_cidr": "192.0.2.0/24"})
+    assert only(rendered.objects, "NetworkPolicy")["spec"]["ingress"] == []
 
 
 @both
-@each_way
+@both_ways
 def test_an_ingress_without_hosts_takes_every_host(chart: str, way: str) -> None:
-    found = server(chart, way, ingress={"enabled": True}, global_={"source_cidr": "192.0.2.0/24"})
-    (rule,) = only(found.objects, "Ingress")["spec"]["rules"]
+    rendered = server(chart, way, ingress={"enabled": True}, global_={"source_cidr": "192.0.2.0/24"})
+    (rule,) = only(rendered.objects, "Ingress")["spec"]["rules"]
     assert set(rule) == {"http"}
 
 
 @both
-@each_way
+@both_ways
 def test_a_load_balancer_faces_the_internet_on_request(chart: str, way: str) -> None:
     service = {"type": "LoadBalancer", "scheme": "internet-facing"}
-    found = server(chart, way, service=service, global_={"source_cidr": "192.0.2.0/24"}).service
-    assert found["metadata"]["annotations"][f"{AWS}-scheme"] == "internet-facing"
+    service_object = server(chart, way, service=service, global_={"source_cidr": "192.0.2.0/24"}).service
+    assert service_object["metadata"]["annotations"][f"{AWS}-scheme"] == "internet-facing"
 
 
 NOBODY = (
@@ -230,7 +230,7 @@ REJECTED: list[tuple[dict[str, Any], str]] = [
 
 
 @both
-@each_way
+@both_ways
 @pytest.mark.parametrize(("values", "message"), REJECTED, ids=str)
 def test_a_template_names_the_rejected_value_and_the_fix(
     chart: str, way: str, values: dict[str, Any], message: str
@@ -306,7 +306,7 @@ def test_the_schema_names_the_position_of_a_rejected_value(
 
 
 @both
-@each_way
+@both_ways
 @pytest.mark.parametrize("release", ["demo", "0-digit", "dots.in.it", "x" * 53, "1" * 53])
 @pytest.mark.parametrize("name", ["", "n" * 63])
 def test_names_of_any_release_are_legal(chart: str, way: str, release: str, name: str) -> None:
@@ -331,8 +331,8 @@ def test_names_of_any_release_are_legal(chart: str, way: str, release: str, name
 def test_objects_are_called_after_the_release(
     chart: str, way: str, release: str, values: dict[str, Any], name: str
 ) -> None:
-    found = server(chart, way, release=release.format(chart=chart), **values)
-    for item in (found.service, found.deployment):
+    rendered = server(chart, way, release=release.format(chart=chart), **values)
+    for item in (rendered.service, rendered.deployment):
         assert item["metadata"]["name"] == name.format(chart=chart)
 
 
@@ -351,11 +351,11 @@ def test_two_releases_share_no_name() -> None:
 
 
 def test_no_selector_matches_the_pods_of_another_object() -> None:
-    found = everything("one") + everything("other")
-    found += render_objects(CHARTS / "jupyter", {"image": "lab:1"}, "jupyter")
-    found += render_objects(CHARTS / "tensorboard", {}, "tensorboard")
+    rendered = everything("one") + everything("other")
+    rendered += render_objects(CHARTS / "jupyter", {"image": "lab:1"}, "jupyter")
+    rendered += render_objects(CHARTS / "tensorboard", {}, "tensorboard")
     pods, selectors = [], []
-    for item in found:
+    for item in rendered:
         name = item["metadata"]["name"]
         if item["kind"] == "Deployment":
             pods.append((name, item["spec"]["template"]["metadata"]["labels"]))
@@ -377,15 +377,15 @@ def test_a_newer_chart_version_alone_does_not_restart_the_pod(chart: str) -> Non
 
 
 @both
-@each_way
+@both_ways
 def test_ports_are_found_by_name(chart: str, way: str) -> None:
-    found = server(chart, way, port=8443, target_port=9999)
-    (port,) = found.service["spec"]["ports"]
-    (exposed,) = found.container["ports"]
+    rendered = server(chart, way, port=8443, target_port=9999)
+    (port,) = rendered.service["spec"]["ports"]
+    (exposed,) = rendered.container["ports"]
     assert (port["port"], exposed["containerPort"]) == (8443, 9999)
     assert port["targetPort"] == exposed["name"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-        assert found.container[probe]["httpGet"]["port"] == exposed["name"]
+        assert rendered.container[probe]["httpGet"]["port"] == exposed["name"]
 
 
 def test_both_can_be_enabled_and_disabled() -> None:
@@ -491,8 +491,8 @@ def test_mrc_values_finds_a_mistake_once(tmp_path: Path, text: str, findings: li
     base.write_text("maskrcnn: {image: 'registry.example.com/a:1', node_group: p4d}\n")
     file.write_text(f"{text}\n")
     result = check(CHARTS / "maskrcnn", [base, file])
-    found = [str(finding) for finding in result.findings if finding.position.file == str(file)]
-    assert [line.removeprefix(f"{file}:") for line in found] == findings
+    lines = [str(finding) for finding in result.findings if finding.position.file == str(file)]
+    assert [line.removeprefix(f"{file}:") for line in lines] == findings
 
 
 @both

@@ -11,11 +11,11 @@ from urllib.request import Request, urlopen
 import pytest
 from server_charts import WAYS, Server, restricted_violations, server, tensorboard
 
-each_way = pytest.mark.parametrize("way", WAYS)
+both_ways = pytest.mark.parametrize("way", WAYS)
 
 
-def logdir(found: Server) -> str:
-    args: list[str] = found.container["args"]
+def logdir(rendered: Server) -> str:
+    args: list[str] = rendered.container["args"]
     return args[args.index("--logdir") + 1]
 
 
@@ -82,14 +82,14 @@ FEATURES: dict[str, tuple[dict[str, Any], Callable[[Server], Any], Any]] = {
 }
 
 
-@each_way
+@both_ways
 @pytest.mark.parametrize("feature", FEATURES)
 def test_feature(feature: str, way: str) -> None:
     values, extract, expected = FEATURES[feature]
     assert extract(server("tensorboard", way, **values)) == expected
 
 
-@each_way
+@both_ways
 def test_the_pod_is_restricted_and_has_no_access_to_the_cluster(way: str) -> None:
     pod = server("tensorboard", way).pod
     assert restricted_violations(pod) == []
@@ -117,22 +117,22 @@ def test_the_real_program_serves_a_directory_that_does_not_exist_yet(tmp_path: P
 EXPOSED = [{"service": {"type": "LoadBalancer"}}, {"ingress": {"enabled": True}}]
 
 
-@each_way
+@both_ways
 @pytest.mark.parametrize("exposed", EXPOSED, ids=["LoadBalancer", "Ingress"])
 def test_whoever_connects_from_outside_needs_a_token(exposed: dict[str, Any], way: str) -> None:
-    found = server("tensorboard", way, **exposed, global_={"source_cidr": "192.0.2.0/24"})
-    ((name, secret),) = found.secrets.items()
+    rendered = server("tensorboard", way, **exposed, global_={"source_cidr": "192.0.2.0/24"})
+    ((name, secret),) = rendered.secrets.items()
     assert len(secret["token"]) == 40
-    assert found.env["TENSORBOARD_TOKEN"] == {"secretKeyRef": {"name": name, "key": "token"}}
-    assert found.container["readinessProbe"]["httpGet"]["path"] == "/healthz"
-    assert f"kubectl get secret --namespace kubeflow {name} " in found.notes
+    assert rendered.env["TENSORBOARD_TOKEN"] == {"secretKeyRef": {"name": name, "key": "token"}}
+    assert rendered.container["readinessProbe"]["httpGet"]["path"] == "/healthz"
+    assert f"kubectl get secret --namespace kubeflow {name} " in rendered.notes
 
 
-@each_way
+@both_ways
 def test_a_token_of_the_user_is_used_for_a_cluster_ip_too(way: str) -> None:
-    found = server("tensorboard", way, token_secret="mine")
-    assert found.secrets == {}
-    assert found.env["TENSORBOARD_TOKEN"] == {"secretKeyRef": {"name": "mine", "key": "token"}}
+    rendered = server("tensorboard", way, token_secret="mine")
+    assert rendered.secrets == {}
+    assert rendered.env["TENSORBOARD_TOKEN"] == {"secretKeyRef": {"name": "mine", "key": "token"}}
 
 
 def request(address: str, token: str | None = None, path: str = "/data/environment") -> int:

@@ -50,9 +50,9 @@ def keys(objects: list[Object]) -> list[tuple[str, str]]:
 def test_every_chart_is_a_dependency_with_a_condition_and_foreign_globals(chart: str, tmp_path: Path) -> None:
     parent = umbrella(tmp_path, (chart, chart))
     own = REQUIRED.get(chart, {})
-    found = render_objects(parent, {"global": FOREIGN, chart: {**own, "enabled": True}})
-    assert found
-    for item in found:
+    rendered = render_objects(parent, {"global": FOREIGN, chart: {**own, "enabled": True}})
+    assert rendered
+    for item in rendered:
         check_object(item)
     assert render_objects(parent, {"global": FOREIGN, chart: {**own, "enabled": False}}) == []
 
@@ -64,9 +64,9 @@ def test_two_aliases_of_one_chart_have_distinct_objects_and_selectors(chart: str
     for name in ("maskrcnn", "maskrcnn-optimized"):
         if chart == name:
             own["tensorboard"] = {"enabled": False}
-    found = keys(render_objects(parent, {"first": own, "second": own}))
-    assert len(found) == len(set(found))
-    assert {name for kind, name in found if kind == "MPIJob"} <= {"demo-first", "demo-second"}
+    names = keys(render_objects(parent, {"first": own, "second": own}))
+    assert len(names) == len(set(names))
+    assert {name for kind, name in names if kind == "MPIJob"} <= {"demo-first", "demo-second"}
 
 
 def test_operator_and_job_render_together(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def headings() -> list[str]:
 def tables(chart: str) -> list[list[list[str]]]:
     """Tables of a chart's part of the page: rows of cells, as Markdown; the first row is the header."""
     tokens = MarkdownIt().enable("table").parse(PAGE)
-    found: list[list[list[str]]] = []
+    rows_by_table: list[list[list[str]]] = []
     part = ""
     for i, token in enumerate(tokens):
         if token.type == "heading_open" and token.tag == "h2":
@@ -32,24 +32,24 @@ def tables(chart: str) -> list[list[list[str]]]:
         if chart not in part.split(" and "):
             continue
         if token.type == "table_open":
-            found.append([])
+            rows_by_table.append([])
         elif token.type == "tr_open":
-            found[-1].append([])
+            rows_by_table[-1].append([])
         elif token.type == "inline" and tokens[i - 1].type in ("td_open", "th_open"):
-            found[-1][-1].append(token.content)
-    return found
+            rows_by_table[-1][-1].append(token.content)
+    return rows_by_table
 
 
 def defaults(chart: str) -> dict[str, str]:
     """The page's defaults of a chart by dotted name, as YAML text; of sub-charts those that it changes."""
-    found = {}
+    values = {}
     for header, *rows in tables(chart):
         under = re.fullmatch(r"under `(\w+)`", header[0])
         for row in rows:
             name = row[0].removesuffix(" (deprecated)").strip("`")
             own = row[header.index(f"in {chart}")] if f"in {chart}" in header else ""
-            found[f"{under[1]}.{name}" if under else name] = (own or row[header.index("default")]).strip("`")
-    return found
+            values[f"{under[1]}.{name}" if under else name] = (own or row[header.index("default")]).strip("`")
+    return values
 
 
 def test_the_page_is_up_to_date() -> None:
