@@ -29,45 +29,45 @@ Hashes = dict[str, set[str]]
 
 def parsed(text: str) -> Hashes:
     """The pins of a requirements file. Raises ValueError for a line that is neither a pin nor a hash."""
-    found: Hashes = {}
+    hashes: Hashes = {}
     pin = ""
     for line in filter(None, text.splitlines()):
         line = line.removesuffix("\\").strip()
         if line.startswith("--hash=sha256:") and pin:
-            found[pin].add(line.removeprefix("--hash=sha256:"))
+            hashes[pin].add(line.removeprefix("--hash=sha256:"))
         elif re.match(r"[a-z0-9][a-z0-9.-]*==", line):
             pin = line
-            found.setdefault(pin, set())
+            hashes.setdefault(pin, set())
         else:
             raise ValueError(f"{line}: is neither a pin nor a hash")
-    return found
+    return hashes
 
 
 def written(packages: Hashes) -> str:
     """The requirements file of these pins, sorted."""
     blocks = (
-        [pin, *(f"    --hash=sha256:{each}" for each in sorted(packages[pin]))] for pin in sorted(packages)
+        [pin, *(f"    --hash=sha256:{value}" for value in sorted(packages[pin]))] for pin in sorted(packages)
     )
     return "".join(" \\\n".join(block) + "\n" for block in blocks)
 
 
 def exported(uv: str) -> Hashes:
     """Everything that the extras and groups of pyproject.toml install, for CPUs and GPUs, from uv.lock."""
-    found: Hashes = {}
+    packages: Hashes = {}
     for flavor in FLAVORS:
         extras = [part for extra in (*flavor, "values", "viz", "stage") for part in ("--extra", extra)]
         shape = ("--no-emit-project", "--no-annotate", "--no-header", "--group", "oracle")
         for pin, hashes in parsed(_output(uv, "export", "--quiet", *shape, *extras)).items():
-            found.setdefault(pin, set()).update(hashes)
-    return found
+            packages.setdefault(pin, set()).update(hashes)
+    return packages
 
 
-def of_the_pins(found: Hashes, pins: Sequence[str]) -> Hashes:
+def of_the_pins(packages: Hashes, pins: Sequence[str]) -> Hashes:
     """The hashes of the pins of pyproject.toml. Raises ValueError if they are not what uv.lock has.
 
     Only the versions are compared: uv writes other markers once the pins are constraints.
     """
-    versions = {pin.partition(" ;")[0]: hashes for pin, hashes in found.items()}
+    versions = {pin.partition(" ;")[0]: hashes for pin, hashes in packages.items()}
     if wrong := versions.keys() ^ {pin.partition(" ;")[0] for pin in pins}:
         raise ValueError(
             f"{', '.join(sorted(wrong))}: not the pins of pyproject.toml. Correct them, or run make lock."
@@ -95,7 +95,7 @@ def compile_(uv: str, source: Path, target: Path, more: Sequence[str]) -> None:
 def compile_build(uv: str, packages: Iterable[str], more: Sequence[str]) -> None:
     """Resolve what builds need, in the versions that are installed wherever a build does not name its own."""
     required = build_requirements()
-    own = {re.split(r"[<>=]", each)[0] for each in required if re.search(r"[<>=]", each)}
+    own = {re.split(r"[<>=]", requirement)[0] for requirement in required if re.search(r"[<>=]", requirement)}
     with tempfile.TemporaryDirectory() as name:
         source, constraints = Path(name) / "build.in", Path(name) / "constraints.txt"
         source.write_text("\n".join(required))

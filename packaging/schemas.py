@@ -88,16 +88,16 @@ def _section(subchart: Path) -> tuple[Schema, Schema]:
 
 def _used(part: Any, definitions: Schema, chart: Path) -> set[str]:
     """Names of the definitions that a schema refers to, directly or through others."""
-    found: set[str] = set()
+    names: set[str] = set()
     todo = list(_references(part))
     while todo:
         name = todo.pop()
         if name not in definitions:
             raise ValueError(f"{chart / SOURCE}: there is no $defs/{name}, here or in common/schema.yaml")
-        if name not in found:
-            found.add(name)
+        if name not in names:
+            names.add(name)
             todo += _references(definitions[name])
-    return found
+    return names
 
 
 def _references(part: Any) -> Iterator[str]:

@@ -223,8 +223,8 @@ def _resolved(root: Schema, part: Schema) -> Schema:
 
 def _table(values: Sequence[Value], charts: Sequence[str], defaults: Sequence[Any]) -> str:
     """A Markdown table. The other charts that share it have a column where a default is not the first's."""
-    found = [[_shown(_default(chart, value.path)) for value in values] for chart in defaults]
-    others = [i for i in range(1, len(charts)) if found[i] != found[0]]
+    texts = [[_shown(_default(chart, value.path)) for value in values] for chart in defaults]
+    others = [i for i in range(1, len(charts)) if texts[i] != texts[0]]
     same = len({value.path[0] for value in values}) == 1 and all(len(value.path) > 1 for value in values)
     rows = [
         [
@@ -241,9 +241,9 @@ def _table(values: Sequence[Value], charts: Sequence[str], defaults: Sequence[An
         rows.append(
             [
                 f"`{'.'.join(value.path[1 if same else 0 :])}`{old}",
-                found[0][row],
-                *(found[i][row] if found[i][row] != found[0][row] else "" for i in others),
-                _meaning(value.schema, [chart[row] for chart in found]),
+                texts[0][row],
+                *(texts[i][row] if texts[i][row] != texts[0][row] else "" for i in others),
+                _meaning(value.schema, [chart[row] for chart in texts]),
                 _type(value.schema),
             ]
         )

@@ -38,7 +38,7 @@ def project_version(root: Path) -> str:
 def files(root: Path) -> dict[Path, str]:
     """Every file that names the version, with the text that it should have."""
     version = project_version(root)
-    found: dict[Path, str] = {}
+    contents: dict[Path, str] = {}
     for pattern, expressions in PLACES.items():
         for file in sorted(root.glob(pattern)):
             text = old = file.read_text()
@@ -47,8 +47,8 @@ def files(root: Path) -> dict[Path, str]:
                     continue
                 text = re.sub(expression, rf"\g<1>{version}", text, flags=re.MULTILINE)
             if version in text or text != old:
-                found[file] = text
-    return found
+                contents[file] = text
+    return contents
 
 
 if __name__ == "__main__":

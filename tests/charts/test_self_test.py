@@ -71,7 +71,7 @@ def test_a_data_set_that_is_being_staged_is_named_with_the_way_to_resume(file_sy
     ]
 
 
-def test_what_was_staged_is_said(file_system: Path) -> None:
+def test_what_was_staged_is_printed(file_system: Path) -> None:
     marker = publishing.Marker(source="s3://my-bucket/coco/", digest="0", archives={}, files=123287, bytes=1)
     (file_system / "data" / MARKER).write_text(marker.model_dump_json(indent=2))
     done = ask(file_system)

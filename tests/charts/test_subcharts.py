@@ -26,8 +26,8 @@ both_ways = pytest.mark.parametrize("way", WAYS)
 @both_ways
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 def test_every_object_is_valid_for_kubernetes(chart: str, way: str, version: str) -> None:
-    found = server(chart, way, service={"type": "LoadBalancer"}, global_={"source_cidr": "192.0.2.0/24"})
-    for item in found.objects:
+    rendered = server(chart, way, service={"type": "LoadBalancer"}, global_={"source_cidr": "192.0.2.0/24"})
+    for item in rendered.objects:
         check_object(item, version)
 
 

@@ -63,13 +63,13 @@ def test_every_error_is_found_in_one_check_with_its_path_and_count(data: Path, c
     file = changed(data, damage)
     code, findings = check(data)
     assert code == 1
-    assert {(each["file"], each["rule"], each["value"]) for each in findings} == {
+    assert {(finding["file"], finding["rule"], finding["value"]) for finding in findings} == {
         (str(file), "MRD003", "images[3].id"),
         (str(file), "MRD004", "annotations[2].image_id"),
         (str(file), "MRD004", "annotations[4].category_id"),
         (str(file), "MRD010", "images[2].file_name"),
     }
-    (repeated,) = [each for each in findings if each["value"] == "annotations[2].image_id"]
+    (repeated,) = [finding for finding in findings if finding["value"] == "annotations[2].image_id"]
     assert "2 entries are like that" in repeated["message"]
 
 
@@ -77,7 +77,7 @@ def test_what_training_leaves_out_is_counted_with_the_reason(data: Path, check: 
     changed(data, lambda content: content["annotations"][1].update(segmentation=[1, 2, 3, 4, 5, 6]))
     code, findings = check(data)
     assert code == 0
-    by_rule = {each["rule"]: each for each in findings}
+    by_rule = {finding["rule"]: finding for finding in findings}
     assert by_rule["MRD021"]["value"] == "annotations[1].segmentation"
     assert "1 of 2 objects" in by_rule["MRD021"]["message"]
     assert "1 a flat list of numbers in place of a list of polygons" in by_rule["MRD021"]["message"]
@@ -87,8 +87,10 @@ def test_what_training_leaves_out_is_counted_with_the_reason(data: Path, check: 
 
 def test_boxes_alone_are_fine_when_boxes_alone_are_trained(data: Path, check: Check) -> None:
     for split in ("train2017", "val2017"):
-        changed(data, lambda content: [each.pop("segmentation") for each in content["annotations"]], split)
-    assert [each["rule"] for each in check(data)[1]].count("MRD006") == 2
+        changed(
+            data, lambda content: [finding.pop("segmentation") for finding in content["annotations"]], split
+        )
+    assert [finding["rule"] for finding in check(data)[1]].count("MRD006") == 2
     assert check(data, "--boxes") == (0, [])
 
 
@@ -148,7 +150,7 @@ def test_one_annotation_file_is_checked_with_its_images(tmp_path: Path, check: C
     assert check(file) == (0, [])
     moved = tmp_path / "_annotations.coco.json"
     file.rename(moved)
-    assert [each["rule"] for each in check(moved)[1]] == ["MRD010"]
+    assert [finding["rule"] for finding in check(moved)[1]] == ["MRD010"]
     assert check(moved, "--images", tmp_path / "train2017") == (0, [])
 
 

@@ -119,15 +119,15 @@ def test_an_export_of_roboflow_keeps_its_splits_and_loses_its_unused_category(
         images_at(tmp_path / "export" / split, *(entry["file_name"] for entry in content["images"]))
         write_json(tmp_path / "export" / split / "_annotations.coco.json", content)
 
-    code, said = convert(tmp_path / "export", tmp_path / "data")
+    code, stderr = convert(tmp_path / "export", tmp_path / "data")
 
     assert code == 0
     train, val = splits_of(tmp_path / "data")
     assert train.categories.names == ("bottle",)
     assert {record.path.name for record in val.records} == {f"valid_{n}_png.rf.abc.png" for n in range(2)}
     assert_is_the_rectangle(train, "bottle")
-    assert "2 images of a test split" in said
-    assert "category bottles, which only groups the others" in said
+    assert "2 images of a test split" in stderr
+    assert "category bottles, which only groups the others" in stderr
 
 
 def test_names_of_label_studio_are_found_wherever_the_images_are(tmp_path: Path, convert: Convert) -> None:
@@ -168,10 +168,10 @@ def test_shapes_of_labelme_in_one_group_are_one_object_and_lines_are_counted(
     ]
     for number in (1, 2):
         write_json(tmp_path / "export" / f"{number}.json", {"shapes": shapes, "imagePath": f"{number}.png"})
-    _, said = convert(tmp_path / "export", tmp_path / "data")
+    _, stderr = convert(tmp_path / "export", tmp_path / "data")
     (record,) = load_split(tmp_path / "data", "train2017").records
     np.testing.assert_allclose(record.boxes, [[10, 5, 50, 20]])
-    assert "left out: 2 shapes of type line" in said
+    assert "left out: 2 shapes of type line" in stderr
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -201,14 +201,14 @@ def test_circles_and_ellipses_of_via_have_their_area(tmp_path: Path, convert: Co
     ]
     regions = [{"shape_attributes": shape, "region_attributes": {"type": {"can": True}}} for shape in shapes]
     write_json(tmp_path / "export" / "a.json", {"k": {"filename": "1.png", "regions": regions}})
-    _, said = convert(tmp_path / "export", tmp_path / "data", "--val", "0")
+    _, stderr = convert(tmp_path / "export", tmp_path / "data", "--val", "0")
     content = json.loads((tmp_path / "data" / "annotations" / "instances_train2017.json").read_text())
     circle, ellipse = content["annotations"]
     assert circle["area"] == pytest.approx(math.pi * 15**2, rel=0.03)
     assert ellipse["area"] == pytest.approx(math.pi * 25 * 8, rel=0.03)
     np.testing.assert_allclose(circle["bbox"], [15, 5, 30, 30], atol=0.5)
     np.testing.assert_allclose(ellipse["bbox"], [22, -5, 16, 50], atol=0.5)  # turned upright
-    assert "left out: 1 regions of shape point" in said
+    assert "left out: 1 regions of shape point" in stderr
     assert not (tmp_path / "data" / "val2017").exists()
 
 
@@ -221,9 +221,9 @@ def test_the_attribute_with_the_class_is_asked_for_when_there_are_several(
         "region_attributes": {"type": "bottle", "quality": "good"},
     }
     write_json(tmp_path / "export" / "a.json", {"k": {"filename": "1.png", "regions": [region]}})
-    code, said = convert(tmp_path / "export", tmp_path / "data")
+    code, stderr = convert(tmp_path / "export", tmp_path / "data")
     assert code == 1
-    assert "attributes quality, type; name the one with the class by --attribute" in said
+    assert "attributes quality, type; name the one with the class by --attribute" in stderr
     assert convert(tmp_path / "export", tmp_path / "data", "--attribute", "type")[0] == 0
     assert load_split(tmp_path / "data", "train2017").categories.names == ("bottle",)
 
@@ -275,9 +275,9 @@ def test_a_bad_row_of_yolo_is_one_line_with_its_place(
     (tmp_path / "export" / "labels").mkdir()
     (tmp_path / "export" / "labels" / "1.txt").write_text(row)
     (tmp_path / "export" / "data.yaml").write_text("names: [can]\n")
-    code, said = convert(tmp_path / "export", tmp_path / "data")
+    code, stderr = convert(tmp_path / "export", tmp_path / "data")
     assert code == 1
-    assert words in said and said.count("\n") == 1
+    assert words in stderr and stderr.count("\n") == 1
     assert not (tmp_path / "data").exists()
 
 
@@ -297,9 +297,9 @@ def test_images_of_one_name_in_different_directories_do_not_overwrite_each_other
 def test_missing_images_are_counted_and_nothing_is_written(tmp_path: Path, convert: Convert) -> None:
     images_at(tmp_path / "export", "1.png")
     write_json(tmp_path / "export" / "result.json", coco(["1.png", "2.png", "3.png"]))
-    code, said = convert(tmp_path / "export", tmp_path / "data")
+    code, stderr = convert(tmp_path / "export", tmp_path / "data")
     assert code == 1
-    assert "2 of 3 images are not found exactly once" in said
+    assert "2 of 3 images are not found exactly once" in stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
 
 
@@ -308,17 +308,17 @@ def test_an_existing_directory_is_never_overwritten(tmp_path: Path, convert: Con
     write_json(tmp_path / "export" / "result.json", coco(["1.png", "2.png"]))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.txt").write_text("mine")
-    code, said = convert(tmp_path / "export", tmp_path / "data")
+    code, stderr = convert(tmp_path / "export", tmp_path / "data")
     assert code == 1
-    assert "already exists" in said
+    assert "already exists" in stderr
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine.txt"]
 
 
 def test_a_source_of_no_known_format_is_one_line(tmp_path: Path, convert: Convert) -> None:
     (tmp_path / "notes.json").write_text("[]")
-    code, said = convert(tmp_path, tmp_path / "data")
+    code, stderr = convert(tmp_path, tmp_path / "data")
     assert code == 1
-    assert "no annotations of COCO, LabelMe, VIA (JSON) or YOLO" in said
+    assert "no annotations of COCO, LabelMe, VIA (JSON) or YOLO" in stderr
 
 
 def test_an_interrupted_conversion_leaves_nothing(

@@ -39,37 +39,37 @@ def test_run_lengths_and_loosely_drawn_boxes_are_not_doubted(tmp_path: Path) -> 
 
 def test_boxes_as_two_corners_are_named_as_such(tmp_path: Path) -> None:
     corners = objects(lambda box: [box[0], box[1], box[0] + box[2], box[1] + box[3]])
-    said = notes(tmp_path, corners)
-    assert said.startswith("4 of 4 boxes are not the box of their mask.")
-    assert "these fit as [x1, y1, x2, y2]" in said
-    assert "\n" not in said  # that they reach out of the image has the same cause
+    note = notes(tmp_path, corners)
+    assert note.startswith("4 of 4 boxes are not the box of their mask.")
+    assert "these fit as [x1, y1, x2, y2]" in note
+    assert "\n" not in note  # that they reach out of the image has the same cause
 
 
 def test_boxes_as_two_corners_are_recognized_without_masks(tmp_path: Path) -> None:
     corners = objects(lambda box: [box[0], box[1], box[0] + box[2], box[1] + box[3]])
-    said = notes(tmp_path, corners, masks=False)
-    assert "boxes reach out of their image" in said
-    assert "these fit as [x1, y1, x2, y2]" in said
+    note = notes(tmp_path, corners, masks=False)
+    assert "boxes reach out of their image" in note
+    assert "these fit as [x1, y1, x2, y2]" in note
 
 
 def test_boxes_around_a_centre_are_named_as_such(tmp_path: Path) -> None:
-    said = notes(tmp_path, objects(lambda box: [box[0] + box[2] / 2, box[1] + box[3] / 2, *box[2:]]))
-    assert "4 of 4 boxes are not the box of their mask" in said
-    assert "[centre x, centre y, width, height]" in said
+    note = notes(tmp_path, objects(lambda box: [box[0] + box[2] / 2, box[1] + box[3] / 2, *box[2:]]))
+    assert "4 of 4 boxes are not the box of their mask" in note
+    assert "[centre x, centre y, width, height]" in note
 
 
 def test_a_mask_outside_its_box_is_counted(tmp_path: Path) -> None:
     entries = objects()
     entries[1]["segmentation"] = [[2, 30, 12, 30, 12, 38, 2, 38]]
-    said = notes(tmp_path, entries)
-    assert said.startswith("1 of 4 boxes are not the box of their mask. These masks are outside their boxes")
+    note = notes(tmp_path, entries)
+    assert note.startswith("1 of 4 boxes are not the box of their mask. These masks are outside their boxes")
 
 
 def test_a_box_that_reaches_half_out_of_its_image_is_counted(tmp_path: Path) -> None:
     entries = objects()
     entries[0] |= annotation(1, [-30, -30, 60, 60])
-    said = notes(tmp_path, entries)
-    assert said.startswith("1 of 4 boxes reach out of their image. Check that the image was not resized")
+    note = notes(tmp_path, entries)
+    assert note.startswith("1 of 4 boxes reach out of their image. Check that the image was not resized")
 
 
 def test_a_box_that_reaches_one_pixel_out_is_not_doubted(tmp_path: Path) -> None:
@@ -81,9 +81,9 @@ def test_a_box_that_reaches_one_pixel_out_is_not_doubted(tmp_path: Path) -> None
 def test_boxes_that_follow_the_exif_rotation_are_named_as_such(tmp_path: Path) -> None:
     # The file says 60 x 40, the boxes were drawn on the image turned upright, 40 x 60.
     entries = [annotation(1, [5, 5, 20, 20]), annotation(1, [5, 35, 20, 20])]
-    said = notes(tmp_path, entries)
-    assert said.startswith("1 of 2 boxes reach out of their image.")
-    assert "EXIF rotation" in said
+    note = notes(tmp_path, entries)
+    assert note.startswith("1 of 2 boxes reach out of their image.")
+    assert "EXIF rotation" in note
 
 
 def test_boxes_from_0_to_1_are_an_error_that_says_how_to_convert_them(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_boxes_from_0_to_1_are_an_error_that_says_how_to_convert_them(tmp_path: 
 
 
 def test_boxes_of_less_than_two_pixels_are_counted(tmp_path: Path) -> None:
-    said = notes(tmp_path, objects(lambda box: [box[0], box[1], 1.5, 1.5]), masks=False)
-    assert "4 of 4 boxes are less than 2 pixels wide or high" in said
+    note = notes(tmp_path, objects(lambda box: [box[0], box[1], 1.5, 1.5]), masks=False)
+    assert "4 of 4 boxes are less than 2 pixels wide or high" in note
 
 
 @pytest.mark.parametrize("value", [None, "0", "yes", 2, [1]])

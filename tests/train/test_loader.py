@@ -285,7 +285,9 @@ def test_the_memory_of_a_long_stream_stays_flat(tmp_path: Path) -> None:
     )
     stream = iter(loader.training_flow(cfg, training_records(cfg).records, 0, 1))
     process = psutil.Process()
-    seen = [process.memory_info().rss for _ in islice(stream, 600)]
+    memory = [process.memory_info().rss for _ in islice(stream, 600)]
     stream.close()
     batch = 2 * 320 * 320 * 3
-    assert max(seen[500:]) - max(seen[:200]) < 40 * batch, "of 400 batches more than 40 are still in memory"
+    assert max(memory[500:]) - max(memory[:200]) < 40 * batch, (
+        "of 400 batches more than 40 are still in memory"
+    )

@@ -11,7 +11,7 @@ def sample(run_graph):
         labels = np.int32(labels)
         seeds = np.stack([np.full(len(labels), seed), np.arange(len(labels))], axis=1)
         indices, valid = run_graph(
-            lambda lab, s, i: sampler.sample(lab, sampler.random_keys(s, i), num, fg_fraction),
+            lambda labels, s, i: sampler.sample(labels, sampler.random_keys(s, i), num, fg_fraction),
             labels,
             np.int32(seeds),
             np.arange(labels.shape[1], dtype=np.int32),

@@ -16,8 +16,8 @@ def test_directories_and_patterns_stand_for_their_images_each_once(tmp_path: Pat
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     arguments = [tmp_path, tmp_path / "*.png", tmp_path / "**/*.webp", tmp_path / "gone.png"]
-    found = find_images([str(argument) for argument in arguments])
-    assert [path.name for path in found] == ["a.png", "b.JPG", "c.webp", "gone.png"]
+    images = find_images([str(argument) for argument in arguments])
+    assert [path.name for path in images] == ["a.png", "b.JPG", "c.webp", "gone.png"]
 
 
 @pytest.mark.parametrize("argument", ["", "*.jpg"])

@@ -36,8 +36,8 @@ def launchers() -> Iterator[list["subprocess.Popen[str]"]]:
     started: list[subprocess.Popen[str]] = []
     yield started
     for process in [process for process in started if process.poll() is None]:
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            each.kill()
+        for descendant in [*psutil.Process(process.pid).children(recursive=True), process]:
+            descendant.kill()
         process.wait()
 
 

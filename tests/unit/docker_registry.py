@@ -24,7 +24,7 @@ log: {{accesslog: {{disabled: false}}}}
 """
 
 
-def found() -> bool:
+def is_installed() -> bool:
     """Whether the programs that the tests need are installed."""
     return all(map(shutil.which, ("docker-registry", "buildah")))
 

@@ -55,12 +55,14 @@ def sample(count: int, seed: int) -> list[Mutation]:
     chosen: list[Mutation] = []
     covered: set[tuple[str, Path_]] = set()
     for kind in KINDS:
-        found = [mutation for mutation in everything if mutation.kind == kind]
+        candidates = [mutation for mutation in everything if mutation.kind == kind]
         for _ in range(count // len(KINDS)):
             # maskrcnn-optimized has maskrcnn's schema, so one of the two is enough.
-            new = (mutation for mutation in found if (FILES[mutation.chart], mutation.path) not in covered)
-            mutation = next(new, found[0])
-            found.remove(mutation)
+            new = (
+                mutation for mutation in candidates if (FILES[mutation.chart], mutation.path) not in covered
+            )
+            mutation = next(new, candidates[0])
+            candidates.remove(mutation)
             covered.add((FILES[mutation.chart], mutation.path))
             chosen.append(mutation)
     return chosen
@@ -73,7 +75,7 @@ def every_mutation() -> list[Mutation]:
 
 def lines_of(chart: str) -> dict[Path_, Line]:
     """The values of a chart's complete file by path, without the sections."""
-    found: dict[Path_, Line] = {}
+    lines: dict[Path_, Line] = {}
     sections: list[str] = []
     for number, line in enumerate(_content(chart).splitlines(), start=1):
         match = re.fullmatch(r"( *)(\w+):(?: (.+))?", line)
@@ -82,8 +84,8 @@ def lines_of(chart: str) -> dict[Path_, Line]:
         indent, name, text = match.groups()
         sections = [*sections[: len(indent) // 2], name]
         if text:
-            found[tuple(sections)] = Line(number, name, indent, text)
-    return found
+            lines[tuple(sections)] = Line(number, name, indent, text)
+    return lines
 
 
 def values_of(chart: str) -> dict[Path_, Any]:
@@ -165,16 +167,16 @@ def _of_wrong_type(schema: Any) -> list[str]:
 
 def _out_of_range(schema: Any, text: str) -> list[str]:
     """YAML texts of the right type outside the limits of the schema or of the setting."""
-    value, found = yaml.safe_load(text), []
+    value, texts = yaml.safe_load(text), []
     if isinstance(value, bool | list | dict):
         return []
     if isinstance(value, int | float):
         lowest = schema.get("minimum", schema.get("exclusiveMinimum", 0))
         highest = schema.get("maximum", 10**9)
-        found += [str(lowest - 1), str(-value), str(highest + 1), "1e30"]
+        texts += [str(lowest - 1), str(-value), str(highest + 1), "1e30"]
     if isinstance(value, str):
-        found += [f"'{value[:5]} {value[5:]}'", f"'{value}!'", f"'/../{value}'", f"'{value}{value * 300}'"]
-    return [new for new in found if yaml.safe_load(new) != value]
+        texts += [f"'{value[:5]} {value[5:]}'", f"'{value}!'", f"'/../{value}'", f"'{value}{value * 300}'"]
+    return [new for new in texts if yaml.safe_load(new) != value]
 
 
 def _misspelt(name: str, taken: set[str]) -> list[str]:

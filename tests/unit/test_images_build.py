@@ -40,7 +40,7 @@ def test_the_dockerfiles_of_the_table_exist_and_bases_come_first() -> None:
     for image in table.IMAGES:
         assert (ROOT / image.dockerfile).is_file()
         order = table.with_bases([image, image])
-        assert order[-1] == image and len(order) == len({each.name for each in order})
+        assert order[-1] == image and len(order) == len({item.name for item in order})
     assert [image.name for image in table.with_bases([table.find("viz")])] == ["train-cpu", "viz"]
 
 
@@ -56,10 +56,10 @@ def test_every_value_of_the_table_is_one_of_the_chart() -> None:
                 directory, *names = ROOT / "charts" / chart, *value.split(".")
                 if (directory / "charts" / names[0]).exists():
                     directory = directory / "charts" / names.pop(0)
-                found: Any = yaml.safe_load((directory / "values.yaml").read_text())
+                content: Any = yaml.safe_load((directory / "values.yaml").read_text())
                 for name in names:
-                    found = found[name]
-                assert isinstance(found, str), (chart, value)
+                    content = content[name]
+                assert isinstance(content, str), (chart, value)
 
 
 def test_an_unknown_image_gets_a_suggestion() -> None:

@@ -27,10 +27,10 @@ def test_a_repository_is_created_once_with_immutable_tags_and_scans(
     assert "created in ECR" in capsys.readouterr().err
     assert ecr.provide(client, "mask-rcnn") == address
     assert capsys.readouterr().err == ""
-    (found,) = client.describe_repositories()["repositories"]
-    assert found["repositoryUri"] == address
-    assert found["imageTagMutability"] == "IMMUTABLE"
-    assert found["imageScanningConfiguration"]["scanOnPush"] is True
+    (repository,) = client.describe_repositories()["repositories"]
+    assert repository["repositoryUri"] == address
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert repository["imageScanningConfiguration"]["scanOnPush"] is True
 
 
 def test_tags_that_can_be_moved_are_reported(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,9 +40,9 @@ def test_tags_that_can_be_moved_are_reported(client: Any, capsys: pytest.Capture
 
 
 def test_the_login_is_the_accounts_token(client: Any) -> None:
-    found = ecr.registry(client)
-    assert found.host.endswith(".dkr.ecr.us-west-2.amazonaws.com") and not found.insecure
-    assert base64.b64decode(found.login).startswith(b"AWS:")
+    registry = ecr.registry(client)
+    assert registry.host.endswith(".dkr.ecr.us-west-2.amazonaws.com") and not registry.insecure
+    assert base64.b64decode(registry.login).startswith(b"AWS:")
 
 
 def test_a_permission_that_lacks_is_named(client: Any) -> None:

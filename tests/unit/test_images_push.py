@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 
 import pytest
 import yaml
-from docker_registry import Registry, found
+from docker_registry import Registry, is_installed
 from mrc_cli.errors import ServiceError, UserError
 from mrc_images import commands, registry
 from mrc_images.table import find
@@ -20,7 +20,7 @@ from mrc_images.table import find
 PROGRAM = Path(sys.executable).with_name("mrc-images")
 
 pytestmark = [
-    pytest.mark.skipif(not found(), reason="needs Debian's packages docker-registry and buildah"),
+    pytest.mark.skipif(not is_installed(), reason="needs Debian's packages docker-registry and buildah"),
     pytest.mark.skipif(os.getuid() != 0, reason="buildah needs root, or a set-up for other users"),
 ]
 

@@ -23,7 +23,7 @@ def test_a_file_has_pins_and_hashes_and_nothing_else(file: Path) -> None:
     """So it names no registry either."""
     packages = hashes.parsed(file.read_text())
     assert packages and all(packages.values())
-    assert all(re.fullmatch("[0-9a-f]{64}", each) for found in packages.values() for each in found)
+    assert all(re.fullmatch("[0-9a-f]{64}", value) for values in packages.values() for value in values)
     assert hashes.written(packages) == file.read_text()
 
 
@@ -35,8 +35,10 @@ def test_the_packages_are_the_pins_of_pyproject() -> None:
 
 def test_builds_have_everything_that_pyproject_names_for_them() -> None:
     required = hashes.build_requirements()
-    assert {re.split(r"[<>=]", each)[0] for each in required} <= names("build.txt"), "run make hashes"
-    assert all("==" in each for each in PROJECT["build-system"]["requires"])
+    assert {re.split(r"[<>=]", requirement)[0] for requirement in required} <= names("build.txt"), (
+        "run make hashes"
+    )
+    assert all("==" in requirement for requirement in PROJECT["build-system"]["requires"])
 
 
 def test_each_file_with_inputs_has_them() -> None:
@@ -61,8 +63,12 @@ def test_every_installation_checks_hashes(script: Path) -> None:
     text = re.sub(r"^#.*$|\\\n\s*", "", script.read_text(), flags=re.MULTILINE)
     commands = re.findall(r"(?:pip install|uv sync|uv build|uv tool|uvx|pip download)[^\n;|&]*", text)
     own = ("/opt/wheel/*.whl", "--editable .")
-    unchecked = [each for each in commands if "--require-hashes" not in each and "$(HASHED)" not in each]
-    assert [each for each in unchecked if "--no-deps" not in each or not each.rstrip().endswith(own)] == []
+    unchecked = [
+        command for command in commands if "--require-hashes" not in command and "$(HASHED)" not in command
+    ]
+    assert [
+        command for command in unchecked if "--no-deps" not in command or not command.rstrip().endswith(own)
+    ] == []
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda file: str(file.relative_to(ROOT)))

@@ -116,8 +116,8 @@ BLOCK = Reservation("cr-0123456789abcdef0", "active", "p4d.24xlarge", "us-west-2
 def test_what_is_in_the_way_is_a_finding(
     changes: dict[str, Any], group: str, zone: str | None, expected: str
 ) -> None:
-    found = check(replace(ENOUGH, **changes), GROUPS[group], 4, zone)
-    assert "\n".join(f"{finding.rule}: {finding.message} {finding.fix}" for finding in found) == expected
+    findings = check(replace(ENOUGH, **changes), GROUPS[group], 4, zone)
+    assert "\n".join(f"{finding.rule}: {finding.message} {finding.fix}" for finding in findings) == expected
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Stubber]]
 
     monkeypatch.setattr(aws, "client", client)
     yield stub
-    for each in stubbers.values():
-        each.assert_no_pending_responses()
+    for stubber in stubbers.values():
+        stubber.assert_no_pending_responses()
 
 
 def quota(stub: Stubber, service: str, code: str, value: float) -> None:

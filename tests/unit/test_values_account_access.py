@@ -122,9 +122,9 @@ def test_a_region_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "config").write_text(f"[default]\n{KEYS}")
     monkeypatch.setattr(aws, "MAX_ATTEMPTS", 1)
     # The name of a region that does not exist is resolved to nothing; so is every name without a network.
-    said = read("us-esat-1")
-    assert "AWS cannot be reached: " in said
-    assert said.endswith("us-esat-1 is no region that boto3 knows. Did you mean us-east-1?")
+    message = read("us-esat-1")
+    assert "AWS cannot be reached: " in message
+    assert message.endswith("us-esat-1 is no region that boto3 knows. Did you mean us-east-1?")
     assert (
         read("us_west 2") == "sts client: Provided region_name 'us_west 2' doesn't match a supported format."
     )
@@ -155,11 +155,11 @@ def test_zones_are_those_of_aws_offerings(ec2: Any) -> None:
 @pytest.mark.parametrize("name", [name for name, group in GROUPS.items() if not group.retired])
 def test_a_row_of_the_catalogue_is_what_aws_describes(ec2: Any, name: str) -> None:
     row = GROUPS[name].row
-    (found,) = ec2.describe_instance_types(InstanceTypes=[row["instance_type"]])["InstanceTypes"]
-    (gpus,) = found["GpuInfo"]["Gpus"]
+    (described,) = ec2.describe_instance_types(InstanceTypes=[row["instance_type"]])["InstanceTypes"]
+    (gpus,) = described["GpuInfo"]["Gpus"]
     assert (gpus["Count"], gpus["MemoryInfo"]["SizeInMiB"]) == (row["gpus"], row["gpu_memory_mib"])
-    assert (found["VCpuInfo"]["DefaultVCpus"], found["MemoryInfo"]["SizeInMiB"]) == (
+    assert (described["VCpuInfo"]["DefaultVCpus"], described["MemoryInfo"]["SizeInMiB"]) == (
         row["vcpus"],
         row["memory_gib"] * 1024,
     )
-    assert found["NetworkInfo"].get("EfaInfo", {}).get("MaximumEfaInterfaces", 0) == row["efa"]
+    assert described["NetworkInfo"].get("EfaInfo", {}).get("MaximumEfaInterfaces", 0) == row["efa"]

@@ -78,8 +78,8 @@ def test_the_autoscalers_service_account_is_the_one_that_terraform_gives_a_role_
 
 
 def test_a_chart_of_the_autoscaler_that_is_named_needs_no_repository() -> None:
-    found = addons.addons(BUILT, Path("charts"), "oci://registry.example.com/cluster-autoscaler")
-    (autoscaler,) = (one for one in found if one.name == addons.AUTOSCALER)
+    planned = addons.addons(BUILT, Path("charts"), "oci://registry.example.com/cluster-autoscaler")
+    (autoscaler,) = (one for one in planned if one.name == addons.AUTOSCALER)
     assert autoscaler.arguments[0] == "oci://registry.example.com/cluster-autoscaler"
     assert not [word for word in autoscaler.arguments if word.startswith(("--repo", "--version"))]
 
@@ -142,10 +142,10 @@ class Clock:
 
 def test_waiting_ends_when_nothing_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    found = load_balancers.wait_until_gone(
+    remaining = load_balancers.wait_until_gone(
         lambda: ["Service a/b"] if clock.seconds < 100 else [], 600, clock.now, clock.sleep
     )
-    assert (list(found), 100 <= clock.seconds < 110) == ([], True)
+    assert (list(remaining), 100 <= clock.seconds < 110) == ([], True)
     assert capsys.readouterr().err == "waiting up to 10 min for: Service a/b\n" * 4
 
 
@@ -166,8 +166,8 @@ def test_interfaces_of_load_balancers_are_told_from_those_of_nodes(monkeypatch: 
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
         for description in ("ELB net/k8s-demo/0123456789abcdef", "Amazon EKS my-eks-cluster"):
             ec2.create_network_interface(SubnetId=subnet, Description=description)
-        (found,) = load_balancers.interfaces("us-west-2", vpc)
-        assert found.endswith(" (ELB net/k8s-demo/0123456789abcdef)")
+        (interface,) = load_balancers.interfaces("us-west-2", vpc)
+        assert interface.endswith(" (ELB net/k8s-demo/0123456789abcdef)")
         assert list(load_balancers.interfaces("us-west-2", "vpc-0fffffffffffffff0")) == []
 
 

@@ -76,8 +76,8 @@ def test_a_value_from_a_merge_key_is_reported_where_it_is_written(tmp_path: Path
 def test_the_merged_mapping_that_helm_uses_is_the_reported_one(tmp_path: Path) -> None:
     env, launcher = "{A: &a {GPUS: 1.10}, B: &b {GPUS: 2.20}}", "{node_selector: {<<: [*a, *b]}}"
     text = f"maskrcnn:\n  env: {env}\n  launcher: {launcher}\n"
-    found = [f for f in checked(tmp_path, text).findings if f.path[-2:] == ("node_selector", "GPUS")]
-    assert [(f.position.column, f.message.split()[0]) for f in found] == [(22, "1.1")]
+    merged = [f for f in checked(tmp_path, text).findings if f.path[-2:] == ("node_selector", "GPUS")]
+    assert [(f.position.column, f.message.split()[0]) for f in merged] == [(22, "1.1")]
 
 
 def test_findings_are_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -87,8 +87,8 @@ def test_findings_are_in_the_order_of_the_file(tmp_path: Path) -> None:
 
 def test_a_default_is_reported_in_the_section_where_the_user_would_change_it(tmp_path: Path) -> None:
     text = "global: {}\n\nmaskrcnn:\n  gpus: 64\n"
-    found = next(finding for finding in checked(tmp_path, text).findings if finding.rule == "MRC064")
-    assert (found.position.line, found.position.column) == (3, 1)
+    finding = next(finding for finding in checked(tmp_path, text).findings if finding.rule == "MRC064")
+    assert (finding.position.line, finding.position.column) == (3, 1)
 
 
 def test_a_missing_image_is_one_finding_and_does_not_hide_others(tmp_path: Path) -> None:
@@ -111,11 +111,11 @@ def test_a_trailing_newline_does_not_match_a_pattern_as_in_helm(tmp_path: Path) 
 
 def test_a_contradiction_between_two_settings_is_one_finding(tmp_path: Path) -> None:
     values = "maskrcnn: {extra_config: ['FPN.ANCHOR_STRIDES=(4,8,16,32)']}"
-    found = [finding for finding in checked(tmp_path, values).findings if finding.rule == "MRC061"]
-    assert [finding.message for finding in found] == [
+    findings = [finding for finding in checked(tmp_path, values).findings if finding.rule == "MRC061"]
+    assert [finding.message for finding in findings] == [
         "RPN.ANCHOR_SIZES has 5 entries and FPN.ANCHOR_STRIDES has 4; give one size per level."
     ]
-    assert found[0].path == ("maskrcnn", "extra_config", 0)
+    assert findings[0].path == ("maskrcnn", "extra_config", 0)
 
 
 def test_extra_config_is_not_checked_when_the_image_has_its_own_script(
@@ -202,8 +202,8 @@ ECR = "123456789012.dkr.ecr"
     ],
 )
 def test_rules_beyond_their_examples(text: str, expected: str, tmp_path: Path) -> None:
-    found = [f"{f.severity} {f.rule}" for f in checked(tmp_path, text).findings if f.severity != "info"]
-    assert found == ([expected] if expected else [])
+    rules = [f"{f.severity} {f.rule}" for f in checked(tmp_path, text).findings if f.severity != "info"]
+    assert rules == ([expected] if expected else [])
 
 
 def test_values_of_a_subchart_are_checked_even_when_it_is_switched_off(tmp_path: Path) -> None:

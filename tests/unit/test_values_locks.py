@@ -27,6 +27,8 @@ def test_a_volume_without_locks_is_found_by_its_mount_options(
     volume: dict[str, Any] = {"csi": {"driver": driver}} if driver else {"nfs": {"server": "nas"}}
     if options is not None:
         volume["mountOptions"] = options
-    found = [f"{problem.message} {problem.fix}" for problem in locks_work(volume, "runs", "global.shared_fs")]
+    messages = [
+        f"{problem.message} {problem.fix}" for problem in locks_work(volume, "runs", "global.shared_fs")
+    ]
     beginning = "the volume of the claim runs has no locks between nodes"
-    assert found == ([f"{beginning} {finding}"] if finding else [])
+    assert messages == ([f"{beginning} {finding}"] if finding else [])

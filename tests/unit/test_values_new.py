@@ -40,13 +40,13 @@ def call(charts: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def everything(directory: Path) -> dict[str, str | bytes]:
     """Content of files and targets of links, by path."""
-    found: dict[str, str | bytes] = {}
+    content: dict[str, str | bytes] = {}
     for path in sorted(directory.rglob("*")):
         if path.is_symlink():
-            found[str(path.relative_to(directory))] = str(path.readlink())
+            content[str(path.relative_to(directory))] = str(path.readlink())
         elif path.is_file():
-            found[str(path.relative_to(directory))] = path.read_bytes()
-    return found
+            content[str(path.relative_to(directory))] = path.read_bytes()
+    return content
 
 
 def rendered(chart: Path, release: str, namespace: str = "default") -> list[dict[str, Any]]:
@@ -120,8 +120,8 @@ def test_the_copy_renders_the_same_objects_except_for_the_charts_name(charts: Pa
     assert call(charts, "mine", "--from", old).returncode == 0
 
     def texts(chart: str) -> dict[str, str]:
-        found = render(charts / chart, VALUES, "one")
-        return {path.removeprefix(f"{chart}/"): text for path, text in found.items()}
+        rendered = render(charts / chart, VALUES, "one")
+        return {path.removeprefix(f"{chart}/"): text for path, text in rendered.items()}
 
     # Two labels and the hash of the job's settings contain the chart's name.
     old_texts, new_texts = texts(old), texts("mine")

@@ -25,8 +25,8 @@ def planned(
 ) -> dict[str, Any]:
     """Planned values by dotted name."""
     loaded, _ = values.load(chart, (), sets)
-    found = plan(catalogue.load(chart).node_groups[group], nodes, file_systems, loaded)
-    return {".".join(map(str, value.path)): value.value for value in found}
+    planned_values = plan(catalogue.load(chart).node_groups[group], nodes, file_systems, loaded)
+    return {".".join(map(str, value.path)): value.value for value in planned_values}
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,13 @@ def planned(
 def test_gpus_and_steps_per_epoch_follow_from_the_nodes(
     group: str, nodes: int, gpus: int, per_node: int, steps: int
 ) -> None:
-    found = planned(group, nodes)
-    assert found["maskrcnn.node_group"] == group
-    assert (found["maskrcnn.gpus"], found["maskrcnn.gpus_per_node"]) == (gpus, per_node)
-    assert (found["maskrcnn.gpu_nodes"], found["maskrcnn.steps_per_epoch"]) == (nodes, steps)
+    by_name = planned(group, nodes)
+    assert by_name["maskrcnn.node_group"] == group
+    assert (by_name["maskrcnn.gpus"], by_name["maskrcnn.gpus_per_node"]) == (gpus, per_node)
+    assert (by_name["maskrcnn.gpu_nodes"], by_name["maskrcnn.steps_per_epoch"]) == (
+        nodes,
+        steps,
+    )
 
 
 def test_steps_per_epoch_depend_on_the_batch_size_per_gpu() -> None:
@@ -74,8 +77,8 @@ def test_the_learning_rate_is_unchanged_because_the_trainer_scales_it() -> None:
 
 
 def test_values_that_the_node_group_sets_are_reset() -> None:
-    found = planned("p4d", 4, "maskrcnn.efa=1", "maskrcnn.gpu_instance_type=p3.16xlarge")
-    assert (found["maskrcnn.efa"], found["maskrcnn.gpu_instance_type"]) == (None, None)
+    by_name = planned("p4d", 4, "maskrcnn.efa=1", "maskrcnn.gpu_instance_type=p3.16xlarge")
+    assert (by_name["maskrcnn.efa"], by_name["maskrcnn.gpu_instance_type"]) == (None, None)
     assert not {"maskrcnn.efa", "maskrcnn.gpu_instance_type"} & planned("p4d", 4).keys()
 
 
@@ -94,8 +97,8 @@ def test_values_that_the_node_group_sets_are_reset() -> None:
     ],
 )
 def test_the_claim_of_another_file_system_is_reset(sets: list[str], expected: dict[str, str]) -> None:
-    found = planned("p4d", 1, *sets, file_systems=FileSystems("fsx", "efs"))
-    places = {name: value for name, value in found.items() if name.endswith(("_fs", "_pvc"))}
+    by_name = planned("p4d", 1, *sets, file_systems=FileSystems("fsx", "efs"))
+    places = {name: value for name, value in by_name.items() if name.endswith(("_fs", "_pvc"))}
     assert places == expected
 
 

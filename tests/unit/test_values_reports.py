@@ -142,9 +142,9 @@ JSON_SHAPE = {
 
 @pytest.mark.parametrize("file", BROKEN, ids=lambda file: file.stem)
 def test_json_has_the_documented_shape(file: Path) -> None:
-    found = json.loads(reports.as_json(check(CHART, [file], ["maskrcnn.gpus=20"]).findings))
-    jsonschema.Draft202012Validator(JSON_SHAPE).validate(found)
-    assert found
+    report = json.loads(reports.as_json(check(CHART, [file], ["maskrcnn.gpus=20"]).findings))
+    jsonschema.Draft202012Validator(JSON_SHAPE).validate(report)
+    assert report
 
 
 def test_every_key_of_json_is_documented() -> None:

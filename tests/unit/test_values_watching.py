@@ -156,8 +156,8 @@ def line(text: str) -> str:
 def test_the_network_is_read_from_nccls_log(
     lines: list[str], network: str, nics: int | None, direct: bool | None
 ) -> None:
-    found = nccl.transport(map(line, lines))
-    assert (found.network, found.nics, found.gpu_direct) == (network, nics, direct)
+    transport = nccl.transport(map(line, lines))
+    assert (transport.network, transport.nics, transport.gpu_direct) == (network, nics, direct)
 
 
 def test_one_rank_on_tcp_makes_the_network_tcp() -> None:
@@ -192,9 +192,9 @@ def test_tcp_is_a_warning_between_nodes_only(efa: int, workers: int, words: str)
     ],
 )
 def test_tcp_in_spite_of_efa_is_told_from_an_image_without_the_plugin(lines: list[str], words: str) -> None:
-    found = nccl.transport(map(line, [*lines, "NCCL INFO Using network Socket"]))
-    assert found.network == "tcp"
-    assert words in nccl.advice(found, efa=4, workers=2)
+    transport = nccl.transport(map(line, [*lines, "NCCL INFO Using network Socket"]))
+    assert transport.network == "tcp"
+    assert words in nccl.advice(transport, efa=4, workers=2)
 
 
 def test_a_reopened_log_continues_after_the_last_line() -> None:
@@ -314,4 +314,4 @@ def test_a_job_that_waits_although_all_pods_are_ready_is_explained(roles: list[s
     job = {"metadata": {"name": "demo", "namespace": "ml"}, "spec": {"mpiReplicaSpecs": replicas}}
     job["status"] = {"conditions": [{"type": "Created", "status": "True"}]}
     pods = [ready_pod(role) for role in roles]
-    assert [found.reason for found in reasons.explain(Snapshot(job, pods=pods))] == [reason]
+    assert [explained.reason for explained in reasons.explain(Snapshot(job, pods=pods))] == [reason]

@@ -21,13 +21,13 @@ def texts() -> set[str]:
 
 def reasons_made() -> set[str]:
     """All reasons. One of a single word is recognized only where a Reason or Cause is constructed."""
-    found = {text for text in texts() if WORD.fullmatch(text)} - NO_REASONS
+    reasons = {text for text in texts() if WORD.fullmatch(text)} - NO_REASONS
     for file in (ROOT / "tools" / "mrc_values" / "cluster").glob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             match node:
                 case ast.Call(func=ast.Name(id="Reason" | "Cause"), args=[ast.Constant(str(reason)), *_]):
-                    found.add(reason)
-    return found
+                    reasons.add(reason)
+    return reasons
 
 
 def reasons_on_the_page() -> set[str]:

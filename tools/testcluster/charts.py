@@ -49,8 +49,8 @@ def make_claims(cluster: Cluster, *namespaces: str) -> None:
     Simulated nodes mount nothing. On a real node, one directory stands in for each file system, shared by all
     namespaces.
     """
-    volumes = [each for namespace in namespaces for each in _for("PersistentVolume", namespace)]
-    claims = [each for namespace in namespaces for each in _for("PersistentVolumeClaim", namespace)]
+    volumes = [item for namespace in namespaces for item in _for("PersistentVolume", namespace)]
+    claims = [item for namespace in namespaces for item in _for("PersistentVolumeClaim", namespace)]
     drivers = [_driver(name) for name in sorted({volume["spec"]["csi"]["driver"] for volume in volumes})]
     if cluster.has_real_node:
         for volume in volumes:
@@ -65,15 +65,15 @@ def _for(kind: str, namespace: str) -> list[Object]:
     A volume is named after the namespace and its claim.
     """
     items = (item for file in sorted(CLAIMS.glob("*.yaml")) for item in yaml.safe_load_all(file.read_text()))
-    found = [item for item in items if item["kind"] == kind]
-    for item in found:
+    selected = [item for item in items if item["kind"] == kind]
+    for item in selected:
         if kind == "PersistentVolumeClaim":
             item["metadata"]["namespace"] = namespace
             item["spec"]["volumeName"] = f"{namespace}-{item['metadata']['name']}"
         else:
             item["spec"]["claimRef"]["namespace"] = namespace
             item["metadata"]["name"] = f"{namespace}-{item['spec']['claimRef']['name']}"
-    return found
+    return selected
 
 
 def _use_directory(volume: Object, directories: Path) -> None:

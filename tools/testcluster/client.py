@@ -41,15 +41,15 @@ class Client:
 
     def get(self, kind: str, name: str) -> Object:
         """Returns an object. Raises CommandFailed when it does not exist."""
-        found: Object = json.loads(self.kubectl("get", kind, name, "--output=json"))
-        return found
+        content: Object = json.loads(self.kubectl("get", kind, name, "--output=json"))
+        return content
 
     def objects(self, kind: str, **labels: str) -> list[Object]:
         """Returns objects with these labels, of one kind or of several, such as ``pods,services``."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         answer = self.kubectl("get", kind, f"--selector={selector}", "--output=json")
-        found: list[Object] = json.loads(answer)["items"]
-        return found
+        content: list[Object] = json.loads(answer)["items"]
+        return content
 
     def names(self, kind: str) -> set[str]:
         """Returns the names of all objects of a kind, such as ``pod/x``."""

@@ -245,12 +245,12 @@ def _first_child(process: subprocess.Popen[str]) -> int:
 
 
 def _descendants(pid: int) -> set[int]:
-    found: set[int] = set()
+    pids: set[int] = set()
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for child in children.read_text().split():
-                found |= {int(child), *_descendants(int(child))}
-    return found
+                pids |= {int(child), *_descendants(int(child))}
+    return pids
 
 
 def _is_called(pid: int, process: str) -> bool:

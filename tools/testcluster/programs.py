@@ -119,10 +119,10 @@ def _go_version(go_mod: Path) -> str:
     needed = match[1]
     how = f"Install Go {needed} or newer (https://go.dev/dl) and have it in PATH."
     try:
-        found = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, env=_environment())
+        done = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, env=_environment())
     except FileNotFoundError:
         raise ClusterError(f"go is not installed; the cluster's programs are built with it. {how}") from None
-    version = found.stdout.strip().removeprefix("go").split()[0] if found.stdout.strip() else "unknown"
+    version = done.stdout.strip().removeprefix("go").split()[0] if done.stdout.strip() else "unknown"
     if _numbers(version) < _numbers(needed):
         raise ClusterError(
             f"the installed Go is version {version}, but {go_mod.parent.name} needs {needed}. {how}"

@@ -50,9 +50,9 @@ def _problem(path: Path) -> str:
     if (path / "progress.json").is_file():
         return "the directory of a run without a complete checkpoint; has the run saved one yet?"
     names = sorted(entry.name for entry in path.iterdir())
-    found = ", ".join(names[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
+    content = ", ".join(names[:4]) + (", …" if len(names) > 4 else "") if names else "nothing"
     return (
-        f"found {found}; expected {MODEL_FILE} and saved_model.pb from mrc-predict --export, "
+        f"found {content}; expected {MODEL_FILE} and saved_model.pb from mrc-predict --export, "
         f"{ARCHIVE} with them, or the directory of a run"
     )
 

@@ -50,8 +50,8 @@ def check(target: Path, masks: bool, decode: int | None, images: Path | None = N
     except DataError as error:
         checked.findings.append(_finding(target, error))
         return checked
-    for each in files:
-        _check_split(each, masks, decode, checked)
+    for split_files in files:
+        _check_split(split_files, masks, decode, checked)
     for split in checked.splits[1:]:
         try:
             check_same_categories(checked.splits[0], split)
@@ -68,26 +68,28 @@ def _check_split(files: SplitFiles, masks: bool, decode: int | None, checked: Ch
     findings: list[Finding] = []
     try:
         annotations = read_annotations(files.annotations, masks, errors.append)
-        found = find_files(
+        image_files = find_files(
             files.images, [image.file_name for image in annotations.images.values()], files.annotations
         )
     except DataError as error:
         foreign = foreign_format(files.annotations)
         if error.rule == "MRD001" and foreign:
             error = DataError(f"this is a file of {foreign}", "MRD001")
-        checked.findings += [_finding(files.annotations, each) for each in [*errors, error]]
+        checked.findings += [_finding(files.annotations, reported) for reported in [*errors, error]]
         return
     findings += _grouped(files.annotations, errors)
     findings += [
         _of_rule(files.annotations, problem.rule, problem.path, problem.message, problem.fix)
         for problem in annotations.problems
     ]
-    findings += _file_names(files, found, annotations)
-    paths = [files.images / (file or name) for file, name in zip(found.files, found.names, strict=True)]
+    findings += _file_names(files, image_files, annotations)
+    paths = [
+        files.images / (file or name) for file, name in zip(image_files.files, image_files.names, strict=True)
+    ]
     records = image_records(annotations, paths)
     split = Split(files.name, annotations.categories, records, annotation_file=files.annotations)
     findings += _objects(split, files.annotations)
-    present = [index for index, file in enumerate(found.files) if file is not None]
+    present = [index for index, file in enumerate(image_files.files) if file is not None]
     chosen = present if decode is None else _drawn(present, decode)
     findings += _decoded(files, [records[index] for index in chosen], chosen)
     checked.findings += findings
@@ -102,21 +104,21 @@ def _drawn(indices: Sequence[int], count: int) -> list[int]:
     return sorted(random.Random(0).sample(indices, count))  # noqa: S311 (a sample, no secret)
 
 
-def _file_names(files: SplitFiles, found: FoundFiles, annotations: Annotations) -> Iterable[Finding]:
-    if found.missing:
+def _file_names(files: SplitFiles, image_files: FoundFiles, annotations: Annotations) -> Iterable[Finding]:
+    if image_files.missing:
         yield _of_rule(
             files.annotations,
             "MRD010",
-            ("images", found.missing[0], "file_name"),
-            f"{found.missing_text(f' in {files.images}')}.".replace("?.", "?"),
+            ("images", image_files.missing[0], "file_name"),
+            f"{image_files.missing_text(f' in {files.images}')}.".replace("?.", "?"),
             f"file_name is relative to {files.images}.",
         )
-    if found.renamed:
+    if image_files.renamed:
         yield _of_rule(
             files.annotations,
             "MRD011",
-            ("images", found.renamed[0], "file_name"),
-            f"{found.renamed_text()}.",
+            ("images", image_files.renamed[0], "file_name"),
+            f"{image_files.renamed_text()}.",
             "Write the names of the files.",
         )
 

@@ -129,8 +129,8 @@ def _content(images: Sequence[SourceImage], names: dict[Path, str], ids: dict[st
     for image_id, image in enumerate(images, start=1):
         height, width = image.size
         entries.append({"id": image_id, "file_name": names[image.path], "height": height, "width": width})
-        for each in image.objects:
-            keys = {"id": len(objects) + 1, "image_id": image_id, "category_id": ids[each.category]}
-            objects.append({**keys, **each.entry})
+        for annotated in image.objects:
+            keys = {"id": len(objects) + 1, "image_id": image_id, "category_id": ids[annotated.category]}
+            objects.append({**keys, **annotated.entry})
     categories = [{"id": number, "name": name} for name, number in ids.items()]
     return {"images": entries, "annotations": objects, "categories": categories}

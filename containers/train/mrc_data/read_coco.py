@@ -7,7 +7,7 @@ from typing import Any
 from mrc_train.data.annotations import read_annotations
 from mrc_train.data.problems import DataError
 
-from mrc_data.source import ImageIndex, Object, Source, SourceImage, found, read_json, split_named
+from mrc_data.source import ImageIndex, Object, Source, SourceImage, read_json, resolved, split_named
 
 KEYS = ("bbox", "area", "iscrowd", "segmentation")
 
@@ -34,14 +34,14 @@ def read_coco(files: Sequence[Path], images: Path | None) -> Source:
         DataError: for a file that training could not read, and images that are not found.
     """
     source = Source([], [])
-    seen: dict[Path, Path] = {}
+    annotated_in: dict[Path, Path] = {}
     for file in files:
         for image in _images_of(file, images or _root_of(file), source):
-            if image.path in seen:
+            if image.path in annotated_in:
                 raise DataError(
-                    f"{file} and {seen[image.path]} both annotate {image.path}; convert one of them"
+                    f"{file} and {annotated_in[image.path]} both annotate {image.path}; convert one of them"
                 )
-            seen[image.path] = file
+            annotated_in[image.path] = file
             if image.split == "test":
                 source.skipped["images of a test split"] += 1
             else:
@@ -77,7 +77,7 @@ def _images_of(file: Path, root: Path, source: Source) -> list[SourceImage]:
         kept = {key: entry[key] for key in KEYS if key in entry}
         objects.setdefault(int(entry["image_id"]), []).append(Object(names[int(entry["category_id"])], kept))
     entries = annotations.images
-    paths = found(ImageIndex(root), [image.file_name for image in entries.values()], file)
+    paths = resolved(ImageIndex(root), [image.file_name for image in entries.values()], file)
     split = split_named(file.stem.removeprefix("instances_")) or split_named(file.parent.name)
     return [
         SourceImage(path, (image.height, image.width), objects.get(image_id, []), split)

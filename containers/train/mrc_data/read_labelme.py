@@ -13,7 +13,7 @@ from mrc_train.data.masks import Bitmap
 from mrc_train.data.problems import DataError
 
 from mrc_data.shapes import Points, ellipse, of_bitmap, of_polygons, rectangle
-from mrc_data.source import ImageIndex, Object, Source, SourceImage, found, read_json, size_of
+from mrc_data.source import ImageIndex, Object, Source, SourceImage, read_json, resolved, size_of
 
 
 def labelme_files(source: Path) -> list[Path]:
@@ -38,13 +38,13 @@ def read_labelme(files: Sequence[Path], root: Path, images: Path | None) -> Sour
         f"{file.parent.as_posix()}/{content['imagePath']}"
         for file, content in zip(files, contents, strict=True)
     ]
-    paths = found(ImageIndex(images or root), names, root)
+    paths = resolved(ImageIndex(images or root), names, root)
     source = Source([], [])
     for file, content, path in zip(files, contents, paths, strict=True):
         size = size_of(path)
         objects = list(_objects(content["shapes"], size, file, source.skipped))
         source.images.append(SourceImage(path, size, objects))
-    source.categories = sorted({each.category for image in source.images for each in image.objects})
+    source.categories = sorted({labelled.category for image in source.images for labelled in image.objects})
     return source
 
 

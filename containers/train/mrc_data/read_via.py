@@ -9,7 +9,7 @@ import numpy as np
 from mrc_train.data.problems import DataError
 
 from mrc_data.shapes import Points, ellipse, of_polygons, rectangle
-from mrc_data.source import ImageIndex, Object, Source, SourceImage, found, read_json, size_of
+from mrc_data.source import ImageIndex, Object, Source, SourceImage, read_json, resolved, size_of
 
 
 def via_entries(content: Any) -> list[dict[str, Any]] | None:
@@ -18,7 +18,7 @@ def via_entries(content: Any) -> list[dict[str, Any]] | None:
     if not isinstance(entries, dict) or not entries:
         return None
     listed = list(entries.values())
-    if not all(isinstance(each, dict) and "filename" in each and "regions" in each for each in listed):
+    if not all(isinstance(entry, dict) and "filename" in entry and "regions" in entry for entry in listed):
         return None
     return listed
 
@@ -33,13 +33,13 @@ def read_via(file: Path, images: Path | None, attribute: str | None) -> Source:
         DataError: when the class is not clear, for a shape that is not VIA's, and images that are not found.
     """
     entries = via_entries(read_json(file)) or []
-    paths = found(ImageIndex(images or file.parent), [str(each["filename"]) for each in entries], file)
+    paths = resolved(ImageIndex(images or file.parent), [str(entry["filename"]) for entry in entries], file)
     source = Source([], [])
     key = attribute or _attribute(entries, file)
     for entry, path in zip(entries, paths, strict=True):
         objects = list(_objects(entry, key, file, source.skipped))
         source.images.append(SourceImage(path, size_of(path), objects))
-    source.categories = sorted({each.category for image in source.images for each in image.objects})
+    source.categories = sorted({labelled.category for image in source.images for labelled in image.objects})
     return source
 
 

@@ -38,13 +38,13 @@ def draw_sheet(splits: Sequence[Split]) -> Image | None:
 
 
 def _every_class_first(candidates: Sequence[tuple[Split, ImageRecord]]) -> list[tuple[Split, ImageRecord]]:
-    seen: set[int] = set()
+    covered: set[int] = set()
     first: list[tuple[Split, ImageRecord]] = []
     rest: list[tuple[Split, ImageRecord]] = []
     for split, record in candidates:
         labels = set(record.labels.tolist())
-        (rest if labels <= seen else first).append((split, record))
-        seen |= labels
+        (rest if labels <= covered else first).append((split, record))
+        covered |= labels
     return first + rest
 
 

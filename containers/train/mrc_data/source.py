@@ -89,7 +89,7 @@ def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
     return length
 
 
-def found(index: ImageIndex, names: Iterable[str], where: Path) -> list[Path]:
+def resolved(index: ImageIndex, names: Iterable[str], where: Path) -> list[Path]:
     """The file of each name. Raises DataError with the number of names without exactly one file."""
     named = list(names)
     files = [index.find(name) for name in named]

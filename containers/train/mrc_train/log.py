@@ -54,17 +54,17 @@ def to_directory(directory: Path) -> None:
     tensorpack_logger.set_logger_dir(str(directory), action="k")
     handler = logging.getLogger("tensorpack").handlers[-1]
     # By default logging prints a traceback for each line that it cannot write.
-    handler.handleError = _said_once(directory / "log.log")  # type: ignore[method-assign, assignment]
+    handler.handleError = _warning_once(directory / "log.log")  # type: ignore[method-assign, assignment]
     log.addHandler(handler)
 
 
-def _said_once(path: Path) -> Callable[[logging.LogRecord], None]:
-    said = False
+def _warning_once(path: Path) -> Callable[[logging.LogRecord], None]:
+    warned = False
 
     def handle_error(_: logging.LogRecord) -> None:
-        nonlocal said
-        if not said:
-            said = True  # first, since the warning itself comes here
+        nonlocal warned
+        if not warned:
+            warned = True  # first, since the warning itself comes here
             reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
             log.warning(f"{path} cannot be written: {reason}; training continues")
 

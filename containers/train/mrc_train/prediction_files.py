@@ -24,17 +24,17 @@ def find_images(arguments: Sequence[str]) -> list[Path]:
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            found = _images_in(path)
-            if not found:
+            files = _images_in(path)
+            if not files:
                 raise UserError(f"{path}: no image in this directory ({', '.join(sorted(IMAGE_SUFFIXES))})")
         elif glob.has_magic(argument) and not path.exists():
             matches = map(Path, sorted(glob.glob(argument, recursive=True)))  # noqa: PTH207 (absolute patterns)
-            found = [file for match in matches for file in (_images_in(match) if match.is_dir() else [match])]
-            if not found:
+            files = [file for match in matches for file in (_images_in(match) if match.is_dir() else [match])]
+            if not files:
                 raise UserError(f"{argument}: no file matches this pattern")
         else:
-            found = [path]
-        images |= dict.fromkeys(found)
+            files = [path]
+        images |= dict.fromkeys(files)
     return list(images)
 
 

@@ -170,26 +170,26 @@ class _ObjectReader:
 
     def problems(self, report: Callable[[DataError], None]) -> list[Problem]:
         """What is doubtful about the objects."""
-        found = []
+        problems = []
         if self.empty_boxes:
             message = "boxes have no area inside their image; the objects are left out."
             fix = "Delete them, or correct their boxes."
-            found.append(self._problem("MRD020", self.empty_boxes, "bbox", message, fix))
+            problems.append(self._problem("MRD020", self.empty_boxes, "bbox", message, fix))
         if self.without_mask:
             reasons = Counter(reason for _, reason in self.without_mask).most_common()
             listed = ", ".join(f"{count} {reason}" for reason, count in reasons)
             message = f"objects have no usable segmentation and are left out: {listed}."
             fix = "Export masks, or set MODE_MASK=False to train on boxes alone."
             indices = [index for index, _ in self.without_mask]
-            found.append(self._problem("MRD021", indices, "segmentation", message, fix))
+            problems.append(self._problem("MRD021", indices, "segmentation", message, fix))
         if self.odd_crowds:
             message = 'objects have an iscrowd other than 0 and 1: "1", "true" count as 1, the others as 0.'
-            found.append(self._problem("MRD025", self.odd_crowds, "iscrowd", message, "Write 0 or 1."))
+            problems.append(self._problem("MRD025", self.odd_crowds, "iscrowd", message, "Write 0 or 1."))
         try:
-            found += find_patterns(self._geometry())
+            problems += find_patterns(self._geometry())
         except DataError as error:
             report(DataError(f"{self.path}: {error}", error.rule, error.path))
-        return found
+        return problems
 
     def _problem(self, rule: str, indices: Sequence[int], key: str, message: str, fix: str) -> Problem:
         counted = f"{len(indices)} of {self.total} {message}"

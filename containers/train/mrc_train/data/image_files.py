@@ -56,11 +56,11 @@ def image_files(directory: Path, names: Sequence[str], annotation_file: Path) ->
     Raises:
         DataError: when images are missing; it names the most similar file.
     """
-    found = find_files(directory, names, annotation_file)
-    if found.missing:
-        raise DataError(f"{directory}: {found.missing_text(f' in {annotation_file}')}", "MRD010")
-    files = [file for file in found.files if file is not None]
-    return files, [found.renamed_text()] if found.renamed else []
+    lookup = find_files(directory, names, annotation_file)
+    if lookup.missing:
+        raise DataError(f"{directory}: {lookup.missing_text(f' in {annotation_file}')}", "MRD010")
+    files = [file for file in lookup.files if file is not None]
+    return files, [lookup.renamed_text()] if lookup.renamed else []
 
 
 def find_files(directory: Path, names: Sequence[str], annotation_file: Path) -> FoundFiles:

@@ -77,10 +77,10 @@ def find_patterns(geometry: Geometry) -> list[Problem]:
             _path(geometry, np.ones(len(geometry.indices), bool), "bbox"),
         )
     mismatch = _boxes_beside_masks(geometry)
-    found = [mismatch, _small_boxes(geometry)]
+    problems = [mismatch, _small_boxes(geometry)]
     if mismatch is None or mismatch.fix != _CORNERS_FIX:
-        found.append(_boxes_out_of_images(geometry))
-    return [problem for problem in found if problem]
+        problems.append(_boxes_out_of_images(geometry))
+    return [problem for problem in problems if problem]
 
 
 _CORNERS_FIX = "Write bbox as [x, y, width, height]: these fit as [x1, y1, x2, y2]."

@@ -41,11 +41,11 @@ def evaluate(annotation_file: Path, results: Sequence[dict[str, Any]], masks: bo
     training leaves out (data.annotations) do not count. Raises DataError for a bad file and for results of
     other images or categories.
     """
-    truth = read_annotations(annotation_file, masks)
+    annotations = read_annotations(annotation_file, masks)
     kinds: tuple[Kind, ...] = ("bbox", "segm") if masks else ("bbox",)
     metrics: dict[str, float] = {}
     for kind in kinds:
-        scorer = _scorer(truth, results, kind)
+        scorer = _scorer(annotations, results, kind)
         metrics |= {f"{kind}/{name}": float(value) for name, value in zip(METRICS, scorer.stats, strict=True)}
     return metrics
 
@@ -105,39 +105,44 @@ def precision_curves(
 
     ``images``: ids of the images that count; by default all of the file.
     """
-    truth = read_annotations(annotation_file, masks=kind == "segm")
-    scorer = _scorer(truth, results, kind, images)
+    annotations = read_annotations(annotation_file, masks=kind == "segm")
+    scorer = _scorer(annotations, results, kind, images)
     # precision: (IoU thresholds, recalls, classes, areas from "all", detection limits up to 100)
     assert scorer.eval is not None, "accumulate() fills it"
     precision = np.asarray(scorer.eval["precision"])[:, :, :, 0, -1]
-    return PrecisionCurves(truth.categories.names, np.asarray(scorer.params.recThrs), precision)
+    return PrecisionCurves(annotations.categories.names, np.asarray(scorer.params.recThrs), precision)
 
 
 def _scorer(
-    truth: Annotations, results: Sequence[dict[str, Any]], kind: Kind, images: Sequence[int] | None = None
+    annotations: Annotations,
+    results: Sequence[dict[str, Any]],
+    kind: Kind,
+    images: Sequence[int] | None = None,
 ) -> COCOeval:
     """A scorer that has accumulated; images and categories are numbered from 1 in the order of the file.
 
     hotcoco gets nothing else of the file: it rejects negative and huge ids, dates that are integers and more.
     """
-    numbers = {image_id: number for number, image_id in enumerate(truth.images, start=1)}
-    labels = {coco_id: label for label, coco_id in enumerate(truth.categories.coco_ids, start=1)}
+    numbers = {image_id: number for number, image_id in enumerate(annotations.images, start=1)}
+    labels = {coco_id: label for label, coco_id in enumerate(annotations.categories.coco_ids, start=1)}
     for result in results:
         if result["image_id"] not in numbers:
-            raise DataError(f"{truth.file}: has no image {result['image_id']}, which the results are for")
+            raise DataError(
+                f"{annotations.file}: has no image {result['image_id']}, which the results are for"
+            )
         if result["category_id"] not in labels:
             raise DataError(
-                f"{truth.file}: has no category {result['category_id']}, which the results are for"
+                f"{annotations.file}: has no category {result['category_id']}, which the results are for"
             )
     frame = {
         "images": [
             {"id": numbers[image.id], "height": image.height, "width": image.width, "file_name": ""}
-            for image in truth.images.values()
+            for image in annotations.images.values()
         ],
         "categories": [{"id": label, "name": str(label)} for label in labels.values()],
     }
     with contextlib.redirect_stdout(io.StringIO()):  # it prints its summary
-        expected = COCO({**frame, "annotations": _ground_truth(truth, kind, numbers, labels)})
+        expected = COCO({**frame, "annotations": _ground_truth(annotations, kind, numbers, labels)})
         detected = COCO({**frame, "annotations": _detections(results, kind, numbers, labels)})
         scorer = COCOeval(expected, detected, kind)
         if images is not None:
@@ -149,20 +154,20 @@ def _scorer(
 
 
 def _ground_truth(
-    truth: Annotations, kind: Kind, numbers: Mapping[int, int], labels: Mapping[int, int]
+    annotations: Annotations, kind: Kind, numbers: Mapping[int, int], labels: Mapping[int, int]
 ) -> list[dict[str, Any]]:
-    objects = [thing for things in truth.objects.values() for thing in things]
+    objects = [entry for objects_of_image in annotations.objects.values() for entry in objects_of_image]
     return [
         {
             "id": number,  # from 1: COCOeval takes the id 0 for "no match"
-            "image_id": numbers[thing.image_id],
-            "category_id": labels[thing.category_id],
-            "bbox": list(thing.bbox),
-            "area": thing.area,
-            "iscrowd": int(thing.crowd),
-            **({"segmentation": _plain(thing.segmentation)} if kind == "segm" else {}),
+            "image_id": numbers[entry.image_id],
+            "category_id": labels[entry.category_id],
+            "bbox": list(entry.bbox),
+            "area": entry.area,
+            "iscrowd": int(entry.crowd),
+            **({"segmentation": _plain(entry.segmentation)} if kind == "segm" else {}),
         }
-        for number, thing in enumerate(objects, start=1)
+        for number, entry in enumerate(objects, start=1)
     ]
 
 

@@ -19,9 +19,9 @@ def reason(lines: Iterable[str]) -> str:
     plain = [_TAG.sub("", line).strip() for line in lines]
     plain = [line for line in plain if line]
     for pattern in (_ERROR_LINE, _EXCEPTION):
-        found = [match[0] for line in plain if (match := pattern.search(line))]
-        if found:
-            return found[0] if pattern is _ERROR_LINE else found[-1]
+        matches = [match[0] for line in plain if (match := pattern.search(line))]
+        if matches:
+            return matches[0] if pattern is _ERROR_LINE else matches[-1]
     return plain[-1] if plain else "no output"
 
 

@@ -122,13 +122,13 @@ def _key(name: str) -> str:
 
 
 def _check_once(settings: Sequence[Setting]) -> None:
-    seen: dict[str, str] = {}
+    names: dict[str, str] = {}
     for setting in settings:
-        if setting.key in seen:
+        if setting.key in names:
             raise UserError(
-                f"hyperparameters {seen[setting.key]} and {setting.name} both set {setting.key}; remove one"
+                f"hyperparameters {names[setting.key]} and {setting.name} both set {setting.key}; remove one"
             )
-        seen[setting.key] = setting.name
+        names[setting.key] = setting.name
 
 
 def _unquoted(text: str) -> str:
