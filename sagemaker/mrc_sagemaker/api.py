@@ -23,6 +23,7 @@ class SageMaker:
 
     def __init__(self, region: str | None) -> None:
         self._client = client("sagemaker", region)
+        self.region = str(self._client.meta.region_name)
 
     def call(self, operation: str, **members: Any) -> dict[str, Any]:
         """Send a request. Raises ServiceError."""

@@ -65,7 +65,7 @@ def wait(
         nonlocal description
         found = api.find("Endpoint", name)
         if found is None:
-            raise UserError(f"endpoint {name} not found in this region")
+            raise UserError(f"endpoint {name} not found in {api.region}")
         description = found
         status = found["EndpointStatus"]
         return (

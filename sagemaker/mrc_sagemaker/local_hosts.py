@@ -20,6 +20,9 @@ INTERFACE = "eth0"
 
 _START_TIMEOUT = 30.0
 
+_SYSTEM = ":/usr/sbin:/sbin"
+"""Where sshd and ip are when PATH does not say so."""
+
 # Arguments: host name, address, directory with hosts and passwd, /opt/ml, command.
 _SETUP = """\
 set -euo pipefail
@@ -79,7 +82,7 @@ def unavailable(path: str | None = None) -> str:
     """
     if os.geteuid() != 0:
         return "making hosts here needs root; run the command with sudo"
-    found = f"{path or os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    found = f"{path or os.environ.get('PATH', '')}{_SYSTEM}"
     packages = {"unshare": "util-linux", "ip": "iproute2", "sshd": "openssh-server", "ssh": "openssh-client"}
     missing = [program for program in packages if not shutil.which(program, path=found)]
     needed = " ".join(packages[program] for program in missing)

@@ -18,7 +18,8 @@ def found(api: SageMaker, job: str) -> dict[str, Any]:
     description = api.find("TrainingJob", job)
     if description is None:
         raise UserError(
-            f"training job {job} not found in this region. List them: aws sagemaker list-training-jobs"
+            f"training job {job} not found in {api.region}. List them: aws sagemaker list-training-jobs "
+            f"--region {api.region}"
         )
     return description
 

@@ -4,6 +4,7 @@ Names are taken once, states follow one another, and errors have the service's t
 real program ``train`` with its hyperparameters, on data in a local directory; an endpoint is a real server.
 """
 
+import hashlib
 import io
 import json
 import re
@@ -45,6 +46,7 @@ class SageMaker:
         deny: operations that answer AccessDeniedException.
         broken: error code of all answers, such as ExpiredTokenException; empty for none.
         fail_endpoints: whether new endpoint states end in failure.
+        asynchronous_bucket: where asynchronous endpoints store their answers.
     """
 
     def __init__(self, directory: Path, data: Path) -> None:
@@ -54,6 +56,7 @@ class SageMaker:
         self.deny: set[str] = set()
         self.broken = ""
         self.fail_endpoints = False
+        self.asynchronous_bucket = "detections"
         self.calls: list[str] = []
         self._found: dict[str, dict[str, Body]] = {}
         self._jobs: dict[str, Any] = {}
@@ -216,6 +219,10 @@ class SageMaker:
         """What InvokeEndpoint answers: status, headers and body. The endpoint's server has the last word."""
         if len(body) > MAX_BODY:
             return _runtime_error(413, "ValidationError", f"The body has more than {MAX_BODY} bytes")
+        return self._ask(endpoint, body, headers)
+
+    def _ask(self, endpoint: str, body: bytes, headers: dict[str, str]) -> Answer:
+        """The answer of an endpoint's server, as InvokeEndpoint passes it on."""
         try:
             self._get("endpoint", endpoint)
         except Rejected:
@@ -241,6 +248,21 @@ class SageMaker:
             }
             return _runtime_error(424, "ModelError", message, **more)
         return 200, {"Content-Type": answer.headers["Content-Type"] or ""}, data
+
+    def invoke_asynchronously(self, endpoint: str, source: str, headers: dict[str, str]) -> Answer:
+        """What InvokeEndpointAsync answers, once the server's answer to the object in S3 is stored there."""
+        import boto3
+
+        s3 = boto3.client("s3")
+        bucket, _, key = source.removeprefix("s3://").partition("/")
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        status, _, data = self._ask(endpoint, body, headers)
+        if status != 200:
+            return status, {}, data
+        answer = f"answers/{hashlib.sha256(source.encode()).hexdigest()[:16]}.out"
+        s3.put_object(Bucket=self.asynchronous_bucket, Key=answer, Body=data)
+        headers = {"X-Amzn-SageMaker-OutputLocation": f"s3://{self.asynchronous_bucket}/{answer}"}
+        return 202, {**headers, "Content-Type": "application/json"}, b'{"InferenceId": "1"}'
 
 
 def _runtime_error(status: int, code: str, message: str, **more: Any) -> Answer:
@@ -303,6 +325,12 @@ def serving(service: SageMaker) -> Iterator[str]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.path.endswith("/async-invocations"):
+                prefix = "X-Amzn-SageMaker-"
+                given = {name: self.headers[prefix + name] for name in ("Content-Type", "Accept")}
+                location = self.headers[f"{prefix}InputLocation"]
+                self._answer(*service.invoke_asynchronously(self.path.split("/")[2], location, given))
+                return
             if self.path.startswith("/endpoints/"):
                 given = {
                     name: self.headers[name] for name in ("Content-Type", "Accept") if name in self.headers
@@ -312,6 +340,10 @@ def serving(service: SageMaker) -> Iterator[str]:
             kind = {"Content-Type": "application/x-amz-json-1.1"}
             try:
                 operation = self.headers["X-Amz-Target"].partition(".")[2]
+                # The scope of the signature: key, day, region, service.
+                region = self.headers["Authorization"].split("/")[2]
+                if region != REGION:
+                    raise Rejected("Requested resource not found.")
                 self._answer(200, kind, json.dumps(service.answer(operation, json.loads(body))).encode())
             except Rejected as error:
                 text = json.dumps({"__type": error.code, "message": str(error)})

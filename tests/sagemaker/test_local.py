@@ -1,9 +1,11 @@
 """``mrc-sagemaker local``: what it says before anything runs, and the files that SageMaker would give."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+from mrc_sagemaker import local_hosts
 from mrc_sagemaker.ack import Resource
 from mrc_sagemaker.local_job import lay_out
 from sagemaker_tool import VALUES, run, write
@@ -42,6 +44,20 @@ def test_each_host_has_the_files_that_sagemaker_gives_it(tmp_path: Path) -> None
 def test_the_only_host_has_the_directory_itself(tmp_path: Path) -> None:
     layouts = lay_out(tmp_path / "ml", job(1), {"train": tmp_path})
     assert {name: layout.root for name, layout in layouts.items()} == {"algo-1": tmp_path / "ml"}
+
+
+def test_several_hosts_need_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert local_hosts.unavailable() == "making hosts here needs root; run the command with sudo"
+
+
+def test_several_hosts_need_an_ssh_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    for name in ("unshare", "ip", "ssh"):
+        (tmp_path / name).symlink_to("/bin/true")
+    monkeypatch.setattr(local_hosts, "_SYSTEM", "")
+    expected = "making hosts here needs sshd; apt-get install openssh-server"
+    assert local_hosts.unavailable(str(tmp_path)) == expected
 
 
 @pytest.mark.parametrize(

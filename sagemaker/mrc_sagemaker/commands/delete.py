@@ -13,8 +13,9 @@ def delete(endpoint: Endpoint, region: Region = None) -> None:
     from mrc_sagemaker import hosting
     from mrc_sagemaker.api import SageMaker
 
-    gone = hosting.delete(SageMaker(region), endpoint)
+    api = SageMaker(region)
+    gone = hosting.delete(api, endpoint)
     for each in gone:
         result(f"deleted {each}")
     if not gone:
-        say(f"mrc-sagemaker: endpoint {endpoint} not found; nothing to delete")
+        say(f"mrc-sagemaker: endpoint {endpoint} not found in {api.region}; nothing to delete")
