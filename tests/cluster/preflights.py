@@ -47,12 +47,14 @@ def said(findings: list[Finding], rule: str, severity: Severity) -> list[str]:
     ]
 
 
-def program(user: Client, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def program(
+    user: Client, *arguments: str | Path, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs the program to its end, as a process: with Helm's words, and another environment."""
     return subprocess.run(
         [PROGRAM, *arguments],
         env=user.cluster.environment | environment,
-        stdin=subprocess.DEVNULL,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=180,

@@ -33,7 +33,7 @@ def test_status_as_json_has_the_documented_keys(running: Client, tmp_path: Path)
     assert list(found) == [
         *("name", "namespace", "job", "state", "exit_code", "ranks", "ranks_alive", "progress", "checkpoint"),
         *("evaluation", "failed_evaluation", "run_dir", "claim", "seconds_since_step"),
-        *("log", "network", "network_advice", "reasons", "pods"),
+        *("log", "network", "network_advice", "ignored_change", "reasons", "pods"),
     ]
     assert found["progress"] == {
         **{"step": 150, "steps": 3500, "epoch": 1, "epochs": 18},

@@ -1,5 +1,6 @@
 """Suggestions for unknown keys: a suggestion is right or absent."""
 
+import json
 import re
 from pathlib import Path
 
@@ -146,3 +147,30 @@ def test_a_fix_names_only_existing_values(rule: Rule, tmp_path: Path) -> None:
     for finding in checked(tmp_path, rule.failing).findings:
         for name in re.findall(r"\b(?:maskrcnn|global|jupyter|tensorboard)(?:\.[a-z_]+)+", finding.fix):
             assert all(f'"{part}"' in schema for part in name.split(".")), finding.fix
+
+
+def test_values_of_the_tutorials_newest_chart_are_told_where_they_belong() -> None:
+    file = Path(__file__).with_name("mpijob_horovod.yaml")
+    unknown = [found for found in check(CHART, [file]).findings if found.rule == "MRC003"]
+    fixes = {str(found.path[0]): found.fix for found in unknown}
+    assert fixes == {
+        "image": "It belongs under maskrcnn or jupyter or tensorboard.",
+        "image_pull_policy": "It belongs under maskrcnn or jupyter or tensorboard.",
+        "backoff_limit": "It belongs under maskrcnn.",
+        "pre_script": "Put preparations into the container image, or into maskrcnn.init_containers.",
+        "post_script": "There is no value for commands after the training.",
+        "resources": "These are maskrcnn.gpu_nodes, gpus_per_node and node_group. Set maskrcnn.gpus too.",
+        "pvc": "Set maskrcnn.data_fs and data_pvc, and global.shared_fs and shared_pvc.",
+        "git": "Put the code into the container image, maskrcnn.image.",
+        "train": "Its script is maskrcnn.train_script; its arguments are values under maskrcnn.",
+        "horovod": "These are maskrcnn.horovod_autotune and maskrcnn.horovod_log_level.",
+        "nccl": "These are maskrcnn.nccl_socket_ifname and maskrcnn.nccl_debug.",
+        "tensorflow": "These are maskrcnn.tf_device_min_sys_mem_mb and tf_enable_auto_mixed_precision; "
+        "set the others as variables in maskrcnn.env.",
+        "mpirun": "These are maskrcnn.env and maskrcnn.mpirun_args.",
+    }
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    known = schema["properties"]["maskrcnn"]["properties"]
+    for fix in fixes.values():
+        for name in re.findall(r"maskrcnn\.(\w+)", fix):
+            assert name in known, name

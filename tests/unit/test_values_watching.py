@@ -241,6 +241,7 @@ def status(pods: list[Pod]) -> Status:
         log="read",
         network=Transport(),
         network_advice="",
+        ignored_change="",
         reasons=[],
         pods=pods,
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 from mrc_cli import findings
 from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotted, shortened
 
-from mrc_values import helm, kubeschema, schema, values
+from mrc_values import helm, kubeschema, parts, schema, values
+from mrc_values.parts import Part
 from mrc_values.rules import RULES, Context
 from mrc_values.rules.images import PLACEHOLDER, missing_images
 from mrc_values.values import Flag, Values
@@ -16,11 +17,13 @@ from mrc_values.values import Flag, Values
 
 @dataclass(frozen=True)
 class Result:
-    """The findings, the validated values, and the rendered templates (empty if Helm cannot render them)."""
+    """The findings, the validated values, the rendered templates (empty if Helm cannot render them), and the
+    chart with those dependencies that have values of their own."""
 
     findings: list[Finding]
     values: Values
     rendered: Mapping[str, str] = field(default_factory=dict)
+    parts: Sequence[Part] = ()
 
     @property
     def failing(self) -> bool:
@@ -45,23 +48,29 @@ def check(
     if any(finding.rule in ("MRC001", "MRC005") for finding in found):
         # Without the values of that file or section, all other findings would be about missing values.
         return Result(findings.sort(found), loaded)
-    by_schema = schema.check(chart, loaded)
-    by_rules = list(_rules(chart, loaded, _unusable(by_schema)))
-    found += _merged(by_schema, by_rules)
-    if findings.failing(by_schema):
+    chart_parts = parts.find(chart, loaded)
+    by_rules: list[Finding] = []
+    rejected = False
+    for part in chart_parts:
+        by_schema = schema.check(part.schema, part.values) if part.schema else []
+        of_rules = list(_rules(part.values, _unusable(by_schema))) if part.has_rules else []
+        by_rules += map(part.outer, of_rules)
+        rejected = rejected or findings.failing(by_schema)
+        # Charts that share a global value share the findings about it.
+        found += [new for new in map(part.outer, _merged(by_schema, of_rules)) if new not in found]
+    if rejected:
         # Helm would only repeat the errors of the schema.
         return Result(findings.sort(found), loaded)
     rendered: Mapping[str, str] = {}
     try:
-        rendered = helm.render(
-            chart, _complete(loaded), release or helm.metadata(chart).get("name", "release"), namespace
-        )
+        name = release or helm.metadata(chart).get("name", "release")
+        rendered = helm.render(chart, _complete(loaded, chart_parts), name, namespace)
         found += _rejections(rendered, chart, loaded)
     except helm.RenderError as error:
-        finding = _render_finding(error, chart, loaded)
+        finding = _render_finding(error, chart_parts)
         if not _is_reported(finding, by_rules):
             found.append(finding)
-    return Result(findings.sort(found), loaded, rendered)
+    return Result(findings.sort(found), loaded, rendered, chart_parts)
 
 
 def _sections_taken_away(loaded: Values) -> Iterator[Finding]:
@@ -108,7 +117,7 @@ def _unusable(by_schema: list[Finding]) -> frozenset[ValuePath]:
     return frozenset(path for path in paths if path is not None)
 
 
-def _rules(chart: Path, loaded: Values, unusable: frozenset[ValuePath]) -> Iterator[Finding]:
+def _rules(loaded: Values, unusable: frozenset[ValuePath]) -> Iterator[Finding]:
     context = Context(loaded, unusable)
     for rule in RULES.values():
         for violation in rule.check(context) if rule.check else ():
@@ -122,38 +131,40 @@ def _rules(chart: Path, loaded: Values, unusable: frozenset[ValuePath]) -> Itera
             yield Finding(loaded.position(path), severity, rule.id, path, message, fix)
 
 
-def _complete(loaded: Values) -> dict[str, object]:
+def _complete(loaded: Values, chart_parts: Sequence[Part]) -> dict[str, object]:
     """The user's values with a placeholder for each missing image, so that Helm reports the other errors."""
     complete = loaded.user
-    for name in missing_images(loaded):
-        given: object = PLACEHOLDER
-        for part in reversed(parse_dotted(name)):
-            given = {part: given}
-        complete = values.merge(complete, given)
+    for part in chart_parts:
+        for name in missing_images(part.values) if part.has_rules else ():
+            given: object = PLACEHOLDER
+            for key in reversed(part.outer_path(parse_dotted(name))):
+                given = {key: given}
+            complete = values.merge(complete, given)
     return complete
 
 
 _NAMED = re.compile(r"^((?:[a-z]\w*\.)*[a-z]\w*)(?::|(?= is )) (.*)$", re.DOTALL)
 
 
-def _render_finding(error: helm.RenderError, chart: Path, loaded: Values) -> Finding:
+def _render_finding(error: helm.RenderError, chart_parts: Sequence[Part]) -> Finding:
     """The finding of a template error. Messages of our templates start with a value; others refer to the
     template."""
+    part = parts.of_template(chart_parts, error.template)
+    loaded = part.values
     named = _NAMED.match(error.message)
+    path = parse_dotted(named[1]) if named else ()
+    if path and path[:1] == part.path[-1:] and path[0] not in loaded.merged:
+        path = path[1:]  # the name as the parent chart has it
     # A value that the user set to null is no longer in the merged values.
-    if named and any(named[1].split(".")[0] in known for known in (loaded.merged, loaded.user)):
-        path = parse_dotted(named[1])
+    if named and path and any(path[0] in known for known in (loaded.merged, loaded.user)):
         message, _, fix = named[2].partition(". ")
-        return Finding(
-            loaded.position(path),
-            Severity.ERROR,
-            "MRC006",
-            path,
-            f"{message.rstrip('.')}.",
-            fix and f"{fix}.",
-        )
-    template = Path(error.template)
-    file = chart.joinpath(*template.parts[1:]) if error.template else chart
+        position = loaded.position(path)
+        fix = fix and f"{fix}."
+        return part.outer(Finding(position, Severity.ERROR, "MRC006", path, f"{message.rstrip('.')}.", fix))
+    file = part.chart
+    if error.template:
+        # The template's path has the name of the topmost chart, and charts/<name> for each dependency.
+        file = file.joinpath(*Path(error.template).parts[1 + 2 * len(part.path) :])
     position = Position(str(file), error.line, 1 if error.line else 0)
     return Finding(
         position, Severity.ERROR, "MRC006", (), f"Helm cannot render the chart: {error.message}.", ""

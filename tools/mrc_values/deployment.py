@@ -149,11 +149,14 @@ def _preflight(
 ) -> list[tuple[str, str]]:
     """Check the cluster; errors end the command. Returns namespaces and names of the release's MPIJobs."""
     from mrc_values.cluster.preflight import preflight
-    from mrc_values.cluster.preflight.planned import planned
+    from mrc_values.cluster.preflight.planned import by_part, planned
 
     upgrade = deployment.verb == "upgrade"
     objects = planned(deployment.name, namespace, deployment.chart, checked, upgrade, deployment.runs_to_end)
-    _report(preflight(cluster, objects))
+    found: list[Finding] = []
+    for part, release in by_part(objects, checked):
+        found += [new for new in map(part.outer, preflight(cluster, release)) if new not in found]
+    _report(found)
     metadata = (item["metadata"] for item in objects.of_kind("MPIJob"))
     return [(job["namespace"], job["name"]) for job in metadata]
 

@@ -4,13 +4,13 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from mrc_cli.findings import Finding, Severity, ValuePath, dotted
 from mrc_cli.suggestions import nearest
 
+from mrc_values import former_charts
 from mrc_values.values import Values
 
 FILE = "values.schema.json"
@@ -50,14 +50,12 @@ def jsonschema() -> ModuleType:
     return library
 
 
-def check(chart: Path, values: Values) -> list[Finding]:
-    """Findings of the chart's schema and of the schemas of its sub-charts, whether enabled or not."""
+def check(schema: Schema, values: Values) -> list[Finding]:
+    """Findings of a chart's schema."""
     found: list[Finding] = []
-    for prefix, schema, part in _schemas(chart, (), values.merged):
-        for error in _validator(schema).iter_errors(part):
-            found += _findings(error, schema, prefix, values)
-        found += _deprecated(schema, part, prefix, values)
-    return found
+    for error in _validator(schema).iter_errors(values.merged):
+        found += _findings(error, schema, values)
+    return [*found, *_deprecated(schema, values)]
 
 
 def _validator(schema: Schema) -> Any:
@@ -68,56 +66,36 @@ def _validator(schema: Schema) -> Any:
         if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", expression), instance):
             yield library.ValidationError(f"{instance!r} does not match {expression!r}")
 
-    return library.validators.extend(library.Draft202012Validator, {"pattern": pattern})(schema)
+    draft = library.validators.validator_for(schema, default=library.Draft202012Validator)
+    return library.validators.extend(draft, {"pattern": pattern})(schema)
 
 
-def _schemas(chart: Path, prefix: ValuePath, part: Any) -> Iterator[tuple[ValuePath, Schema, Any]]:
-    """The schemas of a chart and its sub-charts, each with the values that it describes.
-
-    If the parent's schema describes the values of a sub-chart, the sub-chart's is left out: one mistake is
-    one finding.
-    """
-    file = chart / FILE
-    own: Schema = json.loads(file.read_text()) if file.is_file() else {}
-    if not prefix and "global" in own.get("properties", {}):
-        # The schema allows the global values of a parent chart; a chart alone has none, and rejects them.
-        own["properties"]["global"]["additionalProperties"] = False
-    if own:
-        yield prefix, own, part
-    for subchart in sorted((chart / "charts").glob("*/Chart.yaml")):
-        name = subchart.parent.name
-        described = subschema(own, (name,)).get("properties")
-        if not described and isinstance(part, dict) and isinstance(part.get(name), dict):
-            yield from _schemas(subchart.parent, (*prefix, name), part[name])
-
-
-def _findings(error: Any, schema: Schema, prefix: ValuePath, values: Values) -> Iterator[Finding]:
+def _findings(error: Any, schema: Schema, values: Values) -> Iterator[Finding]:
     """Findings of one schema error; of several alternatives, those of the best match."""
     if error.context:
-        yield from _findings(jsonschema().exceptions.best_match([error]), schema, prefix, values)
+        yield from _findings(jsonschema().exceptions.best_match([error]), schema, values)
         return
-    inner = tuple(error.absolute_path)
-    path = (*prefix, *inner)
+    path = tuple(error.absolute_path)
     if error.validator == "additionalProperties" and error.validator_value is False:
         known = error.schema.get("properties", {})
         patterns = error.schema.get("patternProperties", {})
         for name in error.instance:
             if name not in known and not any(re.search(pattern, name) for pattern in patterns):
                 if patterns:
-                    fix, message = _fix(subschema(schema, inner)), "the key does not have the right format."
+                    fix, message = _fix(subschema(schema, path)), "the key does not have the right format."
                     position = values.position((*path, name), key=True)
                     yield Finding(position, Severity.ERROR, "MRC003", (*path, name), message, fix)
                 else:
-                    yield _unknown(name, known, path, _homes(name, inner, schema), values)
+                    yield _unknown(name, known, path, _homes(name, path, schema), values)
     elif error.validator == "required":
         for name in error.validator_value:
             if name not in error.instance:
                 position = values.position((*path, name))
-                fix = _fix(subschema(schema, (*inner, name)))
+                fix = _fix(subschema(schema, (*path, name)))
                 yield Finding(position, Severity.ERROR, "MRC005", (*path, name), "is missing.", fix)
     else:
         rule = "MRC009" if error.validator == "pattern" else "MRC004"
-        fix = _quotes(error) or _fix(subschema(schema, inner))
+        fix = _quotes(error) or _fix(subschema(schema, path))
         yield Finding(values.position(path), Severity.ERROR, rule, path, _message(error), fix)
 
 
@@ -138,6 +116,8 @@ def _unknown(name: str, known: Any, path: ValuePath, homes: list[str], values: V
     close = None
     if name != name.strip() or "\xa0" in name:
         fix = "It starts with a no-break space. Indent with plain spaces."
+    elif "maskrcnn" in known and (hint := former_charts.hint(name, values.get(name))):
+        fix = hint
     elif close := nearest(name, known):
         fix = f"Did you mean {close}?"
     elif 1 <= len(homes) <= 3:
@@ -254,16 +234,15 @@ def _resolved(root: Schema, schema: Schema) -> Schema:
     return {**_resolved(root, target), **schema}
 
 
-def _deprecated(schema: Schema, part: Any, prefix: ValuePath, values: Values) -> Iterator[Finding]:
+def _deprecated(schema: Schema, values: Values) -> Iterator[Finding]:
     for path in leaf_paths(schema):
         if not subschema(schema, path).get("deprecated"):
             continue
-        full = (*prefix, *path)
-        name = dotted(full)
+        name = dotted(path)
         if values.sets(name) and values.get(name) not in (None, ""):
             description = subschema(schema, path).get("description", "")
             yield Finding(
-                values.position(full, key=True), Severity.INFO, "MRC008", full, "is deprecated.", description
+                values.position(path, key=True), Severity.INFO, "MRC008", path, "is deprecated.", description
             )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from mrc_cli.errors import UsageError
 from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotted
 
-from mrc_values import catalogue, helm
+from mrc_values import catalogue, dependencies, helm
 from mrc_values.catalogue import Catalogue
 from mrc_values.chart_links import check_links
 from mrc_values.documents import Document, read_file
@@ -107,6 +107,17 @@ def load(
     user: dict[str, Any] = {}
     for document in given:
         user = merge(user, document.values, items=not document.is_file)
+    found = [finding for document in (*defaults, *given) for finding in document.findings]
+    return of(chart, given, user, defaults), found
+
+
+def of(
+    chart: Path, given: list[Document], user: dict[str, Any], defaults: list[Document] | None = None
+) -> Values:
+    """The values of ``chart`` merged with ``user``, the merged values of the sources ``given``.
+
+    Raises UsageError if Helm cannot load the chart or rejects the values.
+    """
     user = _without_mistyped_subcharts(chart, user)
     try:
         merged = helm.merge_values(chart, user)
@@ -114,8 +125,9 @@ def load(
         raise UsageError(f"{chart}: Helm cannot load this chart: {error}") from None
     except helm.ValuesError as error:
         raise UsageError(f"{chart}: Helm rejects the values: {error}.") from None
-    found = [finding for document in (*defaults, *given) for finding in document.findings]
-    return Values(merged, user, defaults, given, catalogue.load(chart)), found
+    return Values(
+        merged, user, _defaults(chart) if defaults is None else defaults, given, catalogue.load(chart)
+    )
 
 
 def _without_mistyped_subcharts(chart: Path, user: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +135,7 @@ def _without_mistyped_subcharts(chart: Path, user: dict[str, Any]) -> dict[str, 
 
     Helm rejects them before anything else is checked; check.py reports them.
     """
-    subcharts = {directory.parent.name: directory.parent for directory in chart.glob("charts/*/Chart.yaml")}
+    subcharts = {each.name: each.chart for each in dependencies.find(chart)}
     kept = {}
     for name, value in user.items():
         if name in subcharts and isinstance(value, dict):
@@ -156,8 +168,9 @@ def _defaults(chart: Path) -> list[Document]:
         raise UsageError(f"{chart}: not a chart (no Chart.yaml). Give the directory of a chart.")
     check_links(chart)
     documents = []
-    for subchart in sorted((chart / "charts").glob("*/values.yaml")):
-        documents.append(_nested(read_file(subchart), subchart.parent.name))
+    for each in dependencies.find(chart):
+        if (file := each.chart / "values.yaml").is_file():
+            documents.append(_nested(read_file(file), each.name))
     own = chart / "values.yaml"
     return [*documents, read_file(own) if own.is_file() else Document(str(own))]
 

@@ -67,6 +67,20 @@
 {{- end -}}
 
 {{/*
+Without the kind Helm's message is only that it cannot get an API resource. A render without a cluster, which does not
+know the kind either, finds no service account. Argument: the root context.
+*/}}
+{{- define "maskrcnn.checkKind" -}}
+{{- $kinds := .Capabilities.APIVersions -}}
+{{- if and (not ($kinds.Has "kubeflow.org/v2beta1/MPIJob")) (lookup "v1" "ServiceAccount" .Release.Namespace "default") -}}
+{{- if $kinds.Has "kubeflow.org/v1/MPIJob" -}}
+{{- fail "the MPIJobs of this cluster have version v1, of another operator, but v2beta1 is needed. A cluster can have only one of them: see docs/dependencies.md." -}}
+{{- end -}}
+{{- fail "the cluster has no MPIJobs. Install the chart mpijob first: helm install mpijob charts/mpijob. In a chart that has both as dependencies, see docs/dependencies.md." -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
 The MPI Operator ignores changes to the spec of an existing job, so an upgrade would silently do nothing. Once the
 launcher exists, it holds the settings that are running. Argument: dict "root", "hash" of the new spec.
 */}}

@@ -5,6 +5,10 @@ says otherwise.
 
 {{- define "mpijob.check" -}}
 {{- include "mrc.checkGlobal" . -}}
+{{- $kinds := .Capabilities.APIVersions -}}
+{{- if and ($kinds.Has "kubeflow.org/v1/MPIJob") (not ($kinds.Has "kubeflow.org/v2beta1/MPIJob")) -}}
+{{- fail "the CRD mpijobs.kubeflow.org of this cluster has version v1, of another operator, and a cluster can have only one of them. To replace it, disable MPIJobs in that operator, run `kubectl delete crd mpijobs.kubeflow.org`, which deletes its MPIJobs, and install this chart again." -}}
+{{- end -}}
 {{- $needed := dict "global" list "namespace" (list "create") "crd" (list "create") "operator" (list "enabled" "image" "image_pull_policy" "replicas" "scope") -}}
 {{- include "mrc.checkNulls" (dict "values" .Values "path" "" "names" (keys $needed | sortAlpha)) -}}
 {{- range $section, $names := $needed -}}

@@ -10,6 +10,8 @@ from mrc_values.cluster.objects import Object, at, condition, items, name, text,
 
 JOB_LABEL = "training.kubeflow.org/job-name"
 ROLE_LABEL = "training.kubeflow.org/job-role"
+SETTINGS = "mask-rcnn/settings-sha256"
+"""The annotation of a job and of its pods with a hash of the settings."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
@@ -31,9 +33,9 @@ class Snapshot:
 
     Attributes:
         events: all events in the namespace, oldest first. claims, queues, workloads: None when the user is
-        not allowed to read them or their kind does not exist. nodes: those whose labels match waiting pods;
-        None when the user is not allowed to read them. log: the end of the newest launcher's log; None when
-        it cannot be read.
+        not allowed to read them or their kind does not exist. nodes: those whose labels match pods that
+        wait or use EFA; None when the user is not allowed to read them. log: the end of the newest launcher's
+        log; None when it cannot be read.
     """
 
     job: Object
@@ -94,6 +96,31 @@ def state(job: Object) -> State:
     if value(job, "spec", "runPolicy", "suspend"):
         return State.SUSPENDED
     return State.RUNNING if condition(job, "Running").get("status") == "True" else State.WAITING
+
+
+def ignored_change(snapshot: Snapshot) -> str:
+    """What to do about a job whose spec was changed after its pods had started; empty if it was not.
+
+    The MPI Operator ignores such a change. Helm rejects it, but `kubectl apply` and GitOps tools do not.
+    """
+    templates = [at(snapshot.launcher_job or {}, "spec", "template"), *snapshot.pods]
+    started = [pod for pod in templates if at(pod, "metadata", "annotations").get(SETTINGS)]
+    wanted = at(snapshot.job, "metadata", "annotations").get(SETTINGS)
+    if not started or not wanted or at(started[0], "metadata", "annotations")[SETTINGS] == wanted:
+        return ""
+    replica = "Launcher" if started[0] is templates[0] or role(started[0]) == "launcher" else "Worker"
+    template = at(snapshot.job, "spec", "mpiReplicaSpecs", replica, "template")
+    old, new = (_image(pod) for pod in (started[0], template))
+    which = f" (image {old}, not {new})" if old != new else ""
+    return (
+        "the MPIJob was changed after its pods had started, which the MPI Operator ignores: the run has the "
+        f"earlier settings{which}. Set maskrcnn.run for a new run, or delete the MPIJob and apply it again "
+        "to resume with the new settings."
+    )
+
+
+def _image(pod: Object) -> str:
+    return next((text(item, "image") for item in items(pod, "spec", "containers")), "")
 
 
 def role(pod: Object) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 
 from mrc_cli.errors import UserError
 
-from mrc_values.cluster import client, job, scheduling
+from mrc_values.cluster import client, job, scheduling, zones
 from mrc_values.cluster.client import Cluster, ClusterError, Forbidden, NotFound, Resource
 from mrc_values.cluster.job import Snapshot, State
 from mrc_values.cluster.objects import Object, at, items, name, text
@@ -69,9 +69,11 @@ def read(cluster: Cluster, mpijob: Object) -> Snapshot:
         launcher_job=cluster.find(JOBS, f"{title}-launcher", namespace),
         claims=_if_allowed(lambda: cluster.list(client.CLAIMS, namespace)),
     )
-    waiting = [pod for pod in result.pods if not text(pod, "spec", "nodeName")]
-    if waiting:
-        result = replace(result, nodes=_nodes(cluster, waiting))
+    placed = [
+        pod for pod in result.pods if not text(pod, "spec", "nodeName") or zones.uses_efa(at(pod, "spec"))
+    ]
+    if placed:
+        result = replace(result, nodes=_nodes(cluster, placed))
     if job.state(mpijob) is State.SUSPENDED and job.QUEUE_LABEL in at(mpijob, "metadata", "labels"):
         result = replace(
             result,

@@ -24,6 +24,9 @@ RESOURCES = {
 }
 """The resources that a node can lack, the scarcest first, with the names of the reasons."""
 
+_GPUS = "nvidia.com/"
+"""The names of GPUs, of MIG devices and of shared GPUs start like this: nvidia.com/mig-3g.20gb."""
+
 _NOT_READY = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _WHOLE = re.compile(r"^\d+/(\d+) nodes are available: (.*)$", re.DOTALL)
 _COUNTED = re.compile(r"(\d+) (.+?)(?=, \d+ |$)")
@@ -164,14 +167,13 @@ def _not_ready(fitting: Sequence[Object] | None) -> str:
 
 def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str], among: str) -> Cause:
     """Either no room now, or a request that exceeds the largest node."""
-    order = list(RESOURCES)
-    name = min(lacking, key=lambda item: order.index(item) if item in order else len(order))
+    name = min(lacking, key=_scarcity)
     asked = requests(pod).get(name, 0.0)
     largest = max(
         (quantity(at(node, "status", "allocatable").get(name)) or 0.0 for node in fitting or ()), default=None
     )
     if largest == 0:
-        return _nothing(name, among)
+        return _nothing(name, fitting or (), among)
     if largest is not None and asked > largest:
         return Cause(
             "node-too-small",
@@ -181,19 +183,39 @@ def _room(pod: Object, fitting: Sequence[Object] | None, lacking: Sequence[str],
             "(mrc-values node-groups).",
         )
     return Cause(
-        RESOURCES.get(name, "no-room"),
+        "no-gpus" if name.startswith(_GPUS) else RESOURCES.get(name, "no-room"),
         f"no node has {_amount(asked, name)} {name} free: {among}",
         "Wait until another job ends, use fewer workers, or add nodes.",
     )
 
 
-def _nothing(name: str, among: str) -> Cause:
+def _scarcity(name: str) -> int:
+    """A sort key for resources, the scarcest first."""
+    order = list(RESOURCES)
+    if name.startswith(_GPUS):
+        return 0
+    return order.index(name) if name in order else len(order)
+
+
+def _nothing(name: str, fitting: Sequence[Object], among: str) -> Cause:
     """No node offers the resource, usually because its device plugin is not running."""
     if name.startswith("hugepages-"):
         return Cause(
             "no-hugepages",
             f"the nodes have no {name}: {among}",
             "Remove maskrcnn.hugepages, or reserve huge pages when the nodes start.",
+        )
+    offered = {
+        other
+        for node in fitting
+        for other, amount in at(node, "status", "allocatable").items()
+        if other.startswith(_GPUS) and quantity(amount)
+    }
+    if name.startswith(_GPUS) and offered:
+        return Cause(
+            "device-plugin",
+            f"the nodes offer {' and '.join(sorted(offered))}, but no {name}: {among}",
+            "Set maskrcnn.gpu_resource to a device that they offer, or configure MIG or sharing on them.",
         )
     return Cause(
         "device-plugin",
@@ -204,10 +226,9 @@ def _nothing(name: str, among: str) -> Cause:
 
 def _weight(text: str) -> int:
     """A sort key: scarce resources first, nodes of other groups last."""
-    order = [f"Insufficient {name}" for name in RESOURCES]
     if "node affinity/selector" in text:
-        return len(order) + 1
-    return order.index(text) if text in order else len(order)
+        return len(RESOURCES) + 1
+    return _scarcity(text.removeprefix("Insufficient "))
 
 
 def _labels(pod: Object) -> str:

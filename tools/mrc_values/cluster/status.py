@@ -9,7 +9,7 @@ from mrc_train import run_lines
 from mrc_train.run_lines import EvaluationFailed, Progress
 
 from mrc_values import runs
-from mrc_values.cluster import claims, job, nccl, reading, reasons
+from mrc_values.cluster import claims, job, nccl, reading, reasons, zones
 from mrc_values.cluster.client import Cluster
 from mrc_values.cluster.job import Snapshot, State
 from mrc_values.cluster.nccl import Transport
@@ -42,6 +42,7 @@ class Status:
         failed_evaluation: an evaluation that failed after the last one that succeeded.
         run_dir, claim: the directory of logs and checkpoints, and the claim that it is on.
         seconds_since_step: since a running job last reported a step; None before the first step.
+        ignored_change: what to do about a spec that was changed while the run is live, or empty.
         log: of the launcher: ``read``, ``empty`` (nothing printed yet) or ``gone`` (with its pod or node).
     """
 
@@ -62,6 +63,7 @@ class Status:
     log: str
     network: Transport
     network_advice: str
+    ignored_change: str
     reasons: Sequence[Reason]
     pods: Sequence[Pod]
 
@@ -104,8 +106,7 @@ class Status:
             )
         if network := nccl.sentence(self.network):
             lines.append(f"network: {network}   [{self.network.line}]")
-        if self.network_advice:
-            lines.append(f"warning: {self.network_advice}")
+        lines += [f"warning: {advice}" for advice in (self.network_advice, self.ignored_change) if advice]
         if self.run_dir:
             claim = f" on the claim {self.claim}" if self.claim else ""
             log = " (also has the launcher's log)" if self.log == "gone" else ""
@@ -183,7 +184,8 @@ def summary(
         seconds_since_step=_age(last_step, snapshot.time) if state is State.RUNNING else None,
         log="gone" if log is None else "read" if log else "empty",
         network=network,
-        network_advice=network_advice(network, snapshot.job),
+        network_advice=network_advice(network, snapshot.job) or zones.advice(snapshot),
+        ignored_change=job.ignored_change(snapshot),
         reasons=reasons.explain(snapshot),
         pods=[_pod(pod) for pod in (*snapshot.launchers, *snapshot.workers)],
     )

@@ -193,6 +193,16 @@ _rule(
     passing="maskrcnn.image in us-east-1, and nodes with topology.kubernetes.io/region=us-east-1",
 )
 _rule(
+    "MRC125",
+    Severity.WARNING,
+    "workers with EFA are in one zone",
+    "EFA connects nodes of one zone only. If the nodes of a group are in several, the scheduler may place "
+    "workers in two of them, and NCCL then fails or falls back to TCP. The zone comes from the node label "
+    "topology.kubernetes.io/zone.",
+    failing="node_group: p4d, and p4d nodes in us-west-2a and us-west-2b",
+    passing="the same, and maskrcnn.node_selector: {topology.kubernetes.io/zone: us-west-2a}",
+)
+_rule(
     "MRC130",
     Severity.ERROR,
     "the quota is large enough",

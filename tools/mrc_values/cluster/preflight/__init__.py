@@ -18,6 +18,7 @@ from mrc_values.cluster.preflight.quota import quota_is_enough
 from mrc_values.cluster.preflight.rights import names_exist, namespaces_exist, user_may_create
 from mrc_values.cluster.preflight.run import no_live_run_is_ended, run_is_new
 from mrc_values.cluster.preflight.staged import data_is_staged
+from mrc_values.cluster.preflight.zones import workers_share_a_zone
 from mrc_values.rules import CLUSTER_RULES
 
 Check = Callable[[PlannedRelease, ClusterReader], Iterator[Problem]]
@@ -32,6 +33,7 @@ CHECKS: tuple[Check, ...] = (
     claims_can_be_mounted,
     data_is_staged,
     nodes_are_enough,
+    workers_share_a_zone,
     quota_is_enough,
     names_exist,
     queue_exists,

@@ -26,14 +26,20 @@ def nodes_are_enough(planned: PlannedRelease, reader: ClusterReader) -> Iterator
     yield from _far_images(planned, reader)
 
 
+def usable(pods: Pods, reader: ClusterReader) -> list[Object]:
+    """The nodes with the pods' labels that are ready and whose taints they tolerate."""
+    labelled = (node for node in reader.nodes if _has(node, pods.selector))
+    return [node for node in labelled if not _unavailable(node, pods.spec)]
+
+
 def _nodes(pods: Pods, planned: PlannedRelease, reader: ClusterReader) -> Problem | None:
     setting = _setting(pods, planned)
     where = _where(pods)
     labelled = [node for node in reader.nodes if _has(node, pods.selector)]
     if not labelled:
         return _none(pods, setting, f"there is no node {where} for {pods.title}", planned, reader)
-    usable = [node for node in labelled if not _unavailable(node, pods.spec)]
-    if not usable:
+    possible = usable(pods, reader)
+    if not possible:
         why_not = Counter(_unavailable(node, pods.spec) for node in labelled)
         listed = ", ".join(f"{count} {why}" for why, count in why_not.most_common(3))
         message = f"{pods.title} cannot run on any of the {len(labelled)} nodes {where}: {listed}"
@@ -42,18 +48,18 @@ def _nodes(pods: Pods, planned: PlannedRelease, reader: ClusterReader) -> Proble
             return Problem("MRC120", setting, f"{message}.", _STARTING, Severity.WARNING)
         return _none(pods, setting, message, planned, reader)
     wanted = resources.asked(pods.spec)
-    whole = {name(node): resources.amounts(at(node, "status", "allocatable")) for node in usable}
+    whole = {name(node): resources.amounts(at(node, "status", "allocatable")) for node in possible}
     if not any(resources.fitting(item, wanted) for item in whole.values()):
         return _too_small(pods, setting, wanted, whole, planned, reader)
     room = sum(resources.fitting(item, wanted) for item in whole.values())
     if room < pods.count:
         message = (
-            f"{pods.title}s: {pods.count} are requested, but the {_count(usable)} {where} "
+            f"{pods.title}s: {pods.count} are requested, but the {_count(possible)} {where} "
             f"can hold {room} even when nothing else runs there"
         )
         return _none(pods, setting, message, planned, reader, "MRC122")
     if setting.startswith("maskrcnn") and not planned.values.get("maskrcnn.queue"):
-        return _busy(pods, setting, wanted, usable, planned, reader)
+        return _busy(pods, setting, wanted, possible, planned, reader)
     return None
 
 
@@ -116,13 +122,18 @@ def _too_small(
         for item in missing
     ]
     message = f"no node {_where(pods)} can hold {pods.title}, which requests {', '.join(parts)}"
-    absent = [_DEVICES[item] for item in missing if item in _DEVICES and not largest.get(item)]
+    absent = [plugin for item in missing if not largest.get(item) and (plugin := _plugin(item))]
     if absent:
         fix = (
             f"Check that {' and '.join(absent)} runs on these nodes: kubectl get daemonsets --all-namespaces."
         )
         return Problem("MRC121", setting, f"{message}.", fix)
     return _none(pods, setting, message, planned, reader, "MRC121")
+
+
+def _plugin(resource: str) -> str:
+    """The device plugin that offers a resource; MIG devices and shared GPUs have names of their own."""
+    return _DEVICES["nvidia.com/gpu"] if resource.startswith("nvidia.com/") else _DEVICES.get(resource, "")
 
 
 def _none(

@@ -1,18 +1,19 @@
 """A release that is to be installed, the cluster's objects, and the problems that checks report."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from mrc_cli.findings import Severity
 
-from mrc_values import helm
+from mrc_values import helm, parts
 from mrc_values.check import Result
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Cluster, Forbidden
 from mrc_values.cluster.objects import Object, at, items, name, text, value
 from mrc_values.manifests import objects
+from mrc_values.parts import Part
 from mrc_values.values import Values
 
 _HOOK = "helm.sh/hook"
@@ -63,6 +64,7 @@ class PlannedRelease:
         objects: those that Helm applies, without hooks.
         upgrade: whether the release already exists.
         runs_to_end: names of live MPIJobs that an upgrade may delete.
+        release_objects: those of the whole release, if this is only one of its charts.
     """
 
     release: str
@@ -72,6 +74,7 @@ class PlannedRelease:
     objects: Sequence[Object]
     upgrade: bool = False
     runs_to_end: frozenset[str] = frozenset()
+    release_objects: Sequence[Object] = ()
 
     def of_kind(self, kind: str) -> Iterator[Object]:
         """The objects of one kind."""
@@ -111,13 +114,45 @@ def planned(
     runs_to_end: Collection[str] = (),
 ) -> PlannedRelease:
     """The release that a checked chart would become in a namespace."""
-    applied = [
-        item for item in objects(result.rendered) if not at(item, "metadata", "annotations").get(_HOOK)
-    ]
-    kube_version = str(helm.metadata(chart).get("kubeVersion", ""))
+    applied, version = _applied(result.rendered), _kube_version(chart)
     return PlannedRelease(
-        release, namespace, kube_version, result.values, applied, upgrade, frozenset(runs_to_end)
+        release, namespace, version, result.values, applied, upgrade, frozenset(runs_to_end)
     )
+
+
+def by_part(whole: PlannedRelease, result: Result) -> list[tuple[Part, PlannedRelease]]:
+    """The charts of a release, each with its own values and objects; usually there is only one."""
+    if len(result.parts) == 1:
+        return [(result.parts[0], whole)]
+    planned_parts = []
+    for part in result.parts:
+        own = {
+            path: text
+            for path, text in result.rendered.items()
+            if parts.of_template(result.parts, path) is part
+        }
+        planned_parts.append(
+            (
+                part,
+                replace(
+                    whole,
+                    values=part.values,
+                    objects=_applied(own),
+                    kube_version=_kube_version(part.chart),
+                    release_objects=whole.objects,
+                ),
+            )
+        )
+    return planned_parts
+
+
+def _applied(rendered: Mapping[str, str]) -> list[Object]:
+    """The objects that Helm applies, without hooks."""
+    return [item for item in objects(rendered) if not at(item, "metadata", "annotations").get(_HOOK)]
+
+
+def _kube_version(chart: Path) -> str:
+    return str(helm.metadata(chart).get("kubeVersion", ""))
 
 
 def _pods(title: str, section: str, owner: Object, replica: Object) -> Pods:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mrc_values.cluster import client
 from mrc_values.cluster.client import Resource
-from mrc_values.cluster.job import State, state
+from mrc_values.cluster.job import SETTINGS, State, state
 from mrc_values.cluster.objects import Object, at, name, text
 from mrc_values.cluster.preflight.planned import (
     RELEASE,
@@ -13,9 +13,6 @@ from mrc_values.cluster.preflight.planned import (
     PlannedRelease,
     Problem,
 )
-
-SETTINGS = "mask-rcnn/settings-sha256"
-"""The annotation of a job and of its launcher with a hash of the settings."""
 
 JOBS = Resource("/apis/batch/v1", "jobs")
 
@@ -48,8 +45,11 @@ def run_is_new(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Probl
 
 def no_live_run_is_ended(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
     """An upgrade deletes only jobs that have ended, or whose end the user has requested."""
-    kept = {(text(job, "metadata", "namespace"), name(job)) for job in planned.of_kind("MPIJob")}
-    for namespace in planned.namespaces if planned.upgrade else ():
+    jobs = (item for item in planned.release_objects or planned.objects if item.get("kind") == "MPIJob")
+    kept = {(text(job, "metadata", "namespace"), name(job)) for job in jobs}
+    # A chart that an upgrade disables has no objects left.
+    namespaces = {*planned.namespaces, planned.namespace}
+    for namespace in sorted(namespaces) if planned.upgrade else ():
         for job in _jobs(reader, namespace):
             notes = at(job, "metadata", "annotations")
             owner = (notes.get(RELEASE_NAMESPACE), notes.get(RELEASE))
