@@ -16,7 +16,7 @@ NODES ?=
 JOBS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-oracle test-cluster test-cloud checkov test-browser test-gpu-image bench screenshots cluster-up cluster-down lint format reference lock hashes clean
+.PHONY: help setup demo test test-oracle test-install test-cluster test-cloud checkov test-browser test-gpu-image bench screenshots cluster-up cluster-down lint format reference lock hashes clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-cluster: setup ## run the tests on a real Kubernetes (needs root and Go, ta
 	@$(BIN)/pytest $(ALONE)
 	@$(BIN)/pytest $(ALONE_PODS)
 	@$(BIN)/pytest tests/cluster/test_pods*.py $(ALONE_PODS:%=--deselect=%)
+
+test-install: setup ## install the values tool alone, from a clone of the last commit and without a compiler
+	@packaging/tool_install.sh $(UV)
 
 # MiniStack pins versions of its own, so it does not share .venv. TF_PLUGIN_DIR: a mirror of Terraform's providers.
 test-cloud: setup .venv-cloud/.ready ## apply the Terraform to a stand-in for AWS on this machine (needs terraform, takes 5 minutes)
