@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from mrc_cli.findings import Severity
-from preflights import P4D, definition, look, program, said
-from releases import install, settings
+from preflights import P4D, definition, given, look, program, said
+from releases import end_launcher, install, settings
 from testcluster.charts import CHARTS, install_mpijob
 from testcluster.client import Client, CommandFailed
 from testcluster.cluster import Cluster
-from values_tool import mrc_values
+from values_tool import command, mrc_values
 
 CRD = "mpijobs.kubeflow.org"
 MPIJOB = CHARTS / "mpijob"
@@ -146,10 +147,11 @@ def test_deleting_the_rendered_operator_keeps_jobs_only_without_namespace_and_cr
     install(user, "demo", "maskrcnn", P4D, "tensorboard.enabled=false")
     user.running("demo")
     everything = Client(user.cluster, "default", helm).helm("template", "mpijob", str(MPIJOB))
-    would = user.kubectl(
-        "delete", "--filename=-", "--dry-run=client", "--output=name", stdin=everything
-    ).split()
-    assert {"namespace/kubeflow", f"customresourcedefinition.apiextensions.k8s.io/{CRD}"} <= set(would)
+    kubeflow = Client(user.cluster, "kubeflow")
+    would = kubeflow.kubectl("delete", "--filename=-", "--dry-run=client", "--output=name", stdin=everything)
+    assert {"namespace/kubeflow", f"customresourcedefinition.apiextensions.k8s.io/{CRD}"} <= set(
+        would.split()
+    )
     flags = (
         f"--set=global.namespace={user.namespace},operator.scope=namespace",
         "--set=namespace.create=false,crd.create=false",
@@ -182,3 +184,17 @@ def test_values_from_stdin_and_a_packaged_chart_can_be_installed(
     assert done.returncode == 0, done.stderr
     user.running("demo")
     assert user.names("deployment") == {"deployment.apps/demo-board"}
+
+
+def test_printed_commands_work_as_printed(user: Client) -> None:
+    install(user, "demo", "maskrcnn", P4D, "maskrcnn.backoff_limit=0")
+    user.running("demo")
+    end_launcher(user, "demo", 3)
+    user.wait("mpijob/demo", "condition=Failed")
+    (reason,) = json.loads(mrc_values(user, "status", "demo", "--format=json").stdout)["reasons"]
+    logs = re.search("Read (mrc-values logs .*?)[;.]", reason["fix"])
+    assert logs and command(user, *shlex.split(logs[1])[1:]).returncode == 0
+    again = program(user, "install", "demo", CHARTS / "maskrcnn", *given(user, P4D))
+    delete = re.search("or first: (mrc-values delete .*)", again.stderr)
+    assert delete and command(user, *shlex.split(delete[1])[1:]).returncode == 0
+    assert user.names("mpijob") == set()

@@ -8,7 +8,7 @@ from pathlib import Path
 from mrc_cli import findings
 from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotted, shortened
 
-from mrc_values import helm, kubeschema, parts, schema, values
+from mrc_values import dependencies, helm, kubeschema, parts, schema, values
 from mrc_values.parts import Part
 from mrc_values.rules import RULES, Context
 from mrc_values.rules.images import PLACEHOLDER, missing_images
@@ -63,7 +63,7 @@ def check(
         return Result(findings.sort(found), loaded)
     rendered: Mapping[str, str] = {}
     try:
-        name = release or helm.metadata(chart).get("name", "release")
+        name = release or str(dependencies.metadata(chart).get("name", "release"))
         rendered = helm.render(chart, _complete(loaded, chart_parts), name, namespace)
         found += _rejections(rendered, chart, loaded)
     except helm.RenderError as error:

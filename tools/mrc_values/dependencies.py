@@ -45,8 +45,8 @@ def find(chart: Path) -> list[Dependency]:
     One that Chart.yaml names but ``charts/`` lacks is left out: Helm reports it. One that Chart.yaml does not
     name is always installed.
     """
-    found = {name: directory for directory in _in_charts(chart) if (name := _metadata(directory).get("name"))}
-    named = [entry for entry in _metadata(chart).get("dependencies") or [] if isinstance(entry, dict)]
+    found = {name: directory for directory in _in_charts(chart) if (name := metadata(directory).get("name"))}
+    named = [entry for entry in metadata(chart).get("dependencies") or [] if isinstance(entry, dict)]
     dependencies = [
         Dependency(
             str(entry.get("alias") or entry["name"]),
@@ -69,7 +69,7 @@ def _in_charts(chart: Path) -> Iterator[Path]:
             yield chart_source.directory(str(entry), None)
 
 
-def _metadata(chart: Path) -> dict[str, Any]:
+def metadata(chart: Path) -> dict[str, Any]:
     """The chart's Chart.yaml; empty if it cannot be read, which Helm reports."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:

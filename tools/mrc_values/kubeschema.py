@@ -1,8 +1,16 @@
-"""Validation of rendered objects against the Kubernetes schemas in kubernetes-validate."""
+"""Validation of rendered objects against the Kubernetes schemas in the package kubernetes-validate.
 
+Only the package's data is used: its function would look for the schemas, read them and check them again for
+each object, and import more than all the rest.
+"""
+
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from mrc_values.manifests import objects
@@ -25,23 +33,48 @@ class Rejection:
 def check(rendered: Mapping[str, str]) -> Iterator[Rejection]:
     """Rejections of rendered templates (text by path), one per object; pod templates of MPIJobs count as
     pods."""
-    jsonschema()
-    import kubernetes_validate
-    from kubernetes_validate import utils
-
-    # Otherwise it would read the definitions, a megabyte, again for every object.
-    if not hasattr(utils.schema_contents, "cache_info"):
-        utils.schema_contents = cache(utils.schema_contents)
+    library = jsonschema()
     for item in objects(rendered):
         name = f"{item.get('kind')} {(item.get('metadata') or {}).get('name')}"
         for where, candidate in _known(item):
-            try:
-                kubernetes_validate.validate(candidate, VERSION, strict=True)
-            except kubernetes_validate.ValidationError as error:
+            validator = _validator(str(candidate.get("kind")), str(candidate.get("apiVersion")))
+            errors = validator.iter_errors(candidate) if validator else ()
+            if error := library.exceptions.best_match(errors):
                 field = ".".join(map(str, (*where, *error.absolute_path)))
                 yield Rejection(name, field, _message(error), error.instance)
-            except kubernetes_validate.SchemaNotFoundError:
-                continue  # a custom resource has no schema
+
+
+@cache
+def _validator(kind: str, api_version: str) -> Any:
+    """The validator of a kind; None for a custom resource, which has no schema."""
+    # rbac.authorization.k8s.io/v1 is rbac-v1.
+    version = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
+    file = _schemas() / f"{kind.lower()}-{version}.json"
+    if not file.is_file():
+        return None
+    from referencing import Resource
+
+    schema = json.loads(file.read_text())
+    registry = Resource.from_contents(schema) @ _definitions()
+    return jsonschema().Draft202012Validator(schema, registry=registry)
+
+
+@cache
+def _definitions() -> Any:
+    """The schemas that those of the kinds refer to."""
+    from referencing import Registry, Resource
+
+    definitions = Resource.from_contents(json.loads((_schemas() / "_definitions.json").read_text()))
+    registry: Any = Registry()
+    return definitions @ registry
+
+
+@cache
+def _schemas() -> Path:
+    spec = find_spec("kubernetes_validate")
+    assert spec and spec.submodule_search_locations
+    directory = Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
+    return max(directory.glob(f"v{VERSION}.*-local-strict"))
 
 
 def _known(item: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from mrc_cli.findings import Finding, ValuePath, dotted
 
-from mrc_values import dependencies, values
+from mrc_values import values
+from mrc_values.dependencies import Dependency
 from mrc_values.documents import Document
 from mrc_values.schema import FILE, subschema
 from mrc_values.values import Values
@@ -92,9 +93,7 @@ def _parts(path: ValuePath, chart: Path, loaded: Values, enabled: bool) -> Itera
     if not path and _GLOBAL in schema.get("properties", {}):
         # The schema allows the global values of a parent chart; a chart alone has none, and rejects them.
         schema["properties"][_GLOBAL]["additionalProperties"] = False
-    separate = [
-        each for each in dependencies.find(chart) if not subschema(schema, (each.name,)).get("properties")
-    ]
+    separate = [each for each in loaded.dependencies if not subschema(schema, (each.name,)).get("properties")]
     yield Part(path, chart, loaded, schema, enabled, bool(separate))
     for each in separate:
         inner = _passed_on(loaded, each)
@@ -102,7 +101,7 @@ def _parts(path: ValuePath, chart: Path, loaded: Values, enabled: bool) -> Itera
         yield from _parts((*path, each.name), each.chart, inner, enabled and each.enabled(conditions))
 
 
-def _passed_on(loaded: Values, dependency: dependencies.Dependency) -> Values:
+def _passed_on(loaded: Values, dependency: Dependency) -> Values:
     """The values of a dependency: its section and the global values, which take precedence."""
     section: Any = {}
     shared: Any = {}

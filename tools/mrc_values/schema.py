@@ -11,7 +11,7 @@ from mrc_cli.findings import Finding, Severity, ValuePath, dotted
 from mrc_cli.suggestions import nearest
 
 from mrc_values import former_charts
-from mrc_values.values import Values
+from mrc_values.values import Values, paths
 
 FILE = "values.schema.json"
 
@@ -235,15 +235,11 @@ def _resolved(root: Schema, schema: Schema) -> Schema:
 
 
 def _deprecated(schema: Schema, values: Values) -> Iterator[Finding]:
-    for path in leaf_paths(schema):
-        if not subschema(schema, path).get("deprecated"):
-            continue
-        name = dotted(path)
-        if values.sets(name) and values.get(name) not in (None, ""):
-            description = subschema(schema, path).get("description", "")
-            yield Finding(
-                values.position(path, key=True), Severity.INFO, "MRC008", path, "is deprecated.", description
-            )
+    for path in paths(values.user):
+        described = subschema(schema, path)
+        if described.get("deprecated") and values.get(dotted(path)) not in (None, ""):
+            position, description = values.position(path, key=True), described.get("description", "")
+            yield Finding(position, Severity.INFO, "MRC008", path, "is deprecated.", description)
 
 
 def _is_text(value: Any) -> bool:

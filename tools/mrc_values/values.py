@@ -11,6 +11,7 @@ from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotte
 from mrc_values import catalogue, dependencies, helm
 from mrc_values.catalogue import Catalogue
 from mrc_values.chart_links import check_links
+from mrc_values.dependencies import Dependency
 from mrc_values.documents import Document, read_file
 
 MISSING = object()
@@ -37,6 +38,7 @@ class Values:
         defaults: the chart's own sources, in ascending precedence.
         given: the user's files and flags, in ascending precedence.
         catalogue: the tables in the chart's files/common/.
+        dependencies: of the chart.
     """
 
     merged: dict[str, Any]
@@ -44,6 +46,7 @@ class Values:
     defaults: list[Document] = field(default_factory=list)
     given: list[Document] = field(default_factory=list)
     catalogue: Catalogue = field(default_factory=Catalogue)
+    dependencies: Sequence[Dependency] = ()
 
     def get(self, name: str) -> Any:
         """The value of a dotted name; None if it is not set."""
@@ -102,44 +105,41 @@ def load(
 
     Raises UsageError if the chart or a file does not exist and for a malformed ``--set``.
     """
-    defaults = _defaults(chart)
+    _check_chart(chart)
     given = [read_file(path) for path in files] + [_from_flag(flag) for flag in sets]
     user: dict[str, Any] = {}
     for document in given:
         user = merge(user, document.values, items=not document.is_file)
-    found = [finding for document in (*defaults, *given) for finding in document.findings]
-    return of(chart, given, user, defaults), found
+    loaded = of(chart, given, user)
+    return loaded, [finding for document in (*loaded.defaults, *given) for finding in document.findings]
 
 
-def of(
-    chart: Path, given: list[Document], user: dict[str, Any], defaults: list[Document] | None = None
-) -> Values:
+def of(chart: Path, given: list[Document], user: dict[str, Any]) -> Values:
     """The values of ``chart`` merged with ``user``, the merged values of the sources ``given``.
 
     Raises UsageError if Helm cannot load the chart or rejects the values.
     """
-    user = _without_mistyped_subcharts(chart, user)
+    found = dependencies.find(chart)
+    user = _without_mistyped_subcharts(found, user)
     try:
         merged = helm.merge_values(chart, user)
     except helm.RenderError as error:
         raise UsageError(f"{chart}: Helm cannot load this chart: {error}") from None
     except helm.ValuesError as error:
         raise UsageError(f"{chart}: Helm rejects the values: {error}.") from None
-    return Values(
-        merged, user, _defaults(chart) if defaults is None else defaults, given, catalogue.load(chart)
-    )
+    return Values(merged, user, _defaults(chart, found), given, catalogue.load(chart), found)
 
 
-def _without_mistyped_subcharts(chart: Path, user: dict[str, Any]) -> dict[str, Any]:
+def _without_mistyped_subcharts(found: Sequence[Dependency], user: dict[str, Any]) -> dict[str, Any]:
     """The user's values without those of sub-charts that are not mappings, such as ``tensorboard: false``.
 
     Helm rejects them before anything else is checked; check.py reports them.
     """
-    subcharts = {each.name: each.chart for each in dependencies.find(chart)}
+    subcharts = {each.name: each.chart for each in found}
     kept = {}
     for name, value in user.items():
         if name in subcharts and isinstance(value, dict):
-            kept[name] = _without_mistyped_subcharts(subcharts[name], value)
+            kept[name] = _without_mistyped_subcharts(dependencies.find(subcharts[name]), value)
         elif name not in subcharts or value is None:
             kept[name] = value
     return kept
@@ -162,13 +162,16 @@ def merge(below: Any, above: Any, items: bool = False) -> Any:
     return above
 
 
-def _defaults(chart: Path) -> list[Document]:
-    """Defaults of the sub-charts, then of the chart itself, which take precedence."""
+def _check_chart(chart: Path) -> None:
     if not (chart / "Chart.yaml").is_file():
         raise UsageError(f"{chart}: not a chart (no Chart.yaml). Give the directory of a chart.")
     check_links(chart)
+
+
+def _defaults(chart: Path, found: Sequence[Dependency]) -> list[Document]:
+    """Defaults of the sub-charts, then of the chart itself, which take precedence."""
     documents = []
-    for each in dependencies.find(chart):
+    for each in found:
         if (file := each.chart / "values.yaml").is_file():
             documents.append(_nested(read_file(file), each.name))
     own = chart / "values.yaml"
