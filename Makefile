@@ -40,7 +40,7 @@ demo: setup ## train on drawn scenes and show the result (DATA=<directory>: your
 	@$(BIN)/python -m demo --directory $(DEMO) $(if $(DATA),--data "$(DATA)") $(if $(CLEAN),--clean)
 
 test: setup ## run the tests that need neither root nor a browser nor a cluster (JOBS=2: in 2 processes instead of 3)
-	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
+	@$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-oracle: setup .venv-oracle/.ready ## compare the operations with torch and torchvision (downloads 3 GB)
 	@MRC_ORACLE_PYTHON="$(CURDIR)/.venv-oracle/bin/python" $(BIN)/pytest tests/oracle
