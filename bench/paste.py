@@ -50,7 +50,7 @@ def main() -> None:
         ):
             detections.paste_mask = paste  # type: ignore[attr-defined]
             wall, cpu = time.perf_counter(), time.process_time()
-            results[name] = [to_coco_results(0, each, CATEGORIES, HEIGHT, WIDTH) for each in images]
+            results[name] = [to_coco_results(0, image, CATEGORIES, HEIGHT, WIDTH) for image in images]
             print(
                 f"| {name} | {time.perf_counter() - wall:.1f} | {time.process_time() - cpu:.1f} |", flush=True
             )

@@ -46,11 +46,11 @@ def run(argv: list[object], environment: dict[str, str]) -> Cost:
         stderr=subprocess.PIPE,
     )
     assert process.stderr
-    said = process.stderr.read().decode()
+    stderr = process.stderr.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"{argv[0]}: exit code {process.returncode}: {said[-500:]}")
+        sys.exit(f"{argv[0]}: exit code {process.returncode}: {stderr[-500:]}")
     return Cost(time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
@@ -136,8 +136,8 @@ def measure(arguments: argparse.Namespace, directory: Path, environment: dict[st
             out = directory / f"out-{number}"
             out.mkdir()
             costs.append(run([*argv, f"{out}/"], environment))
-            found = sum(1 for _ in (out / "train2017").iterdir())
-            assert found == arguments.files, f"{found} files"
+            count = sum(1 for _ in (out / "train2017").iterdir())
+            assert count == arguments.files, f"{count} files"
             shutil.rmtree(out)
             print(argv[0], argv[-2], costs[-1], flush=True)
     wall, cpu = (

@@ -44,8 +44,8 @@ def not_writable(path: Path, error: OSError) -> UserError:
 
 def check_space(destination: Path, needed: int) -> None:
     """Raises UserError when fewer bytes than needed are free."""
-    found = os.statvfs(destination)
-    free = found.f_bavail * found.f_frsize
+    stats = os.statvfs(destination)
+    free = stats.f_bavail * stats.f_frsize
     if needed > free:
         raise UserError(
             f"{destination}: {needed / 1e9:.1f} GB are needed, but only {free / 1e9:.1f} GB are free. Make "

@@ -52,12 +52,12 @@ def read(bucket: Bucket) -> Manifest | None:
         )
     try:
         text = bucket.read(KEY, version, 0, version.size)
-        found: Any = json.loads(text)
-        if not isinstance(found, dict) or found.get("format") != 1:
+        content: Any = json.loads(text)
+        if not isinstance(content, dict) or content.get("format") != 1:
             raise WrongData(
                 f"{bucket.where}{KEY}: not in format 1. Prepare the bucket again by this mrc-stage."
             )
-        return Manifest.model_validate(found)
+        return Manifest.model_validate(content)
     except (ValueError, ValidationError) as error:
         first = str(error).splitlines()[0]
         raise WrongData(f"{bucket.where}{KEY}: {first}. Prepare the bucket again.") from None
@@ -80,14 +80,14 @@ def current_version(bucket: Bucket, entry: Entry) -> Version:
     Raises:
         WrongData: when the object is missing or is not the one of the manifest.
     """
-    found = bucket.find(entry.key)
-    if found is None:
+    version = bucket.find(entry.key)
+    if version is None:
         raise WrongData(
             f"{bucket.where}{entry.key} is in the manifest, but not found. Prepare the bucket again."
         )
-    if found != Version(entry.size, entry.etag):
+    if version != Version(entry.size, entry.etag):
         raise WrongData(
-            f"{bucket.where}{entry.key} is not what the manifest says: {found.size} bytes with ETag "
-            f"{found.etag} instead of {entry.size} with {entry.etag}. Prepare the bucket again."
+            f"{bucket.where}{entry.key} is not what the manifest says: {version.size} bytes with ETag "
+            f"{version.etag} instead of {entry.size} with {entry.etag}. Prepare the bucket again."
         )
-    return found
+    return version

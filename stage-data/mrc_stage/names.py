@@ -11,22 +11,22 @@ def problems(names: Iterable[str]) -> Iterator[str]:
 
     Two names that differ only in case are a problem too: some clients of the file system would mix them up.
     """
-    seen: dict[str, str] = {}
+    known: dict[str, str] = {}
     directories: dict[str, str] = {}
     for name in names:
         if reason := _unsafe(name):
             yield f"{name!r} {reason}"
             continue
-        if twin := seen.get(name.casefold()):
+        if twin := known.get(name.casefold()):
             yield f"{name!r} occurs twice" if twin == name else f"{name!r} and {twin!r} differ only in case"
             continue
-        seen[name.casefold()] = name
+        known[name.casefold()] = name
         parent = name.rpartition("/")[0]
         while parent and parent not in directories:
             directories[parent] = name
             parent = parent.rpartition("/")[0]
     for directory, name in directories.items():
-        if (file := seen.get(directory.casefold())) == directory:
+        if (file := known.get(directory.casefold())) == directory:
             yield f"{file!r} is a file, and a directory for {name!r}"
 
 

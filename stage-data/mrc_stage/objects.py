@@ -69,16 +69,16 @@ def reading(what: str, requester_pays: bool) -> Iterator[None]:
             yield
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            said = error.response["Error"].get("Message", "")
-            if code in _DENIED and "kms" in said.lower():
+            message = error.response["Error"].get("Message", "")
+            if code in _DENIED and "kms" in message.lower():
                 raise ServiceError(
                     f"{what}: encrypted by a key of KMS that may not be used. Allow kms:Decrypt in your "
-                    f"policy and in the policy of the key. {said}"
+                    f"policy and in the policy of the key. {message}"
                 ) from None
             if code in _DENIED and not requester_pays:
                 raise ServiceError(
                     f"{what}: AWS denies it. Add this action to your policy, or, if who reads this bucket "
-                    f"has to pay, add --requester-pays. {said}".rstrip()
+                    f"has to pay, add --requester-pays. {message}".rstrip()
                 ) from None
             if code == "NoSuchBucket":
                 raise ServiceError(f"{what}: there is no such bucket. Check its name.") from None
@@ -107,8 +107,8 @@ class Bucket:
 
     def metadata(self, key: str) -> dict[str, str]:
         """The metadata of an object, empty when there is none."""
-        found: dict[str, str] = self._head(key).get("Metadata", {})
-        return found
+        metadata: dict[str, str] = self._head(key).get("Metadata", {})
+        return metadata
 
     def objects(self) -> Iterator[tuple[str, Version]]:
         """All objects under the location, in the order of their keys."""
@@ -117,9 +117,9 @@ class Bucket:
                 Bucket=self.where.bucket, Prefix=self.where.prefix, **self._pays
             )
             for page in pages:
-                for found in page.get("Contents", []):
-                    key = found["Key"].removeprefix(self.where.prefix)
-                    yield key, Version(found["Size"], found["ETag"])
+                for item in page.get("Contents", []):
+                    key = item["Key"].removeprefix(self.where.prefix)
+                    yield key, Version(item["Size"], item["ETag"])
 
     def read(self, key: str, version: Version, start: int, end: int) -> bytes:
         """Bytes ``start`` to ``end`` (exclusive) of this version of an object.
@@ -132,7 +132,7 @@ class Bucket:
 
         if start >= end:
             return b""
-        said = ""
+        reason = ""
         for attempt in range(READ_ATTEMPTS):
             client = self.client
             if attempt:
@@ -148,17 +148,17 @@ class Bucket:
                         continue
                     if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
                         raise
-                    said = code
+                    reason = code
                     continue
                 except HTTPClientError as error:
-                    said = " ".join(str(error).split())
+                    reason = " ".join(str(error).split())
                     continue
             if len(body) == end - start:
                 return body
-            said = f"{len(body)} of {end - start} bytes came"
+            reason = f"{len(body)} of {end - start} bytes came"
         raise ServiceError(
             f"{self.where}{key}: bytes {start} to {end} could not be read in {READ_ATTEMPTS} attempts "
-            f"({said}). Run again; what is complete is kept."
+            f"({reason}). Run again; what is complete is kept."
         )
 
     def _renew(self, failed: Any) -> bool:

@@ -51,13 +51,13 @@ def make(bucket: Bucket) -> Plan:
     Raises:
         WrongData: when there is nothing, an object differs from the manifest, or names cannot be staged.
     """
-    found = manifest.read(bucket)
-    if found is None:
+    stored = manifest.read(bucket)
+    if stored is None:
         return _of_loose_objects(bucket)
     digest = hashlib.sha256(f"1 {archive.RANGE_BYTES}".encode())
     parts: list[Range] = []
     directories: set[str] = set()
-    for entry in found.entries:
+    for entry in stored.entries:
         version = manifest.current_version(bucket, entry)
         digest.update(f"\0{entry.key}\0{version.etag}\0{version.size}\0{entry.directory}".encode())
         if not entry.archive:
@@ -73,7 +73,7 @@ def make(bucket: Bucket) -> Plan:
         directories.update(name.rstrip("/") for name in read.directories)
         for group in archive.ranges(read.members):
             parts.append(Range(len(parts), entry.key, version, group))
-    return _checked(bucket, parts, directories, digest.hexdigest(), {e.key: e.sha256 for e in found.entries})
+    return _checked(bucket, parts, directories, digest.hexdigest(), {e.key: e.sha256 for e in stored.entries})
 
 
 def _of_loose_objects(bucket: Bucket) -> Plan:

@@ -108,7 +108,7 @@ class Mirrors:
         Raises:
             ServiceError: when no mirror sends them.
         """
-        said = ""
+        reason = ""
         for attempt in range(ATTEMPTS):
             url = self._urls[attempt % len(self._urls)]
             if attempt:
@@ -116,14 +116,14 @@ class Mirrors:
             try:
                 answer = self._pool.request("GET", url, headers={"Range": f"bytes={start}-{end - 1}"})
             except self._failed as error:
-                said = f"{url}: {error}"
+                reason = f"{url}: {error}"
                 continue
             if answer.status == 206 and len(answer.data) == end - start:
                 data: bytes = answer.data
                 return data
-            said = f"{url}: status {answer.status}, {len(answer.data)} bytes"
+            reason = f"{url}: status {answer.status}, {len(answer.data)} bytes"
         raise ServiceError(
-            f"{self._key}: bytes {start} to {end} could not be downloaded in {ATTEMPTS} attempts ({said}). "
+            f"{self._key}: bytes {start} to {end} could not be downloaded in {ATTEMPTS} attempts ({reason}). "
             "Run again; what was sent is kept."
         )
 

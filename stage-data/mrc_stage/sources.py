@@ -94,12 +94,12 @@ def _directory(root: Path) -> Iterator[Source]:
         raise UserError(f"{root}: nothing to upload. Name the data set's root directory.")
     for name, entries in groups.items():
         members = sorted(path for entry in entries for path in files_below(entry))
-        found = [path.relative_to(root).as_posix() for path in members]
-        if wrong := list(names.problems(found)):
+        relative = [path.relative_to(root).as_posix() for path in members]
+        if wrong := list(names.problems(relative)):
             raise WrongData(f"{root}: names that cannot be staged: {'; '.join(wrong[:10])}.")
         digest = hashlib.sha256()
         size = 0
-        for path, member in zip(members, found, strict=True):
+        for path, member in zip(members, relative, strict=True):
             stat = path.stat()
             digest.update(
                 f"{member}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode("utf-8", "surrogateescape")
@@ -124,8 +124,8 @@ def _copied(path: Path, key: str, is_archive: bool) -> Source:
                 file.write(piece)
                 advance(len(piece))
 
-    found = path.stat()
-    return _written(key, found.st_size, f"{path.name} {found.st_size} {found.st_mtime_ns}", is_archive, write)
+    stat = path.stat()
+    return _written(key, stat.st_size, f"{path.name} {stat.st_size} {stat.st_mtime_ns}", is_archive, write)
 
 
 def _written(

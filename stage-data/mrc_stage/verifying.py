@@ -33,12 +33,12 @@ def verify(bucket: Bucket, destination: Path, deep: bool) -> None:
     findings: list[str] = []
 
     def of_range(part: Range) -> list[str]:
-        return [found for member in part.members if (found := _finding(destination, member, deep))]
+        return [finding for member in part.members if (finding := _finding(destination, member, deep))]
 
     with progress("verifying", plan.files, "files") as advance, ThreadPoolExecutor(THREADS) as pool:
-        for part, found in zip(plan.ranges, pool.map(of_range, plan.ranges), strict=True):
+        for part, problems in zip(plan.ranges, pool.map(of_range, plan.ranges), strict=True):
             advance(len(part.members))
-            findings += found
+            findings += problems
     for finding in findings[:SHOWN]:
         result(finding)
     if findings:

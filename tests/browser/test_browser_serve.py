@@ -45,8 +45,8 @@ def detections(address: str, image: Path, threshold: float) -> list[dict[str, ob
     """What the server detects, asked without the page."""
     request = Request(f"{address}invocations?threshold={threshold}", image.read_bytes())
     with urlopen(request, timeout=60) as answer:
-        found: list[dict[str, object]] = json.load(answer)["detections"]
-        return found
+        detections: list[dict[str, object]] = json.load(answer)["detections"]
+        return detections
 
 
 def set_threshold(page: Page, value: float) -> None:

@@ -84,8 +84,8 @@ def test_a_file_system_that_is_full_ends_in_one_line_and_the_next_run_completes(
 def test_too_little_room_is_said_before_anything_is_fetched(
     bucket: Bucket, original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = os.statvfs(tmp_path)
-    full = os.statvfs_result([*found[:3], 0, 0, *found[5:]])
+    actual = os.statvfs(tmp_path)
+    full = os.statvfs_result([*actual[:3], 0, 0, *actual[5:]])
     monkeypatch.setattr(os, "statvfs", lambda path: full)
 
     with pytest.raises(UserError, match=r"only 0\.0 GB are free"):

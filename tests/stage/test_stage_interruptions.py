@@ -63,8 +63,8 @@ def test_killed_at_random_moments_it_completes_and_fetches_only_what_is_missing(
     proxy.reads.clear()
     for index in range(2):
         process = start(bucket, out, f"{index}/2", proxy.port)
-        _, said = process.communicate()
-        assert process.returncode == 0, said
+        _, stderr = process.communicate()
+        assert process.returncode == 0, stderr
 
     assert tree(out) == tree(original)
     if not complete:
@@ -83,9 +83,9 @@ def test_reads_that_are_hurt_are_repeated_until_every_byte_is_right(
     proxy.share = 0.3
 
     process = start(bucket, out, "0/1", proxy.port)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
 
-    assert process.returncode == 0, said
+    assert process.returncode == 0, stderr
     assert tree(out) == tree(original)
     assert set(proxy.counts) == set(proxy.kinds), proxy.counts
 
@@ -125,10 +125,10 @@ def test_what_never_succeeds_ends_in_one_line(
         text=True,
     )
 
-    said = process.stderr
-    assert process.returncode == code, said
-    assert line in said.splitlines()[-1]
-    assert "Traceback" not in said
+    stderr = process.stderr
+    assert process.returncode == code, stderr
+    assert line in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
     assert not (out / "train2017").exists()
 
 
@@ -142,9 +142,9 @@ def test_a_token_that_expires_in_the_midst_is_loaded_again(
     proxy.spared, proxy.share, proxy.kinds, proxy.limit = 6, 1.0, ("expired",), 1
 
     process = start(bucket, out, "0/1", proxy.port)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
 
-    assert process.returncode == 0, said
+    assert process.returncode == 0, stderr
     assert proxy.counts == {"expired": 1}
     assert tree(out) == tree(original)
 
@@ -158,9 +158,9 @@ def test_sigterm_writes_down_what_is_complete(bucket: Bucket, tmp_path: Path, se
     while process.poll() is None and not list(out.glob(".mrc-stage/tree/train2017/*")):
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate()
+    _, stderr = process.communicate()
 
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     if process.returncode:  # else it was faster
         assert process.returncode == 128 + signal.SIGTERM
         (journal,) = out.glob(".mrc-stage/journal-*")

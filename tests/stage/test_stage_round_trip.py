@@ -96,9 +96,9 @@ def test_a_file_of_another_size_is_replaced_only_on_request(bucket: Bucket, tmp_
     half.write_bytes(b"half")
 
     size = (original / "train2017" / half.name).stat().st_size
-    refused = command(bucket, "stage", bucket.where, tmp_path / "out")
-    assert refused.returncode == 4
-    assert refused.stderr.splitlines()[-1] == (
+    rejected = command(bucket, "stage", bucket.where, tmp_path / "out")
+    assert rejected.returncode == 4
+    assert rejected.stderr.splitlines()[-1] == (
         f"mrc-stage: {half}: 4 bytes, but {size} in the archive. "
         "Remove it, or replace such files by --replace."
     )

@@ -102,9 +102,10 @@ def test_another_digest_names_file_both_digests_and_the_next_step(bucket: Bucket
     with pytest.raises(WrongData) as raised:
         preparing.prepare(bucket, [sources.public(coco(public, digest="0" * 64), is_archive=True)])
 
-    found = hashlib.sha256(ZIP).hexdigest()
+    digest = hashlib.sha256(ZIP).hexdigest()
     assert str(raised.value).startswith(
-        f"{bucket.where}val2017.zip: SHA-256 {found}, but {'0' * 64} was expected. It was removed; run again."
+        f"{bucket.where}val2017.zip: SHA-256 {digest}, but {'0' * 64} was expected. "
+        "It was removed; run again."
     )
     assert bucket.find("val2017.zip") is None
 
