@@ -98,7 +98,7 @@ def _hosting(name: str, spec: Object) -> Converted:
     for model in spec.pop("models", []):
         rest = dict(model)
         model_name = rest.pop("name", name)
-        containers = [_container(each) for each in rest.pop("containers", [])]
+        containers = [_container(container) for container in rest.pop("containers", [])]
         primary = rest.pop("primaryContainer", None)
         if isinstance(primary, str) and len(containers) > 1:
             lost.append(
@@ -152,12 +152,12 @@ def _renamed(value: Any, name: str = "") -> Any:
 
 def _rejected(objects: list[Object]) -> list[str]:
     """What SageMaker would reject, which the operator's schema allowed."""
-    found = []
+    rejections = []
     for item in objects:
         try:
             problems: list[service.Problem] = ack.resource(item).problems()
         except UserError as error:
-            found.append(f"{error}; remove it")
+            rejections.append(f"{error}; remove it")
             continue
-        found += [f"{item['kind']} {item['metadata']['name']}: {problem}" for problem in problems]
-    return found
+        rejections += [f"{item['kind']} {item['metadata']['name']}: {problem}" for problem in problems]
+    return rejections

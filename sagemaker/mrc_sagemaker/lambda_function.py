@@ -47,7 +47,7 @@ def install(name: str, role: str, environment: Mapping[str, str], bucket: str, r
 def _function(api: Any, name: str, settings: dict[str, Any]) -> str:
     with calling("lambda:CreateFunction"):
         try:
-            found = api.get_function(FunctionName=name)
+            function = api.get_function(FunctionName=name)
         except api.exceptions.ResourceNotFoundException:
             created = api.create_function(FunctionName=name, Code={"ZipFile": archive()}, **settings)
             say(f"mrc-sagemaker: created function {name}")
@@ -57,7 +57,7 @@ def _function(api: Any, name: str, settings: dict[str, Any]) -> str:
         api.get_waiter("function_updated_v2").wait(FunctionName=name)
         api.update_function_configuration(FunctionName=name, **settings)
         say(f"mrc-sagemaker: updated function {name}")
-        return str(found["Configuration"]["FunctionArn"])
+        return str(function["Configuration"]["FunctionArn"])
 
 
 def _permission(api: Any, name: str, bucket: str) -> None:
@@ -79,7 +79,9 @@ def _notification(s3: Any, bucket: str, name: str, arn: str) -> None:
     with calling("s3:PutBucketNotificationConfiguration"):
         present = s3.get_bucket_notification_configuration(Bucket=bucket)
         present.pop("ResponseMetadata", None)
-        others = [each for each in present.get("LambdaFunctionConfigurations", []) if each.get("Id") != name]
+        others = [
+            entry for entry in present.get("LambdaFunctionConfigurations", []) if entry.get("Id") != name
+        ]
         ours = {"Id": name, "LambdaFunctionArn": arn, "Events": ["s3:ObjectCreated:*"]}
         configuration = {**present, "LambdaFunctionConfigurations": [*others, ours]}
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)

@@ -90,12 +90,12 @@ def answer_later(bucket: str, output: str, key: str, etag: str, size: int, kind:
 def is_answered(output: str, key: str, etag: str) -> bool:
     """Whether the answer to this very content exists: S3 may send an event more than once."""
     try:
-        found = s3.head_object(Bucket=output, Key=f"{key}.json")
+        head = s3.head_object(Bucket=output, Key=f"{key}.json")
     except ClientError as error:
         if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
             return False
         raise
-    return bool(etag) and found["Metadata"].get("source-etag") == etag
+    return bool(etag) and head["Metadata"].get("source-etag") == etag
 
 
 def fail(output: str, key: str, etag: str, reason: str) -> dict[str, str]:

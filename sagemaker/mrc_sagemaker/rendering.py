@@ -54,16 +54,18 @@ def resources(done: Result, kinds: Iterable[str]) -> list[Resource]:
     items = {
         item["kind"]: item for item in objects(done.rendered) if item.get("apiVersion") == ack.API_VERSION
     }
-    found = [ack.resource(items[kind]) for kind in ack.OPERATIONS if kind in kinds and kind in items]
-    problems = [f"{each.operation} {problem}" for each in found for problem in each.problems()]
+    translated = [ack.resource(items[kind]) for kind in ack.OPERATIONS if kind in kinds and kind in items]
+    problems = [
+        f"{resource.operation} {problem}" for resource in translated for problem in resource.problems()
+    ]
     if problems:
         raise UserError(f"SageMaker would reject this: {'; '.join(problems)}")
-    return found
+    return translated
 
 
 def region(done: Result) -> str | None:
     """The region that the values name, or that of the image in ECR; None if neither does."""
     for item in objects(done.rendered):
-        if found := (item["metadata"].get("annotations") or {}).get("services.k8s.aws/region"):
-            return str(found)
+        if annotated := (item["metadata"].get("annotations") or {}).get("services.k8s.aws/region"):
+            return str(annotated)
     return None

@@ -37,12 +37,12 @@ def policy(resources: Iterable[Resource]) -> Document:
     network = False
     for resource in resources:
         for path, text in _texts(resource.request):
-            if found := _S3.match(text):
+            if match := _S3.match(text):
                 written = path[0] in _WRITTEN
-                (write if written else read).add((found[1], found[2].rstrip("/")))
-            elif found := _ECR.match(text):
+                (write if written else read).add((match[1], match[2].rstrip("/")))
+            elif match := _ECR.match(text):
                 repositories.add(
-                    f"arn:aws:ecr:{found['region']}:{found['account']}:repository/{found['repository']}"
+                    f"arn:aws:ecr:{match['region']}:{match['account']}:repository/{match['repository']}"
                 )
         network = network or "VpcConfig" in resource.request
     buckets = sorted({f"arn:aws:s3:::{bucket}" for bucket, _ in read | write})
@@ -62,7 +62,10 @@ def policy(resources: Iterable[Resource]) -> Document:
         actions += ["DeleteNetworkInterfacePermission", "DescribeDhcpOptions", "DescribeNetworkInterfaces"]
         actions += ["DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs"]
         statements.append(_allow([f"ec2:{action}" for action in actions], ["*"]))
-    return {"Version": "2012-10-17", "Statement": [each for each in statements if each["Resource"]]}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [statement for statement in statements if statement["Resource"]],
+    }
 
 
 def _allow(actions: list[str], resources: Iterable[str]) -> Document:

@@ -103,8 +103,8 @@ def _check_string(value: Any, limits: Mapping[str, Any], path: str) -> Iterator[
 
 
 def _check_range(number: float, limits: Mapping[str, Any], path: str, unit: str) -> Iterator[Problem]:
-    said = f"{number} {unit}".strip()
+    amount = f"{number} {unit}".strip()
     if "min" in limits and number < limits["min"]:
-        yield Problem(path, f"{said}, at least {limits['min']} are required")
+        yield Problem(path, f"{amount}, at least {limits['min']} are required")
     if "max" in limits and number > limits["max"]:
-        yield Problem(path, f"{said}, at most {limits['max']} are allowed")
+        yield Problem(path, f"{amount}, at most {limits['max']} are allowed")

@@ -13,7 +13,7 @@ DEFAULT_TIMEOUT = 28 * 24 * 3600.0
 """Seconds; the longest that a job may run."""
 
 
-def found(api: SageMaker, job: str) -> dict[str, Any]:
+def describe(api: SageMaker, job: str) -> dict[str, Any]:
     """The job's description. Raises UserError when it does not exist."""
     description = api.find("TrainingJob", job)
     if description is None:
@@ -61,7 +61,7 @@ def wait(api: SageMaker, job: str, timeout: float, seconds: float = POLL_SECONDS
 
     def now() -> str | None:
         nonlocal description
-        description = found(api, job)
+        description = describe(api, job)
         return None if description["TrainingJobStatus"] in FINAL else state(description)
 
     poll(now, timeout, f"training job {job}", f"mrc-sagemaker logs {job}", seconds)

@@ -109,8 +109,8 @@ def _schema(shape: Any, above: tuple[str, ...]) -> Schema:
         if shape.name in above:
             return {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
         inner = (*above, shape.name)
-        members = {name: each for name, each in shape.members.items() if name not in _NEWER_THAN_ACK}
-        properties = {field(name): _schema(each, inner) for name, each in members.items()}
+        members = {name: member for name, member in shape.members.items() if name not in _NEWER_THAN_ACK}
+        properties = {field(name): _schema(member, inner) for name, member in members.items()}
         return {"type": "object", "properties": properties}
     if shape.type_name == "list":
         return {"type": "array", "items": _schema(shape.member, above)}

@@ -17,8 +17,8 @@ CACHE = Path.home() / ".cache" / "mask-rcnn-test-sshd"
 
 def sshd_directory() -> Path | None:
     """Directory with a program ``sshd``: the system's, or Debian's package unpacked; None without either."""
-    if found := shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin"):
-        return Path(found).parent
+    if program := shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin"):
+        return Path(program).parent
     wrapper = CACHE / "bin" / "sshd"
     if not wrapper.exists():
         CACHE.mkdir(parents=True, exist_ok=True)

@@ -58,7 +58,7 @@ class SageMaker:
         self.fail_endpoints = False
         self.asynchronous_bucket = "detections"
         self.calls: list[str] = []
-        self._found: dict[str, dict[str, Body]] = {}
+        self._stored: dict[str, dict[str, Body]] = {}
         self._jobs: dict[str, Any] = {}
         self._lock = threading.RLock()
 
@@ -91,13 +91,13 @@ class SageMaker:
 
     def _get(self, kind: str, name: str) -> Body:
         try:
-            return self._found[kind][name]
+            return self._stored[kind][name]
         except KeyError:
             text = "Requested resource not found." if kind == "training-job" else f"Could not find {kind}"
             raise Rejected(f'{text} "{self._arn(kind, name)}".') from None
 
     def _new(self, kind: str, name: str, body: Body) -> str:
-        taken = self._found.setdefault(kind, {})
+        taken = self._stored.setdefault(kind, {})
         if name in taken:
             raise Rejected(
                 f'Cannot create already existing {kind} "{self._arn(kind, name)}".', "ResourceInUse"
@@ -159,7 +159,7 @@ class SageMaker:
 
     def _DeleteModel(self, body: Body) -> Body:
         self._get("model", body["ModelName"])
-        del self._found["model"][body["ModelName"]]
+        del self._stored["model"][body["ModelName"]]
         return {}
 
     def _CreateEndpointConfig(self, body: Body) -> Body:
@@ -174,7 +174,7 @@ class SageMaker:
 
     def _DeleteEndpointConfig(self, body: Body) -> Body:
         self._get("endpoint-config", body["EndpointConfigName"])
-        del self._found["endpoint-config"][body["EndpointConfigName"]]
+        del self._stored["endpoint-config"][body["EndpointConfigName"]]
         return {}
 
     def _CreateEndpoint(self, body: Body) -> Body:
@@ -212,7 +212,7 @@ class SageMaker:
 
     def _DeleteEndpoint(self, body: Body) -> Body:
         self._get("endpoint", body["EndpointName"])
-        del self._found["endpoint"][body["EndpointName"]]
+        del self._stored["endpoint"][body["EndpointName"]]
         return {}
 
     def invoke(self, endpoint: str, body: bytes, headers: dict[str, str]) -> Answer:

@@ -145,7 +145,7 @@ def test_a_denied_action_is_named(service: tuple[SageMaker, str], aws: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "message"),
     [
         ("ExpiredTokenException", "the AWS credentials have expired"),
         ("UnrecognizedClientException", "AWS does not accept the credentials"),
@@ -153,7 +153,7 @@ def test_a_denied_action_is_named(service: tuple[SageMaker, str], aws: dict[str,
     ],
 )
 def test_an_error_of_aws_is_one_line(
-    service: tuple[SageMaker, str], aws: dict[str, str], code: str, said: str
+    service: tuple[SageMaker, str], aws: dict[str, str], code: str, message: str
 ) -> None:
     service[0].broken = code
     before = len(service[0].calls)
@@ -162,7 +162,7 @@ def test_an_error_of_aws_is_one_line(
     finally:
         service[0].broken = ""
     assert done.returncode == 3
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
     retried = len(service[0].calls) - before > 1
     assert retried == (code == "ThrottlingException")

@@ -39,7 +39,7 @@ def handler(endpoints: tuple[SageMaker, dict[str, str]], monkeypatch: pytest.Mon
     s3 = boto3.client("s3")
     for bucket in ("images", "detections"):
         where: Any = {"LocationConstraint": "us-west-2"}
-        if bucket not in [each["Name"] for each in s3.list_buckets()["Buckets"]]:
+        if bucket not in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]:
             s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
     return importlib.reload(importlib.import_module("mrc_sagemaker.lambda_handler"))
 

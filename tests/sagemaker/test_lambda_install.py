@@ -34,14 +34,14 @@ def test_the_function_is_created_once_and_keeps_other_notifications(environment:
     )
     made = boto3.client("iam").create_role(RoleName="Detect", AssumeRolePolicyDocument=json.dumps(TRUST))
     where = ("--endpoint", "maskrcnn", "--input-bucket", "images", "--output-bucket", "detections")
-    for said in ("created function detect", "updated function detect"):
+    for message in ("created function detect", "updated function detect"):
         done = run("lambda", "detect", *where, "--role", made["Role"]["Arn"], **environment)
         assert done.returncode == 0, done.stderr
-        assert said in done.stderr
-    found = boto3.client("lambda").get_function(FunctionName="detect")["Configuration"]
-    assert (found["Runtime"], found["Handler"]) == ("python3.13", "handler.handle")
-    assert found["Environment"]["Variables"] == {"ENDPOINT": "maskrcnn", "OUTPUT_BUCKET": "detections"}
+        assert message in done.stderr
+    function = boto3.client("lambda").get_function(FunctionName="detect")["Configuration"]
+    assert (function["Runtime"], function["Handler"]) == ("python3.13", "handler.handle")
+    assert function["Environment"]["Variables"] == {"ENDPOINT": "maskrcnn", "OUTPUT_BUCKET": "detections"}
     notifications = s3.get_bucket_notification_configuration(Bucket="images")
     (ours,) = notifications["LambdaFunctionConfigurations"]
-    assert ours["LambdaFunctionArn"] == found["FunctionArn"]
+    assert ours["LambdaFunctionArn"] == function["FunctionArn"]
     assert len(notifications["QueueConfigurations"]) == 1

@@ -76,7 +76,7 @@ def test_several_hosts_need_an_ssh_server(monkeypatch: pytest.MonkeyPatch, tmp_p
 def test_mistakes_are_one_line(arguments: list[str], expected: str, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     write(tmp_path / "values.yaml", VALUES)
-    done = run("local", *(each.format(here=tmp_path) for each in arguments))
+    done = run("local", *(argument.format(here=tmp_path) for argument in arguments))
     assert done.returncode == 1
     assert done.stderr.startswith(f"mrc-sagemaker: {expected.format(here=tmp_path)}")
     assert done.stderr.count("\n") == 1

@@ -156,5 +156,5 @@ def test_the_names_of_model_configuration_and_endpoint_agree(tmp_path: Path) -> 
     ],
 )
 def test_requests_are_checked_as_the_service_does(change: dict[str, Any], path: str) -> None:
-    found = {problem.path for problem in service.problems("CreateTrainingJob", change)}
-    assert path in found
+    paths = {problem.path for problem in service.problems("CreateTrainingJob", change)}
+    assert path in paths

@@ -19,7 +19,7 @@ def test_the_role_may_do_what_the_job_needs_and_nothing_else(tmp_path: Path) -> 
     def allowed(action: str, resource: str) -> bool:
         return any(
             action in statement["Action"]
-            and any(fnmatchcase(resource, each) for each in statement["Resource"])
+            and any(fnmatchcase(resource, pattern) for pattern in statement["Resource"])
             for statement in documents["policy"]["Statement"]
         )
 
@@ -28,4 +28,6 @@ def test_the_role_may_do_what_the_job_needs_and_nothing_else(tmp_path: Path) -> 
     assert not allowed("s3:PutObject", "arn:aws:s3:::my-bucket/data/train2017/1.jpg")
     assert not allowed("s3:GetObject", "arn:aws:s3:::my-bucket/secret")
     assert allowed("ecr:BatchGetImage", "arn:aws:ecr:us-west-2:123456789012:repository/mask-rcnn")
-    assert not any("*" in action for each in documents["policy"]["Statement"] for action in each["Action"])
+    assert not any(
+        "*" in action for statement in documents["policy"]["Statement"] for action in statement["Action"]
+    )

@@ -32,14 +32,14 @@ def test_hyperparameters_are_the_trainers_settings_under_either_name(trained: tu
 
 def test_the_metric_definitions_match_the_log(trained: tuple[Path, str]) -> None:
     stats = json.loads((trained[0] / "output" / "data" / "run" / "stats.json").read_text())[-1]
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for definition in metric_definitions():
         matches = re.findall(definition["Regex"], trained[1])
         assert matches, definition
-        found[definition["Name"]] = matches[-1]
-    assert found["train:step"] == "6"
-    assert float(found["validation:bbox/AP"]) == pytest.approx(stats["bbox/AP"], abs=1e-4)
-    assert float(found["validation:segm/AP50"]) == pytest.approx(stats["segm/AP50"], abs=1e-4)
+        values[definition["Name"]] = matches[-1]
+    assert values["train:step"] == "6"
+    assert float(values["validation:bbox/AP"]) == pytest.approx(stats["bbox/AP"], abs=1e-4)
+    assert float(values["validation:segm/AP50"]) == pytest.approx(stats["segm/AP50"], abs=1e-4)
 
 
 def test_a_spot_job_resumes_from_its_checkpoint(tmp_path: Path, tiny_scenes: Path) -> None:
@@ -148,7 +148,9 @@ def test_names_and_quotes_of_awss_sample_are_understood(name: str, text: str, ke
 
 def test_the_chart_has_the_metric_definitions_of_the_trainer() -> None:
     file = Path(__file__).parents[2] / "charts" / "sagemaker" / "files" / "metric-definitions.yaml"
-    definitions = [{"name": each["Name"], "regex": each["Regex"]} for each in metric_definitions()]
+    definitions = [
+        {"name": definition["Name"], "regex": definition["Regex"]} for definition in metric_definitions()
+    ]
     assert yaml.safe_load(file.read_text()) == definitions
 
 

@@ -27,7 +27,7 @@ def convert(
     lost = []
     for file in manifests:
         try:
-            documents = [each for each in yaml.safe_load_all(file.read_text()) if each]
+            documents = [document for document in yaml.safe_load_all(file.read_text()) if document]
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
         for document in documents:

@@ -32,7 +32,7 @@ def endpoint(
     done = rendering.checked(name, chart, given, hosting=True)
     wanted = rendering.resources(done, ["Model", "EndpointConfig", "Endpoint"])
     if dry_run:
-        result(json.dumps({each.operation: each.request for each in wanted}, indent=2))
+        result(json.dumps({resource.operation: resource.request for resource in wanted}, indent=2))
         return
     api = SageMaker(region or rendering.region(done))
     endpoint_name = hosting.ensure(api, wanted)

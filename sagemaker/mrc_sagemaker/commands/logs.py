@@ -32,7 +32,7 @@ def logs(
     reader = client("logs", region)
     tokens: dict[str, str] = {}
     while True:
-        ended = training.found(api, job)["TrainingJobStatus"] in training.FINAL
+        ended = training.describe(api, job)["TrainingJobStatus"] in training.FINAL
         count = _print_new(reader, job, tokens)
         if not follow or ended:
             break

@@ -19,5 +19,5 @@ def manifests(name: Name, given: Given, chart: Chart = None) -> None:
 
     done = rendering.checked(name, chart, given)
     rendering.resources(done, ack.OPERATIONS)  # raises what SageMaker would reject
-    found = [item for item in objects(done.rendered) if item.get("apiVersion") == ack.API_VERSION]
-    result(yaml.safe_dump_all(found, sort_keys=False).rstrip())
+    resources = [item for item in objects(done.rendered) if item.get("apiVersion") == ack.API_VERSION]
+    result(yaml.safe_dump_all(resources, sort_keys=False).rstrip())

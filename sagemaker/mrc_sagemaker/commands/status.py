@@ -13,5 +13,5 @@ def status(job: Job, region: Region = None) -> None:
     from mrc_sagemaker import training
     from mrc_sagemaker.api import SageMaker
 
-    for name, text in training.details(training.found(SageMaker(region), job)):
+    for name, text in training.details(training.describe(SageMaker(region), job)):
         result(f"{name + ':':<12} {text}")

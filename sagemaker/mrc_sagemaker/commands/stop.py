@@ -14,7 +14,7 @@ def stop(job: Job, region: Region = None) -> None:
     from mrc_sagemaker.api import SageMaker
 
     api = SageMaker(region)
-    status = training.found(api, job)["TrainingJobStatus"]
+    status = training.describe(api, job)["TrainingJobStatus"]
     if status in training.FINAL or status == "Stopping":
         say(f"mrc-sagemaker: training job {job} is {status} already")
         return
