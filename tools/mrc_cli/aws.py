@@ -80,7 +80,7 @@ def _sentence(error: Exception, action: str) -> str:
     """What is wrong and what to do, in one line."""
     from botocore import exceptions as raised
 
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     if isinstance(error, raised.ClientError):
         # Before its first request, a profile with a role gets credentials by a request of its own.
         assumes = error.operation_name.startswith("AssumeRole") and "AssumeRole" not in action
@@ -88,7 +88,7 @@ def _sentence(error: Exception, action: str) -> str:
     if isinstance(error, raised.NoRegionError):
         return f"{action}: no AWS region is set. Set AWS_REGION, or name it on the command line."
     if isinstance(error, raised.ProfileNotFound):
-        return f"{action}: {said}. Correct AWS_PROFILE."
+        return f"{action}: {message}. Correct AWS_PROFILE."
     if isinstance(
         error, (raised.UnauthorizedSSOTokenError, raised.SSOTokenLoadError, raised.TokenRetrievalError)
     ):
@@ -96,15 +96,15 @@ def _sentence(error: Exception, action: str) -> str:
     if isinstance(error, raised.NoCredentialsError):
         return f"{action}: no AWS credentials were found. Run aws configure, or set AWS_PROFILE."
     if isinstance(error, (raised.PartialCredentialsError, raised.CredentialRetrievalError)):
-        return f"{action}: the AWS credentials cannot be used: {said}"
+        return f"{action}: the AWS credentials cannot be used: {message}"
     if isinstance(error, (raised.HTTPClientError, raised.ConnectionError)):
-        return f"{action}: AWS cannot be reached: {said} Check the network and the region."
-    return f"{action}: {said}"
+        return f"{action}: AWS cannot be reached: {message} Check the network and the region."
+    return f"{action}: {message}"
 
 
 def _rejection(response: Any, action: str) -> str:
     error = response.get("Error", {})
-    code, said = str(error.get("Code", "")), " ".join(str(error.get("Message", "")).split())
+    code, message = str(error.get("Code", "")), " ".join(str(error.get("Message", "")).split())
     if code in _EXPIRED:
         return f"{action}: the AWS credentials have expired. Log in again."
     if code in _UNKNOWN_KEY:
@@ -113,15 +113,15 @@ def _rejection(response: Any, action: str) -> str:
             "this machine's clock, and that the account has enabled the region."
         )
     if code in _DENIED:
-        return f"{action}: AWS denies it. Add this action to your policy. {said}".rstrip()
+        return f"{action}: AWS denies it. Add this action to your policy. {message}".rstrip()
     if code in _THROTTLED:
         return f"{action}: AWS still limits the rate of requests after {MAX_ATTEMPTS} attempts. Try later."
     if code in _OTHER_REGION:
         region = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region", "")
         where = f" It is in {region}." if region else ""
-        return f"{action}: this is in another region.{where} Set that region. {said}".rstrip()
+        return f"{action}: this is in another region.{where} Set that region. {message}".rstrip()
     if code == "OptInRequired":
         return (
             f"{action}: the account has no subscription for this service or region. Enable it in the console."
         )
-    return f"{action}: AWS answers {code or 'an error'}: {said}"
+    return f"{action}: AWS answers {code or 'an error'}: {message}"

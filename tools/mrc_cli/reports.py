@@ -78,7 +78,7 @@ def as_sarif(findings: Sequence[Finding], tool: Tool) -> str:
         }
         for id in used
     ]
-    files = {each: _lines(each) for each in {finding.position.file for finding in findings}}
+    files = {file: _lines(file) for file in {finding.position.file for finding in findings}}
     run = {
         "tool": {"driver": {"name": tool.name, "rules": rules}},
         "columnKind": "unicodeCodePoints",

@@ -111,11 +111,11 @@ def push(
         target = ecr.registry(client)
     else:
         client, target = None, registry.at(str(to))
-    for image, found in builds:
+    for image, build in builds:
         for repository in image.repositories:
             address = ecr.provide(client, repository.name) if client else f"{target.host}/{repository.name}"
             digest = pushing.push(
-                program, image.local(tag), found, target, repository.name, tag + image.suffix
+                program, image.local(tag), build, target, repository.name, tag + image.suffix
             )
             reference = f"{address}@{digest}"
             for chart, value in repository.values.items():

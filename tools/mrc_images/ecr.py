@@ -28,17 +28,17 @@ def provide(client: Any, repository: str) -> str:
     """
     with aws.calling("ecr:DescribeRepositories"):
         try:
-            found = client.describe_repositories(repositoryNames=[repository])["repositories"][0]
+            description = client.describe_repositories(repositoryNames=[repository])["repositories"][0]
         except client.exceptions.RepositoryNotFoundException:
-            found = None
-    if found is None:
+            description = None
+    if description is None:
         with aws.calling("ecr:CreateRepository"):
-            found = client.create_repository(
+            description = client.create_repository(
                 repositoryName=repository,
                 imageTagMutability="IMMUTABLE",
                 imageScanningConfiguration={"scanOnPush": True},
             )["repository"]
         say(f"{repository}: created in ECR, with immutable tags and a scan of each push")
-    elif found.get("imageTagMutability") == "MUTABLE":
+    elif description.get("imageTagMutability") == "MUTABLE":
         say(f"{repository}: already exists, with tags that can be moved. The values have digests.")
-    return str(found["repositoryUri"])
+    return str(description["repositoryUri"])

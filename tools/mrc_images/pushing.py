@@ -11,15 +11,15 @@ from mrc_images.table import PLATFORM
 
 def built(builder: Builder, name: str, image: str) -> Built:
     """The build of this name, which has to be for PLATFORM. Raises UserError."""
-    found = builder.find(name)
-    if found is None:
+    build = builder.find(name)
+    if build is None:
         raise UserError(f"{name}: is not built yet. Run: mrc-images build {image}")
-    if found.architecture != PLATFORM.split("/")[1]:
+    if build.architecture != PLATFORM.split("/")[1]:
         raise UserError(
-            f"{name}: was built for {found.architecture}, but all node groups have x86-64 processors. Run: "
+            f"{name}: was built for {build.architecture}, but all node groups have x86-64 processors. Run: "
             f"mrc-images build {image}"
         )
-    return found
+    return build
 
 
 def push(builder: Builder, name: str, build: Built, to: Registry, repository: str, tag: str) -> str:

@@ -91,5 +91,5 @@ def with_bases(images: Iterable[Image]) -> list[Image]:
     ordered: list[Image] = []
     for image in images:
         below = with_bases([find(image.base)]) if image.base else []
-        ordered += [each for each in (*below, image) if each not in ordered]
+        ordered += [item for item in (*below, image) if item not in ordered]
     return ordered

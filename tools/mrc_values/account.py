@@ -139,28 +139,32 @@ def _network(account: Account) -> Iterator[Problem]:
 
 
 def _reserved(account: Account, group: NodeGroup, nodes: int, zone: str | None) -> Iterator[Problem]:
-    found = account.reservation
-    if found is None:
+    reservation = account.reservation
+    if reservation is None:
         return
-    if found.state != "active":
+    if reservation.state != "active":
         yield (
             "MRC154",
-            f"{found.id} is {found.state}, not active.",
+            f"{reservation.id} is {reservation.state}, not active.",
             "Choose a reservation that is active now.",
         )
-    elif found.instance_type != group.instance_type:
+    elif reservation.instance_type != group.instance_type:
         yield (
             "MRC154",
-            f"{found.id} is for {found.instance_type}, not {group.instance_type}.",
+            f"{reservation.id} is for {reservation.instance_type}, not {group.instance_type}.",
             "Choose the node group of the reservation.",
         )
-    elif zone and zone != found.zone:
-        yield "MRC154", f"{found.id} is in {found.zone}.", f"Set training_zone to {found.zone}."
-    elif nodes > found.available:
+    elif zone and zone != reservation.zone:
         yield (
             "MRC154",
-            f"{found.id} has {found.available} free instances, not {nodes}.",
-            f"Plan {found.available} nodes, or enlarge it.",
+            f"{reservation.id} is in {reservation.zone}.",
+            f"Set training_zone to {reservation.zone}.",
+        )
+    elif nodes > reservation.available:
+        yield (
+            "MRC154",
+            f"{reservation.id} has {reservation.available} free instances, not {nodes}.",
+            f"Plan {reservation.available} nodes, or enlarge it.",
         )
 
 
@@ -258,7 +262,7 @@ def _running(ec2: Any) -> dict[str, int]:
         Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}],
     )
     totals: dict[str, int] = {}
-    for instance in (instance for found in reservations for instance in found["Instances"]):
+    for instance in (instance for reservation in reservations for instance in reservation["Instances"]):
         if instance.get("InstanceLifecycle") == "spot":
             continue
         cpus = instance.get("CpuOptions", {})
@@ -274,13 +278,15 @@ def _addresses(ec2: Any) -> int:
 
 def _reservation(ec2: Any, name: str) -> Reservation:
     with aws.calling("ec2:DescribeCapacityReservations"):
-        found = ec2.describe_capacity_reservations(CapacityReservationIds=[name])["CapacityReservations"][0]
+        described = ec2.describe_capacity_reservations(CapacityReservationIds=[name])["CapacityReservations"][
+            0
+        ]
     return Reservation(
         name,
-        found["State"],
-        found["InstanceType"],
-        found["AvailabilityZone"],
-        found["AvailableInstanceCount"],
+        described["State"],
+        described["InstanceType"],
+        described["AvailabilityZone"],
+        described["AvailableInstanceCount"],
     )
 
 
@@ -304,10 +310,10 @@ def _quota(quotas: Any, service: str, code: str) -> float:
     """The account's value; AWS's default where none was ever applied."""
     with aws.calling("servicequotas:GetServiceQuota"):
         try:
-            found = quotas.get_service_quota(ServiceCode=service, QuotaCode=code)
+            answer = quotas.get_service_quota(ServiceCode=service, QuotaCode=code)
         except quotas.exceptions.NoSuchResourceException:
-            found = quotas.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)
-    return float(found["Quota"]["Value"])
+            answer = quotas.get_aws_default_service_quota(ServiceCode=service, QuotaCode=code)
+    return float(answer["Quota"]["Value"])
 
 
 def _described(client: Any, call: str, key: str, action: str, **arguments: Any) -> list[dict[str, Any]]:

@@ -133,8 +133,8 @@ def takes_values(command: Callable[..., None]) -> Callable[..., None]:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
     parameters: list[inspect.Parameter] = []
-    for each in inspect.signature(command, eval_str=True).parameters.values():
-        own = each.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        parameters += [parameter(name) for name in _GIVEN] if each.name == "given" else [own]
+    for declared in inspect.signature(command, eval_str=True).parameters.values():
+        own = declared.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters += [parameter(name) for name in _GIVEN] if declared.name == "given" else [own]
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return with_options

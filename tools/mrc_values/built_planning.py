@@ -29,20 +29,22 @@ def node_group(built: Built, wanted: str | None, catalogue: Catalogue) -> tuple[
             "--from-terraform: no node groups. Add the directory of aws-eks-nodegroup with a second "
             "--from-terraform."
         )
-    found = [group for group in groups if wanted in (group.name, group.row)] if wanted else groups
-    found = [group for group in found if group.name in (wanted or "training", "training")] or found
-    if len(found) != 1:
+    candidates = [group for group in groups if wanted in (group.name, group.row)] if wanted else groups
+    candidates = [
+        group for group in candidates if group.name in (wanted or "training", "training")
+    ] or candidates
+    if len(candidates) != 1:
         available = ", ".join(f"{group.name} ({group.row})" for group in groups)
         problem = f"--node-group {wanted}: not one of" if wanted else "--node-group: choose one of"
         raise UsageError(f"{problem} the node groups of {built.cluster}: {available}.")
-    row = catalogue.node_groups.get(found[0].row)
-    if row is None or row.instance_type != found[0].instance_type:
+    row = catalogue.node_groups.get(candidates[0].row)
+    if row is None or row.instance_type != candidates[0].instance_type:
         has = f"has {row.instance_type}" if row else "has no such row"
         raise UserError(
-            f"{found[0].name}: Terraform built {found[0].instance_type} for {found[0].row}, but the chart "
-            f"{has}. Use chart and Terraform of one release."
+            f"{candidates[0].name}: Terraform built {candidates[0].instance_type} for {candidates[0].row}, "
+            f"but the chart {has}. Use chart and Terraform of one release."
         )
-    return found[0], row
+    return candidates[0], row
 
 
 def file_systems(built: Built, wanted: str | None, values: Values) -> FileSystems:

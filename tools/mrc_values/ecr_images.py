@@ -38,8 +38,8 @@ def newest(built: Built, chart: str, values: Values) -> dict[str, str]:
 
 def newest_digest(details: Iterable[Mapping[str, Any]], suffix: str) -> str:
     """The digest of the last pushed image with a tag that ends with ``suffix``; empty if there is none."""
-    found = [image for image in details if any(tag.endswith(suffix) for tag in image.get("imageTags", ()))]
-    return str(max(found, key=lambda image: image["imagePushedAt"])["imageDigest"]) if found else ""
+    matching = [image for image in details if any(tag.endswith(suffix) for tag in image.get("imageTags", ()))]
+    return str(max(matching, key=lambda image: image["imagePushedAt"])["imageDigest"]) if matching else ""
 
 
 def _needed(chart: str, values: Values) -> list[tuple[str, str, str]]:

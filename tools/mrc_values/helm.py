@@ -88,8 +88,8 @@ def check_release_name(name: str) -> None:
 def metadata(chart: Path) -> dict[str, Any]:
     """The chart's Chart.yaml. Raises RenderError if Helm cannot load the chart."""
     with _loaded(chart) as handle:
-        found: dict[str, Any] = handle.metadata
-        return found
+        content: dict[str, Any] = handle.metadata
+        return content
 
 
 def merge_values(chart: Path, values: Values) -> Values:

@@ -183,8 +183,8 @@ def _outputs(root: Path) -> str:
             "terraform: not found. Install it, or give the output of terraform output -json as a file."
         ) from None
     if done.returncode:
-        said = [line.strip(" │╷╵") for line in done.stderr.splitlines() if line.strip(" │╷╵")]
+        lines = [line.strip(" │╷╵") for line in done.stderr.splitlines() if line.strip(" │╷╵")]
         raise UserError(
-            f"{root}: terraform output: {said[0] if said else 'failed'}. Run terraform init there."
+            f"{root}: terraform output: {lines[0] if lines else 'failed'}. Run terraform init there."
         )
     return done.stdout

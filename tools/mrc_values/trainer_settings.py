@@ -34,14 +34,14 @@ def settings(values: Values) -> list[ConfigArgument]:
 
     With ``maskrcnn.train_script`` the chart passes some of them by a flag of the script instead.
     """
-    found = []
+    result = []
     for row in values.catalogue.trainer_settings:
         value = values.get(f"maskrcnn.{row.name}")
         if value in (None, "") and not row.is_always_passed:
             continue
         text = f"$(DATA_FS)/{value or ''}".removesuffix("/") if row.is_path else literal(value)
-        found.append(ConfigArgument(("maskrcnn", row.name), f"{row.key}={text}"))
-    return [*found, *extra(values)]
+        result.append(ConfigArgument(("maskrcnn", row.name), f"{row.key}={text}"))
+    return [*result, *extra(values)]
 
 
 def extra(values: Values) -> Iterator[ConfigArgument]:

@@ -15,15 +15,17 @@ def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystem
     Also returns lines that explain the choice to the user.
     """
     rows = values.catalogue.file_systems
-    seen = {fs: _unusable(cluster, namespace, claim_of(fs, values), rows[fs].driver) for fs in ("fsx", "efs")}
+    unusable = {
+        fs: _unusable(cluster, namespace, claim_of(fs, values), rows[fs].driver) for fs in ("fsx", "efs")
+    }
     message = [
         f"{rows[fs].title}: the claim {namespace}/{claim_of(fs, values)} {why or 'is bound'}."
-        for fs, why in seen.items()
+        for fs, why in unusable.items()
     ]
-    data = "efs" if seen["fsx"] else "fsx"
-    shared = "fsx" if seen["efs"] and not seen["fsx"] else "efs"
+    data = "efs" if unusable["fsx"] else "fsx"
+    shared = "fsx" if unusable["efs"] and not unusable["fsx"] else "efs"
     staged = _staged(cluster, namespace, values)
-    if usable := [fs for fs in seen if fs in staged and not seen[fs]]:
+    if usable := [fs for fs in unusable if fs in staged and not unusable[fs]]:
         data = data if data in usable else usable[0]
         return FileSystems(data, shared), [
             *message,
@@ -31,7 +33,7 @@ def choose(cluster: Cluster, namespace: str, values: Values) -> tuple[FileSystem
         ]
     if data == "fsx":
         reason = "The data is read from FSx, which is made for that."
-    elif not seen["efs"]:
+    elif not unusable["efs"]:
         reason = "The data is read from EFS, as FSx cannot be used."
     else:
         reason = "Neither can be used. EFS is the charts' default; docs/claims.md says how to make its claim."
@@ -48,7 +50,7 @@ def _staged(cluster: Cluster, namespace: str, values: Values) -> dict[str, str]:
     except client.Forbidden:
         return {}
     result: dict[str, str] = {}
-    for job in sorted(jobs, key=lambda each: text(each, "metadata", "creationTimestamp")):
+    for job in sorted(jobs, key=lambda item: text(item, "metadata", "creationTimestamp")):
         if staging.state(job) is State.FINISHED:
             fs = staging.directory(job).strip("/").partition("/")[0]
             if staging.claim(job) == claim_of(fs, values):

@@ -79,9 +79,9 @@ class Snapshot:
         """The number of MPI ranks: the slots of all workers."""
         return self.workers_wanted * int(value(self.job, "spec", "slotsPerWorker") or 1)
 
-    def events_of(self, thing: Object) -> list[Object]:
+    def events_of(self, item: Object) -> list[Object]:
         """The events about an object, oldest first."""
-        uid = text(thing, "metadata", "uid")
+        uid = text(item, "metadata", "uid")
         return [event for event in self.events if text(event, "involvedObject", "uid") == uid]
 
 

@@ -32,17 +32,17 @@ class Balanced:
 
 def balanced(cluster: Cluster) -> list[Balanced]:
     """All of them in all namespaces, those included whose deletion waits for a finalizer."""
-    found = [
+    result = [
         _balanced(client.SERVICES, "Service", item)
         for item in cluster.list(client.SERVICES)
         if text(item, "spec", "type") == "LoadBalancer"
     ]
-    found += [
+    result += [
         _balanced(client.INGRESSES, "Ingress", item)
         for item in cluster.list(client.INGRESSES)
         if items(item, "status", "loadBalancer", "ingress") or items(item, "metadata", "finalizers")
     ]
-    return found
+    return result
 
 
 def _balanced(resource: Resource, kind: str, item: dict[str, Any]) -> Balanced:

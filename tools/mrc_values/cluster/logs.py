@@ -98,8 +98,8 @@ def of_mpijob(cluster: Cluster, namespace: str, title: str, roles: Collection[st
         return mpijob is None or job.state(mpijob) in (job.State.FINISHED, job.State.FAILED)
 
     def pods() -> Iterator[Object]:
-        found = cluster.list(client.PODS, namespace, labels=f"{job.JOB_LABEL}={title}")
-        return (pod for pod in found if job.role(pod) in roles)
+        candidates = cluster.list(client.PODS, namespace, labels=f"{job.JOB_LABEL}={title}")
+        return (pod for pod in candidates if job.role(pod) in roles)
 
     return Followed(ended, pods)
 

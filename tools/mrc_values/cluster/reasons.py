@@ -59,8 +59,8 @@ def _of_job(snapshot: Snapshot) -> Iterator[Reason]:
     if current is not State.WAITING:
         return
     events = snapshot.events_of(job)
-    if refused := _refused(snapshot, events):
-        yield refused
+    if rejection := _rejection(snapshot, events):
+        yield rejection
     elif not items(job, "status", "conditions") and not snapshot.pods and _old(snapshot.time, job):
         # For a large job it creates all workers before it sets a condition.
         yield Reason(
@@ -76,7 +76,7 @@ def _of_job(snapshot: Snapshot) -> Iterator[Reason]:
                 break
 
 
-def _refused(snapshot: Snapshot, events: Sequence[Object]) -> Reason | None:
+def _rejection(snapshot: Snapshot, events: Sequence[Object]) -> Reason | None:
     """Why the operator cannot create the job's objects; ignored once it has created them."""
     complete = len(snapshot.workers) >= snapshot.workers_wanted and snapshot.launcher_job is not None
     for event in reversed(events):
@@ -303,6 +303,6 @@ def _of_ready_workers(snapshot: Snapshot, launcher: Object | None) -> Iterator[R
         )
 
 
-def _old(now: datetime, thing: Object) -> bool:
-    created = text(thing, "metadata", "creationTimestamp")
+def _old(now: datetime, item: Object) -> bool:
+    created = text(item, "metadata", "creationTimestamp")
     return not created or now - datetime.fromisoformat(created) > MIN_AGE

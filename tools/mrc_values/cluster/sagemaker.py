@@ -68,7 +68,7 @@ class Part:
             item["kind"],
             name(item),
             state(item),
-            _said(item),
+            _status(item),
             list(_explain(item, now)),
             text(item, "status", "modelArtifacts", "s3ModelArtifacts"),
         )
@@ -79,14 +79,14 @@ def find(cluster: Cluster, release: str, namespace: str | None) -> list[Object]:
     if cluster.served(API) is None:
         return []
     for candidate in reading.namespaces(cluster, namespace):
-        found = []
+        newest = []
         for kind, resource in KINDS.items():
             items = [item | {"kind": kind} for item in _listed(cluster, resource, candidate)]
             own = [item for item in items if at(item, "metadata", "labels").get(_INSTANCE) == release]
             own = own or [item for item in items if name(item) == release]
-            found += sorted(own, key=lambda item: text(item, "metadata", "creationTimestamp"))[-1:]
-        if found:
-            return found
+            newest += sorted(own, key=lambda item: text(item, "metadata", "creationTimestamp"))[-1:]
+        if newest:
+            return newest
     return []
 
 
@@ -164,13 +164,13 @@ def _endpoint_state(endpoint: Object) -> State:
     return State.FAILED if not status and _holds(endpoint, _Condition.TERMINAL) else State.WAITING
 
 
-def _said(item: Object) -> str:
+def _status(item: Object) -> str:
     if item["kind"] == "Endpoint":
         return text(item, "status", "endpointStatus")
     if item["kind"] != "TrainingJob":
         return "Created" if state(item) is State.FINISHED else ""
-    status, secondary = (text(item, "status", each) for each in ("trainingJobStatus", "secondaryStatus"))
-    return ", ".join(each for each in (status, secondary if secondary != status else "") if each)
+    status, secondary = (text(item, "status", key) for key in ("trainingJobStatus", "secondaryStatus"))
+    return ", ".join(part for part in (status, secondary if secondary != status else "") if part)
 
 
 def _explain(item: Object, now: datetime) -> Iterator[Reason]:
@@ -192,8 +192,8 @@ def _explain(item: Object, now: datetime) -> Iterator[Reason]:
                 f"aws logs tail /aws/sagemaker/Endpoints/{title}",
             )
             return
-        look = f"mrc-sagemaker logs {title}" if kind == "TrainingJob" else ""
-        yield Reason("sagemaker-failed", f"the {kind} {title} failed: {failure}", look)
+        fix = f"mrc-sagemaker logs {title}" if kind == "TrainingJob" else ""
+        yield Reason("sagemaker-failed", f"the {kind} {title} failed: {failure}", fix)
         return
     if _holds(item, _Condition.TERMINAL):
         yield _terminal(item)

@@ -79,9 +79,9 @@ class Status:
 def find(cluster: Cluster, release: str, namespace: str | None) -> Object | None:
     """The newest staging job of a release, or the one with this name; None without one."""
     for candidate in reading.namespaces(cluster, namespace):
-        found = [each for each in jobs(cluster, candidate) if release in (_release(each), name(each))]
-        if found:
-            return max(found, key=lambda each: text(each, "metadata", "creationTimestamp"))
+        candidates = [item for item in jobs(cluster, candidate) if release in (_release(item), name(item))]
+        if candidates:
+            return max(candidates, key=lambda item: text(item, "metadata", "creationTimestamp"))
     return None
 
 
@@ -93,8 +93,8 @@ def jobs(cluster: Cluster, namespace: str) -> list[Object]:
 def pods(cluster: Cluster, staging: Object) -> list[Object]:
     """The pods of a job by shard, those of a shard oldest first; failed ones are kept."""
     labels = f"batch.kubernetes.io/job-name={name(staging)}"
-    found = cluster.list(client.PODS, text(staging, "metadata", "namespace"), labels=labels)
-    return sorted(found, key=lambda pod: (_index(pod), text(pod, "metadata", "creationTimestamp")))
+    listed = cluster.list(client.PODS, text(staging, "metadata", "namespace"), labels=labels)
+    return sorted(listed, key=lambda pod: (_index(pod), text(pod, "metadata", "creationTimestamp")))
 
 
 def state(staging: Object) -> State:
@@ -114,13 +114,13 @@ def directory(staging: Object) -> str:
     """The data set's directory in the pods, such as ``/efs/data``."""
     container = _container(staging)
     variables = {item["name"]: text(item, "value") for item in items(container, "env")}
-    argument = next((each for each in items(container, "args")[2:3]), "")
+    argument = next((item for item in items(container, "args")[2:3]), "")
     return re.sub(r"\$\((\w+)\)", lambda match: variables.get(match[1], match[0]), argument)
 
 
 def source(staging: Object) -> str:
     """Where the data set comes from, such as ``s3://bucket/coco``."""
-    return next((str(each) for each in items(_container(staging), "args")[1:2]), "")
+    return next((str(item) for item in items(_container(staging), "args")[1:2]), "")
 
 
 def claim(staging: Object) -> str:
@@ -138,8 +138,8 @@ def shards(staging: Object) -> tuple[int, int]:
 
 def status_of(cluster: Cluster, staging: Object) -> Status:
     """The status of a job, from its objects and the ends of its pods' logs."""
-    found = pods(cluster, staging)
-    ends = {name(pod): reading.log_end(cluster, pod, _TAIL) or [] for pod in found}
+    shard_pods = pods(cluster, staging)
+    ends = {name(pod): reading.log_end(cluster, pod, _TAIL) or [] for pod in shard_pods}
     done, wanted = shards(staging)
     return Status(
         name=_release(staging) or name(staging),
@@ -151,22 +151,22 @@ def status_of(cluster: Cluster, staging: Object) -> Status:
         source=source(staging),
         directory=directory(staging),
         claim=claim(staging),
-        reasons=_reasons(cluster, staging, found, ends),
+        reasons=_reasons(cluster, staging, shard_pods, ends),
         pods=[
             Shard(
                 name(pod), _index(pod), _pod_state(pod), text(pod, "spec", "nodeName"), _last(ends[name(pod)])
             )
-            for pod in found
+            for pod in shard_pods
         ],
     )
 
 
 def observe(cluster: Cluster, namespace: str, title: str) -> Observation:
     """The state of a job at this moment, for ``waiting.wait``. Raises NotFound when it does not exist."""
-    found = status_of(cluster, cluster.get(reading.JOBS, title, namespace))
-    started = found.state in (State.WAITING, State.RUNNING)
-    detail = f"{found.done} of {found.shards} shards done" if started else ""
-    return Observation(State(found.state), detail, tuple(found.reasons))
+    status = status_of(cluster, cluster.get(reading.JOBS, title, namespace))
+    started = status.state in (State.WAITING, State.RUNNING)
+    detail = f"{status.done} of {status.shards} shards done" if started else ""
+    return Observation(State(status.state), detail, tuple(status.reasons))
 
 
 def log(cluster: Cluster, staging: Object, follow: bool, say: Callable[[str], None]) -> Iterator[Line]:
@@ -175,11 +175,11 @@ def log(cluster: Cluster, staging: Object, follow: bool, say: Callable[[str], No
     Raises UserError when there is none yet and not ``follow``.
     """
     if not follow:
-        found = [pod for pod in pods(cluster, staging) if text(pod, "status", "phase") != "Pending"]
-        if not found:
+        started = [pod for pod in pods(cluster, staging) if text(pod, "status", "phase") != "Pending"]
+        if not started:
             why = " ".join(map(str, status_of(cluster, staging).reasons[:1]))
             raise UserError(f"{name(staging)}: no pod has started; -f waits for it. {why}".rstrip())
-        return logs.printed(cluster, found)
+        return logs.printed(cluster, started)
 
     def ended() -> bool:
         now = cluster.find(reading.JOBS, name(staging), text(staging, "metadata", "namespace"))
@@ -189,7 +189,7 @@ def log(cluster: Cluster, staging: Object, follow: bool, say: Callable[[str], No
 
 
 def _reasons(
-    cluster: Cluster, staging: Object, found: Sequence[Object], ends: dict[str, list[str]]
+    cluster: Cluster, staging: Object, shard_pods: Sequence[Object], ends: dict[str, list[str]]
 ) -> list[Reason]:
     """Why pods wait, and what failed ones said, each message once."""
     current = state(staging)
@@ -197,25 +197,25 @@ def _reasons(
         return [Reason("job-deleted", "the job is being deleted")]
     if current is State.FINISHED:
         return []
-    result = list(_failures(found, ends))
+    result = list(_failures(shard_pods, ends))
     if current is State.FAILED:
         why = condition(staging, "Failed")
         return result or [Reason("job-failed", f"{text(why, 'reason')}: {text(why, 'message')}".rstrip("."))]
     namespace = text(staging, "metadata", "namespace")
-    waiting = [pod for pod in found if text(pod, "status", "phase") not in ("Succeeded", "Failed")]
+    waiting = [pod for pod in shard_pods if text(pod, "status", "phase") not in ("Succeeded", "Failed")]
     events = sorted(cluster.list(client.EVENTS, namespace), key=job.happened) if waiting else []
     claims = list(cluster.list(client.CLAIMS, namespace)) if waiting else []
     return result + reasons.of_pods(Snapshot({}, pods=waiting, events=events, claims=claims), waiting)
 
 
-def _failures(found: Sequence[Object], ends: dict[str, list[str]]) -> Iterator[Reason]:
-    said: dict[str, list[str]] = {}
-    for pod in found:
+def _failures(shard_pods: Sequence[Object], ends: dict[str, list[str]]) -> Iterator[Reason]:
+    messages: dict[str, list[str]] = {}
+    for pod in shard_pods:
         if text(pod, "status", "phase") == "Failed":
             lines = [line for line in ends[name(pod)] if line.startswith(_PROGRAM)]
             if lines:
-                said.setdefault(lines[-1].removeprefix(_PROGRAM).rstrip("."), []).append(name(pod))
-    for message, names in said.items():
+                messages.setdefault(lines[-1].removeprefix(_PROGRAM).rstrip("."), []).append(name(pod))
+    for message, names in messages.items():
         yield Reason("staging-failed", message, "", tuple(names))
 
 

@@ -46,10 +46,10 @@ def preflight(
 
     group = node_group_named(chart_directory(chart, version), node_group)
     name = bucket.removeprefix("s3://").partition("/")[0] if bucket else None
-    found = account.read(region, group, reservation, name)
-    if found.zones:
-        say(f"{group.instance_type} is offered in {', '.join(found.zones)}.")
-    findings = account.check(found, group, nodes, zone)
+    aws_account = account.read(region, group, reservation, name)
+    if aws_account.zones:
+        say(f"{group.instance_type} is offered in {', '.join(aws_account.zones)}.")
+    findings = account.check(aws_account, group, nodes, zone)
     if text := reports.FORMATS[format](findings, TOOL):
         result(text)
     say(f"{region}: {reports.summary(findings)}")

@@ -203,15 +203,15 @@ def images(context: Context) -> Iterator[Violation]:
     region = values.text("sagemaker.region")
     for name in ("maskrcnn.image", "sagemaker.endpoint.image"):
         text = values.text(name)
-        found = REGISTRY.match(text)
-        if text and not found:
+        match = REGISTRY.match(text)
+        if text and not match:
             yield Violation(
                 name, f"{text} is not in ECR.", "Push it with mrc-images, and set its name in ECR."
             )
-        elif found and region and found["region"] != region:
+        elif match and region and match["region"] != region:
             yield Violation(
                 name,
-                f"it is in {found['region']}, but the job runs in {region}.",
+                f"it is in {match['region']}, but the job runs in {region}.",
                 f"Push it to {region}, or change sagemaker.region.",
             )
     if values.text("maskrcnn.train_script"):

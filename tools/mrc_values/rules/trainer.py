@@ -116,9 +116,9 @@ def schedule_rises(context: Context) -> Iterator[Violation]:
 def training_outlasts_warmup(context: Context) -> Iterator[Violation]:
     """lr_schedule counts steps at a total batch of 8 and shrinks as the batch grows; TRAIN.WARMUP counts
     real steps and does not. With many GPUs the learning rate may drop before the warm-up reaches it."""
-    if (found := _schedule(context)) is None:
+    if (planned := _schedule(context)) is None:
         return
-    schedule, train, batch = found
+    schedule, train, batch = planned
     at, what = schedule.total_steps, "training ends"
     if schedule.milestones:
         at, what = schedule.milestones[0][0], "learning rate drops"
@@ -168,9 +168,9 @@ def epoch_is_one_pass(context: Context) -> Iterator[Violation]:
 def periods_fit_training(context: Context) -> Iterator[Violation]:
     """Evaluation and checkpoint periods are counted in epochs. If a period is longer than the training,
     there is none before the end, and the loss of a pod loses everything."""
-    if (found := _schedule(context)) is None:
+    if (planned := _schedule(context)) is None:
         return
-    schedule, train, _ = found
+    schedule, train, _ = planned
     epochs = schedule.epochs
     periods = (
         ("TRAIN.EVAL_PERIOD", "evaluation", train.EVAL_PERIOD),
@@ -347,8 +347,8 @@ def _schedule(context: Context) -> "tuple[LearningRate, Train, int] | None":
 
 def _name_of(context: Context, *keys: str) -> str:
     """The name of the value that the last setting with one of the keys comes from."""
-    found = [setting for setting in _effective(context) if setting.key in keys]
-    return dotted(found[-1].path) if found else "maskrcnn.lr_schedule"
+    matching = [setting for setting in _effective(context) if setting.key in keys]
+    return dotted(matching[-1].path) if matching else "maskrcnn.lr_schedule"
 
 
 def _extra(context: Context) -> Iterator[ConfigArgument]:
@@ -358,15 +358,15 @@ def _extra(context: Context) -> Iterator[ConfigArgument]:
 
 def _effective(context: Context) -> list[ConfigArgument]:
     """Settings with a known key; for another trainer, those with the same meaning in both."""
-    found = [
+    candidates = [
         setting
         for setting in settings(context.values)
         if "=" in setting.text and setting.path[:2] not in context.unusable
     ]
     if _is_our_trainer(context):
-        return [setting for setting in found if setting.key in _known_keys()]
+        return [setting for setting in candidates if setting.key in _known_keys()]
     known = keys(context.values)
-    return [setting for setting in found if setting.path[1] in known and setting.key != "MODE_FPN"]
+    return [setting for setting in candidates if setting.path[1] in known and setting.key != "MODE_FPN"]
 
 
 def _given(keys: Sequence[str], candidates: Sequence[ConfigArgument]) -> ConfigArgument:

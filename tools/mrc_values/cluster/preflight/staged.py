@@ -18,10 +18,10 @@ def data_is_staged(planned: PlannedRelease, reader: ClusterReader) -> Iterator[P
     for job in planned.of_kind("MPIJob"):
         namespace = text(job, "metadata", "namespace")
         place = _place(job, planned)
-        jobs = [each for each in staging.jobs(reader.cluster, namespace) if _target(each) == place]
+        jobs = [item for item in staging.jobs(reader.cluster, namespace) if _target(item) == place]
         if not jobs:
             continue
-        newest = max(jobs, key=lambda each: text(each, "metadata", "creationTimestamp"))
+        newest = max(jobs, key=lambda item: text(item, "metadata", "creationTimestamp"))
         state = staging.state(newest)
         done, shards = staging.shards(newest)
         what = f"the job {namespace}/{name(newest)}, {done} of {shards} shards done"

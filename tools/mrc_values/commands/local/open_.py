@@ -55,11 +55,13 @@ def open_(
                 say("Drop an image on the page, or send one to /invocations. Press Ctrl-C to stop.")
                 serving.process.wait()
             raise UserError(f"mrc-serve has ended. Its output: {log}")
-        with jupyter.running(release, programs_directory(), port or tensorboard.free_port(8888), log) as lab:
-            secret = f"?token={lab.token}" if sys.stdout.isatty() else ""
-            result(f"{lab.address}{secret}")
+        with jupyter.running(
+            release, programs_directory(), port or tensorboard.free_port(8888), log
+        ) as notebook_server:
+            secret = f"?token={notebook_server.token}" if sys.stdout.isatty() else ""
+            result(f"{notebook_server.address}{secret}")
             say(f"notebooks: {jupyter.notebooks_directory(release)}. Press Ctrl-C to stop Jupyter.")
-            lab.process.wait()
+            notebook_server.process.wait()
         raise UserError(f"Jupyter has ended. Its output: {log}")
     except KeyboardInterrupt:
         say("stopped.")
