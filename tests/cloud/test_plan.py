@@ -52,11 +52,11 @@ def depends(root: Root) -> dict[str, set[str]]:
     for user, used in re.findall(r'"(\S+)" -> "(\S+)"', root.graph()):
         direct.setdefault(user, set()).add(used)
 
-    def reached(address: str, seen: set[str]) -> set[str]:
-        for used in direct.get(address, set()) - seen:
-            seen.add(used)
-            reached(used, seen)
-        return seen
+    def reached(address: str, visited: set[str]) -> set[str]:
+        for used in direct.get(address, set()) - visited:
+            visited.add(used)
+            reached(used, visited)
+        return visited
 
     return {address: reached(address, set()) for address in direct}
 

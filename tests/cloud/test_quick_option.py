@@ -45,9 +45,9 @@ def root(stand_in: StandIn, before: dict[str, set[str]], checkout: Path) -> Root
 def template_data(clients: Clients, name: str) -> dict[str, Any]:
     """The newest version of the launch template of a node group."""
     templates = clients("ec2").describe_launch_templates()["LaunchTemplates"]
-    (found,) = (item for item in templates if item["LaunchTemplateName"].startswith(f"{CLUSTER}-{name}-"))
+    (template,) = (item for item in templates if item["LaunchTemplateName"].startswith(f"{CLUSTER}-{name}-"))
     versions = clients("ec2").describe_launch_template_versions(
-        LaunchTemplateId=found["LaunchTemplateId"], Versions=["$Latest"]
+        LaunchTemplateId=template["LaunchTemplateId"], Versions=["$Latest"]
     )
     data: dict[str, Any] = versions["LaunchTemplateVersions"][0]["LaunchTemplateData"]
     return data
@@ -76,7 +76,7 @@ def rules(clients: Clients, group: str) -> list[tuple[bool, str, int, int, str]]
 
     Without rules for networks: the provider removes the one that EC2 adds, which the stand-in does not do.
     """
-    found = clients("ec2").describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])[
+    answer = clients("ec2").describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])[
         "SecurityGroupRules"
     ]
     return sorted(
@@ -87,7 +87,7 @@ def rules(clients: Clients, group: str) -> list[tuple[bool, str, int, int, str]]
             rule["ToPort"],
             rule["ReferencedGroupInfo"]["GroupId"],
         )
-        for rule in found
+        for rule in answer
         if "ReferencedGroupInfo" in rule
     )
 
@@ -164,8 +164,8 @@ def test_the_api_server_is_private_unless_networks_are_named(clients: Clients) -
 
 @pytest.mark.usefixtures("root")
 def test_pods_that_call_aws_have_roles(clients: Clients) -> None:
-    found = clients("eks").list_pod_identity_associations(clusterName=CLUSTER)["associations"]
-    assert {one["serviceAccount"] for one in found} == {
+    associations = clients("eks").list_pod_identity_associations(clusterName=CLUSTER)["associations"]
+    assert {one["serviceAccount"] for one in associations} == {
         "cluster-autoscaler",
         "efs-csi-controller-sa",
         "fsx-csi-controller-sa",

@@ -98,17 +98,17 @@ def test_horovod_has_code_for_every_gpu_of_the_node_groups(gpu: Container, libra
 def codes(elf: bytes) -> set[str]:
     """The architectures in CUDA's fat binaries, as cuobjdump --list-elf --list-ptx names them."""
     magic = struct.pack("<I", 0xBA55ED50)
-    found, start = set(), elf.find(magic)
+    architectures, start = set(), elf.find(magic)
     while start >= 0:
         header, size = struct.unpack_from("<HQ", elf, start + 6)
         entry, end = start + header, start + header + size
         while entry < end <= len(elf):
             kind, entry_header, entry_size = struct.unpack_from("<HxxIQ", elf, entry)
             (architecture,) = struct.unpack_from("<I", elf, entry + 28)
-            found.add(f"{'sm' if kind == 2 else 'compute'}_{architecture}")
+            architectures.add(f"{'sm' if kind == 2 else 'compute'}_{architecture}")
             entry += entry_header + entry_size
         start = elf.find(magic, start + 4)
-    return found
+    return architectures
 
 
 def test_nccls_plugin_for_efa_is_found_and_names_its_version(gpu: Container, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_two_ranks_learn_the_same_as_in_the_image_for_cpus(gpu: Container, tmp_p
         expected = losses(cpu, tmp_path / "cpu", tmp_path / "data")
     finally:
         cpu.remove()
-    found = losses(gpu, tmp_path / "gpu", tmp_path / "data")
-    print(f"losses with train-cpu: {expected}; with train-gpu: {found}")
+    actual = losses(gpu, tmp_path / "gpu", tmp_path / "data")
+    print(f"losses with train-cpu: {expected}; with train-gpu: {actual}")
     assert len(expected) == 5 and expected[-1] < expected[0]
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert actual == pytest.approx(expected, rel=1e-4)

@@ -71,8 +71,8 @@ def start(exported: Path) -> Iterator[Callable[..., Server]]:
         return servers[-1]
 
     yield started
-    for each in servers:
-        each.kill()
+    for server in servers:
+        server.kill()
 
 
 @pytest.fixture

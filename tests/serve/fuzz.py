@@ -136,9 +136,9 @@ def exchange(port: int, request: bytes) -> bytes:
             except ConnectionResetError:
                 return response
             response += part
-            head, found, body = response.partition(b"\r\n\r\n")
+            head, separator, body = response.partition(b"\r\n\r\n")
             length = re.search(rb"content-length: (\d+)", head.lower())
-            if not part or (found and length and len(body) >= int(length[1])):
+            if not part or (separator and length and len(body) >= int(length[1])):
                 return response
 
 

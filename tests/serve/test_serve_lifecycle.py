@@ -28,14 +28,14 @@ def test_a_start_is_503_until_the_first_request_costs_no_more_than_the_tenth(
 ) -> None:
     server = start(MODEL_SERVER_WORKERS="8")
     assert server.post(jpeg).headers["retry-after"] == "2"
-    seen: list[int] = []
+    statuses: list[int] = []
 
     def is_ready() -> bool:
-        seen.append(server.get("/ping").status)
-        return seen[-1] == 200
+        statuses.append(server.get("/ping").status)
+        return statuses[-1] == 200
 
     wait_for(is_ready)  # no connection is refused meanwhile
-    assert set(seen[:-1]) == {503}
+    assert set(statuses[:-1]) == {503}
     assert server.get("/ping").body == b"\n"
     costs = []
     for _ in range(10):
