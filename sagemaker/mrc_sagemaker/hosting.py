@@ -63,11 +63,11 @@ def wait(
 
     def now() -> str | None:
         nonlocal description
-        found = api.find("Endpoint", name)
-        if found is None:
+        current = api.find("Endpoint", name)
+        if current is None:
             raise UserError(f"endpoint {name} not found in {api.region}")
-        description = found
-        status = found["EndpointStatus"]
+        description = current
+        status = current["EndpointStatus"]
         return (
             None if status in ("InService", "Failed", "OutOfService", "UpdateRollbackFailed") else str(status)
         )

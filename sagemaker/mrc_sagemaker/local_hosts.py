@@ -82,9 +82,9 @@ def unavailable(path: str | None = None) -> str:
     """
     if os.geteuid() != 0:
         return "making hosts here needs root; run the command with sudo"
-    found = f"{path or os.environ.get('PATH', '')}{_SYSTEM}"
+    search_path = f"{path or os.environ.get('PATH', '')}{_SYSTEM}"
     packages = {"unshare": "util-linux", "ip": "iproute2", "sshd": "openssh-server", "ssh": "openssh-client"}
-    missing = [program for program in packages if not shutil.which(program, path=found)]
+    missing = [program for program in packages if not shutil.which(program, path=search_path)]
     needed = " ".join(packages[program] for program in missing)
     return f"making hosts here needs {', '.join(missing)}; apt-get install {needed}" if missing else ""
 

@@ -114,14 +114,14 @@ class Multipart:
 
         try:
             body = self._bucket.client.get_object(Bucket=self._names["Bucket"], Key=self._note)["Body"]
-            found = json.loads(body.read())
+            note = json.loads(body.read())
         except ClientError as error:
             if error.response["Error"]["Code"] not in ("NoSuchKey", "404"):
                 raise
             return {}
         except ValueError:
             return {}
-        return found if isinstance(found, dict) else {}
+        return note if isinstance(note, dict) else {}
 
 
 def upload_ranges(

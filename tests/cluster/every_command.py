@@ -16,8 +16,8 @@ def every_command(user: Client, job: str = "demo") -> dict[str, list[str]]:
     watching = ("status", "wait", "logs", "logs -f", "open tensorboard", "delete")
     namespace = f"--namespace={user.namespace}"
     values = job_values(user)
-    found = {words: [words.split()[0], job, *words.split()[1:], namespace] for words in watching}
-    return found | {
+    watchers = {words: [words.split()[0], job, *words.split()[1:], namespace] for words in watching}
+    return watchers | {
         "list": ["list"],
         "install": ["install", "another", CHART, *values],
         "upgrade": ["upgrade", job, CHART, *values],

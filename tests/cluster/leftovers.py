@@ -26,16 +26,22 @@ class Footprint:
 
     def left(self) -> set[str]:
         """Returns the processes, namespaces, links, mounts, firewall rules and settings that still exist."""
-        found = {f"process {process.command}" for process in processes() if process.has(self.directory)}
-        found |= {f"namespace of {each.command}" for each in processes() if each.namespaces & self.namespaces}
+        remaining = {f"process {process.command}" for process in processes() if process.has(self.directory)}
+        remaining |= {
+            f"namespace of {process.command}"
+            for process in processes()
+            if process.namespaces & self.namespaces
+        }
         network = output("ip", "link") + output("ip", "addr") + output("ip", "route")
-        found |= {self.link} if self.link in network else set()
-        found |= {str(group) for group in Path("/sys/fs/cgroup").glob(f"**/{self.link}")}
+        remaining |= {self.link} if self.link in network else set()
+        remaining |= {str(group) for group in Path("/sys/fs/cgroup").glob(f"**/{self.link}")}
         now = Host.now()
-        found |= {f"mount: {mount}" for mount in now.mounts - self.before.mounts if self._may_be_mine(mount)}
-        found |= {f"firewall: {rule}" for rule in now.firewall - self.before.firewall}
+        remaining |= {
+            f"mount: {mount}" for mount in now.mounts - self.before.mounts if self._may_be_mine(mount)
+        }
+        remaining |= {f"firewall: {rule}" for rule in now.firewall - self.before.firewall}
         kernel = self.before.kernel
-        return found | {name for name, value in now.kernel.items() if kernel.get(name, value) != value}
+        return remaining | {name for name, value in now.kernel.items() if kernel.get(name, value) != value}
 
     def _may_be_mine(self, mount: str) -> bool:
         """Whether a cluster makes mounts like this. Other programs may mount something at the same time."""
@@ -95,19 +101,19 @@ def processes() -> Iterator[Process]:
 
 def kernel() -> dict[str, str]:
     """Returns the kernel settings that components of Kubernetes write."""
-    found = {}
+    values = {}
     for name in KERNEL:
         top = Path("/proc/sys", name)
         for path in [top, *top.rglob("*")]:
             if path.is_file() and path.stat().st_mode & 0o222 and path.stat().st_mode & 0o444:
-                found[str(path)] = path.read_text()
-    return found
+                values[str(path)] = path.read_text()
+    return values
 
 
 def firewall() -> list[str]:
     """Returns chains and rules without their counters."""
-    said = output("iptables-save") if shutil.which("iptables-save") else ""
-    return [line.partition(" [")[0] for line in said.splitlines() if not line.startswith("#")]
+    rules = output("iptables-save") if shutil.which("iptables-save") else ""
+    return [line.partition(" [")[0] for line in rules.splitlines() if not line.startswith("#")]
 
 
 def output(*argv: str) -> str:
@@ -128,5 +134,5 @@ def footprint(cluster: Cluster, before: Host) -> Footprint:
 def descendants(pid: int) -> set[int]:
     """Returns all descendants of a process."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")
-    children = {int(child) for each in lists for child in each.read_text().split()}
+    children = {int(child) for file in lists for child in file.read_text().split()}
     return children.union(*(descendants(child) for child in children))

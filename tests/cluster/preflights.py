@@ -21,7 +21,7 @@ def sets(user: Client, *values: str) -> list[str]:
     return ["maskrcnn.image=trainer:1", f"global.namespace={user.namespace}", *values]
 
 
-def look(
+def findings_of(
     user: Client,
     *values: str,
     release: str = "demo",
@@ -38,12 +38,12 @@ def look(
     return preflight(cluster, planned(release, namespace, chart, result, upgrade, end_runs))
 
 
-def said(findings: list[Finding], rule: str, severity: Severity) -> list[str]:
+def messages(findings: list[Finding], rule: str, severity: Severity) -> list[str]:
     """``value: message fix`` of the findings of a rule."""
     return [
-        f"{dotted(each.path)}: {each.message} {each.fix}".removeprefix(": ")
-        for each in findings
-        if (each.rule, each.severity) == (rule, severity)
+        f"{dotted(finding.path)}: {finding.message} {finding.fix}".removeprefix(": ")
+        for finding in findings
+        if (finding.rule, finding.severity) == (rule, severity)
     ]
 
 
@@ -63,7 +63,7 @@ def program(
 
 def given(user: Client, *values: str) -> list[str]:
     """The same values as flags of the program, with the user's namespace."""
-    return [f"--namespace={user.namespace}", *(f"--set={each}" for each in sets(user, *values))]
+    return [f"--namespace={user.namespace}", *(f"--set={value}" for value in sets(user, *values))]
 
 
 def claim(name: str, volume: str = "", mode: str = "ReadWriteMany", storage_class: str = "") -> Object:

@@ -40,9 +40,9 @@ class Proxy:
 
     def cut_connections(self) -> None:
         """Ends every connection; new ones are taken."""
-        for each in self._sockets:
+        for connection in self._sockets:
             with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
     def restore(self) -> None:
         """Takes connections again."""
@@ -70,9 +70,9 @@ def _pass_on(source: socket.socket, target: socket.socket, passed: bytearray) ->
         while data := source.recv(65536):
             passed += data
             target.sendall(data)
-    for each in (source, target):
+    for end in (source, target):
         with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+            end.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

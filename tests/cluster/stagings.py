@@ -35,7 +35,7 @@ class Server:
 
     def prepare(self, uri: str, data: Path) -> None:
         """Puts a directory of this machine into the bucket."""
-        (secret,) = (each for each in example("bucket", "") if each["kind"] == "Secret")
+        (secret,) = (item for item in example("bucket", "") if item["kind"] == "Secret")
         with self._forwarded() as address:
             environment = os.environ | secret["stringData"] | {"AWS_ENDPOINT_URL": address}
             argv = [str(PROGRAM), "prepare", uri, "--from", str(data)]

@@ -45,10 +45,10 @@ def test_helm_template_says_nothing_but_where_the_links_are(
 def test_the_image_is_all_that_a_user_has_to_give(
     helm_program: Path, charts: Path, chart: str, value: str
 ) -> None:
-    refused = run(helm_program, "template", "demo", charts / chart)
-    assert refused.returncode == 1
-    assert f"{value} is not set. Set " in refused.stderr
-    assert f"--set {value}=<registry>/<name>:<tag>" in refused.stderr
+    rejected = run(helm_program, "template", "demo", charts / chart)
+    assert rejected.returncode == 1
+    assert f"{value} is not set. Set " in rejected.stderr
+    assert f"--set {value}=<registry>/<name>:<tag>" in rejected.stderr
     assert run(helm_program, "template", "demo", charts / chart, f"--set={value}=x:1").returncode == 0
 
 
@@ -98,13 +98,13 @@ def packaged(program: Path, chart: Path, to: Path) -> Path:
 
 def contents(directory: Path) -> dict[str, bytes]:
     """Every file of a directory, links followed, by its path there."""
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     for path in directory.iterdir():
         if path.is_dir():
-            found |= {f"{path.name}/{name}": content for name, content in contents(path).items()}
+            files |= {f"{path.name}/{name}": content for name, content in contents(path).items()}
         else:
-            found[path.name] = path.read_bytes()
-    return found
+            files[path.name] = path.read_bytes()
+    return files
 
 
 def chart_files(paths: dict[str, bytes]) -> set[str]:

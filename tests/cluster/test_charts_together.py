@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from mrc_cli.findings import Severity
-from preflights import P4D, definition, given, look, program, said
+from preflights import P4D, definition, findings_of, given, messages, program
 from releases import end_launcher, install, settings
 from testcluster.charts import CHARTS, install_mpijob
 from testcluster.client import Client, CommandFailed
@@ -82,7 +82,7 @@ def test_operator_and_two_jobs_in_one_chart_on_a_fresh_cluster(
 def test_without_mpijobs_a_job_says_what_to_install_first(fresh: Client, user: Client, helm: str) -> None:
     with pytest.raises(CommandFailed, match=r"the cluster has no MPIJobs\. Install the chart mpijob first"):
         install(user.with_program(helm), "demo", "maskrcnn", P4D)
-    (text,) = said(look(user, P4D), "MRC101", Severity.ERROR)
+    (text,) = messages(findings_of(user, P4D), "MRC101", Severity.ERROR)
     assert "helm install mpijob charts/mpijob" in text
 
 
@@ -98,7 +98,7 @@ def test_mpijobs_of_another_operator_are_named_by_every_command(
             client.helm("install", "own", str(MPIJOB), f"--set={flag},global.namespace={user.namespace}")
     with pytest.raises(CommandFailed, match="have version v1, of another operator, but v2beta1 is needed"):
         install(client, "demo", "maskrcnn", P4D)
-    (text,) = said(look(user, P4D), "MRC101", Severity.ERROR)
+    (text,) = messages(findings_of(user, P4D), "MRC101", Severity.ERROR)
     fix = re.search("run `(kubectl delete crd .*?)`", text)
     assert "has only version v1" in text and fix
     user.kubectl(*fix[1].split()[1:])
@@ -127,12 +127,11 @@ def test_applying_another_image_to_a_live_job_changes_nothing_and_status_says_so
     assert "changed" not in mrc_values(user, "status", "demo").stdout
     user.kubectl("apply", "--filename=-", stdin=rendered(user, "maskrcnn.image=trainer:2"))
     assert {pod["metadata"]["uid"] for pod in user.objects("pods")} == before
-    said_now = mrc_values(user, "status", "demo").stdout
+    output = mrc_values(user, "status", "demo").stdout
     assert (
-        "warning: the MPIJob was changed after its pods had started, which the MPI Operator ignores"
-        in said_now
+        "warning: the MPIJob was changed after its pods had started, which the MPI Operator ignores" in output
     )
-    assert "(image trainer:1, not trainer:2)" in said_now
+    assert "(image trainer:1, not trainer:2)" in output
     assert json.loads(mrc_values(user, "status", "demo", "--format=json").stdout)["ignored_change"]
     user.kubectl("delete", "mpijob", "demo")
     user.kubectl("apply", "--filename=-", stdin=rendered(user, "maskrcnn.image=trainer:2"))

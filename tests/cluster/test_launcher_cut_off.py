@@ -69,7 +69,7 @@ def launch(
 ) -> "subprocess.Popen[bytes]":
     """Start mpirun on a launcher's host, with a rank on each worker's host, and without end."""
     agent = directory / "agent.sh"
-    namespaces = "".join(f"{NETWORK}.{number}) name={network(each)} ;; " for each, number in HOSTS.items())
+    namespaces = "".join(f"{NETWORK}.{number}) name={network(host)} ;; " for host, number in HOSTS.items())
     agent.write_text(
         f"#!/bin/sh\ncase $1 in {namespaces} esac\nhost=$1\nshift\n"
         'exec ip netns exec $name unshare --uts sh -c "hostname host-$name; $*"\n'

@@ -33,8 +33,8 @@ class Servers:
             "print(answer.status, answer.read().decode())\n"
         )
         pod = f"deployment/{self.training.name}-jupyter"
-        said = self.training.user.kubectl("exec", pod, "--", "python3", "-c", program, url, token)
-        status, _, body = said.partition(" ")
+        output = self.training.user.kubectl("exec", pod, "--", "python3", "-c", program, url, token)
+        status, _, body = output.partition(" ")
         return int(status), body
 
 
@@ -137,15 +137,15 @@ def test_the_chart_serve_detects_with_the_runs_model_through_mrc_values_open(tra
             assert answer.status == 200
         request = urllib.request.Request(f"{address}invocations?threshold=0", image.read_bytes())
         with urllib.request.urlopen(request, timeout=60) as answer:
-            found = json.loads(answer.read())
+            reply = json.loads(answer.read())
     pixels = cv2.imread(str(image))
     assert pixels is not None
-    assert (found["height"], found["width"]) == pixels.shape[:2]
+    assert (reply["height"], reply["width"]) == pixels.shape[:2]
     categories = json.loads((image.parents[1] / "annotations" / "instances_val2017.json").read_text())[
         "categories"
     ]
-    assert {each["category"] for each in found["detections"]} <= {each["name"] for each in categories}
-    assert found["detections"]
+    assert {entry["category"] for entry in reply["detections"]} <= {entry["name"] for entry in categories}
+    assert reply["detections"]
     user.helm("uninstall", "detector", "--wait")
 
 

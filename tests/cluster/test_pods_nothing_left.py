@@ -35,8 +35,8 @@ def test_down_ends_the_pods_and_leaves_only_logs(tmp_path: Path) -> None:
         user.wait("pod/stays", "condition=Ready", 120)
         used = footprint(cluster, before)
         running = used.left()
-        assert any("sleep 600" in each for each in running), "otherwise the test would look for nothing"
-        assert any(each.startswith("/sys/fs/cgroup") for each in running)
+        assert any("sleep 600" in item for item in running), "otherwise the test would look for nothing"
+        assert any(item.startswith("/sys/fs/cgroup") for item in running)
     finally:
         cluster.down()
     assert used.left() == set()

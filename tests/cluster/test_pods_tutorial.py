@@ -77,12 +77,12 @@ class Shell:
 def address_in(terminal: int) -> str:
     """The first address that is printed."""
     printed = ""
-    while not (found := re.search(r"^https?://\S+(?=\r?\n)", printed, re.MULTILINE)):
+    while not (address := re.search(r"^https?://\S+(?=\r?\n)", printed, re.MULTILINE)):
         try:
             printed += os.read(terminal, 4096).decode()
         except OSError:
             raise AssertionError(f"no address in:\n{printed}") from None
-    return found[0]
+    return address[0]
 
 
 def get(address: str) -> str:
@@ -127,9 +127,9 @@ def test_the_commands_of_the_tutorial_end_with_detections_of_a_model_trained_in_
     assert "Succeeded" in printed
     assert printed.count("Completed") == 4, "the pods of staging"
     images = list((shell.directory / "detections").glob("*-detections.png"))
-    found = re.findall(r"-detections\.png: (.*) with a score of", printed)
-    assert len(found) == len(images) > 1
-    assert set(found) != {"nothing"}
+    contents = re.findall(r"-detections\.png: (.*) with a score of", printed)
+    assert len(contents) == len(images) > 1
+    assert set(contents) != {"nothing"}
     (run,) = (shell.directory / ".cluster" / "volumes" / "efs" / "kubeflow").glob("maskrcnn/model-600.index")
     assert run.exists(), "the checkpoints stay when the release is gone"
 

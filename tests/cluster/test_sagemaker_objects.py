@@ -54,7 +54,7 @@ RENDERS: dict[str, dict[str, Any]] = {
 def ack(team: Client) -> Iterator[Client]:
     """A user of a cluster that has the definitions."""
     team.apply(*ack_crds.definitions())
-    names = [f"crd/{each['metadata']['name']}" for each in ack_crds.definitions()]
+    names = [f"crd/{definition['metadata']['name']}" for definition in ack_crds.definitions()]
     team.kubectl("wait", *names, "--for=condition=Established", "--timeout=60s")
     yield team
     team.kubectl("delete", *names)
@@ -222,9 +222,9 @@ def test_status_shows_all_objects_and_the_model(ack: Client, job: str) -> None:
     ]
     assert shown[4] == ["Endpoint", job, "waiting", "Creating"]
     assert shown[-1] == ["model:", model]
-    found = json.loads(mrc_values(ack, "status", job, "--format=json").stdout)
-    assert found["state"] == "waiting"
-    assert [each["kind"] for each in found["objects"]] == list(sagemaker.KINDS)
+    status = json.loads(mrc_values(ack, "status", job, "--format=json").stdout)
+    assert status["state"] == "waiting"
+    assert [item["kind"] for item in status["objects"]] == list(sagemaker.KINDS)
 
 
 def test_an_object_without_a_controller_is_named(ack: Client, job: str) -> None:

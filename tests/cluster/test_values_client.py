@@ -24,10 +24,12 @@ def test_large_answers_are_asked_for_and_come_compressed(user: Client, tmp_path:
             proxy = Proxy(f"http://{line.split()[-1]}")
             file = tmp_path / "kubeconfig"
             write_kubeconfig(file, kubeconfig(proxy.server.replace("https", "http"), "", {}))
-            found = connect(kubeconfig=file).get(Resource("/api/v1", "configmaps"), "large", user.namespace)
+            received = connect(kubeconfig=file).get(
+                Resource("/api/v1", "configmaps"), "large", user.namespace
+            )
         finally:
             plain.terminate()
-    assert found["data"]["text"] == TEXT
+    assert received["data"]["text"] == TEXT
     assert b"\r\nAccept-Encoding: gzip\r\n" in proxy.passed
     assert b"\r\nContent-Encoding: gzip\r\n" in proxy.passed
     assert len(proxy.passed) < len(TEXT) / 10

@@ -102,9 +102,9 @@ def run(admin: Client, outputs: Path, verb: str, *arguments: str) -> tuple[int, 
 @pytest.fixture(scope="module")
 def up(admin: Client, outputs: Path, autoscaler: Path) -> str:
     """What `cluster up` said."""
-    code, _, said = run(admin, outputs, "up", f"--charts={CHARTS}", f"--autoscaler-chart={autoscaler}")
-    assert code == 0, said
-    return said
+    code, _, stderr = run(admin, outputs, "up", f"--charts={CHARTS}", f"--autoscaler-chart={autoscaler}")
+    assert code == 0, stderr
+    return stderr
 
 
 def releases(admin: Client) -> dict[str, str]:
@@ -142,9 +142,9 @@ def test_the_claims_of_both_file_systems_are_bound(admin: Client) -> None:
 @pytest.mark.usefixtures("up")
 def test_a_second_run_changes_nothing(admin: Client, outputs: Path, autoscaler: Path) -> None:
     before = {kind: admin.names(kind) for kind in ("pvc", "pv")}
-    code, _, said = run(admin, outputs, "up", f"--charts={CHARTS}", f"--autoscaler-chart={autoscaler}")
-    assert code == 0, said
-    assert "PersistentVolume kubeflow-tensorpack-fsx: exists." in said
+    code, _, stderr = run(admin, outputs, "up", f"--charts={CHARTS}", f"--autoscaler-chart={autoscaler}")
+    assert code == 0, stderr
+    assert "PersistentVolume kubeflow-tensorpack-fsx: exists." in stderr
     assert {kind: admin.names(kind) for kind in before} == before
 
 
@@ -154,43 +154,43 @@ def test_another_cluster_than_terraforms_is_left_alone(admin: Client, outputs: P
     other["mrc_values"]["value"]["cluster"]["endpoint"] = "https://0123456789ABCDEF.eks.amazonaws.com"
     file = tmp_path / "other.json"
     file.write_text(json.dumps(other))
-    code, _, said = run(admin, file, "down", "--yes")
+    code, _, stderr = run(admin, file, "down", "--yes")
     assert code == 1
-    assert "but Terraform built https://0123456789ABCDEF.eks.amazonaws.com" in said
+    assert "but Terraform built https://0123456789ABCDEF.eks.amazonaws.com" in stderr
     assert releases(admin) == ADDONS
 
 
 @pytest.mark.usefixtures("up")
 def test_down_asks_first(admin: Client, outputs: Path) -> None:
-    code, _, said = run(admin, outputs, "down")
+    code, _, stderr = run(admin, outputs, "down")
     assert code == 1
-    assert "nothing was deleted. Use --yes" in said
+    assert "nothing was deleted. Use --yes" in stderr
     assert releases(admin) == ADDONS
 
 
 @pytest.mark.usefixtures("up")
 def test_down_waits_for_load_balancers_and_leaves_no_release(admin: Client, outputs: Path) -> None:
     values = ["global.namespace=kubeflow", "service.type=LoadBalancer", "global.source_cidr=192.0.2.0/24"]
-    board, own = "board-tensorboard", "own"
+    dashboard, own = "board-tensorboard", "own"
     admin.helm("install", "board", str(CHARTS / "tensorboard"), *(f"--set={value}" for value in values))
     service = {"type": "LoadBalancer", "ports": [{"port": 80}]}
     meta = {"name": own, "namespace": "default", "finalizers": [CLEAN_UP]}
     replace(admin, namespace="default").apply(
         {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": service}
     )
-    admin.kubectl("patch", "service", board, f'--patch={{"metadata":{{"finalizers":["{CLEAN_UP}"]}}}}')
+    admin.kubectl("patch", "service", dashboard, f'--patch={{"metadata":{{"finalizers":["{CLEAN_UP}"]}}}}')
 
     going = started(admin, outputs, "down", "--yes")
-    until(lambda: ending(admin) == {board, own}, "the deletion of both services")
+    until(lambda: ending(admin) == {dashboard, own}, "the deletion of both services")
     assert releases(admin) == ADDONS
-    for name, namespace in ((board, "kubeflow"), (own, "default")):
+    for name, namespace in ((dashboard, "kubeflow"), (own, "default")):
         patch = ["--type=merge", '--patch={"metadata":{"finalizers":null}}', f"--namespace={namespace}"]
         admin.kubectl("patch", "service", name, *patch)
-    code, _, said = ended(going)
-    assert code == 0, said
-    assert "waiting up to 10 min for: " in said
-    assert f"Service default/{own} ({CLEAN_UP})" in said
-    assert said.splitlines()[-1] == "terraform destroy"
+    code, _, stderr = ended(going)
+    assert code == 0, stderr
+    assert "waiting up to 10 min for: " in stderr
+    assert f"Service default/{own} ({CLEAN_UP})" in stderr
+    assert stderr.splitlines()[-1] == "terraform destroy"
     assert releases(admin) == {}
     assert "persistentvolumeclaim/tensorpack-fsx" in admin.names("pvc")
 

@@ -86,10 +86,10 @@ STATES = [
 @pytest.mark.parametrize(("reason", "state", "words"), STATES)
 def test_a_containers_state_is_named(placed: Client, reason: str, state: Object, words: str) -> None:
     patch_status(placed, "pod", "demo-worker-0", {"containerStatuses": [WORKER | state]})
-    found = reason_named(placed, "demo", reason)
-    assert words in found.text
-    assert found.fix or reason == "exit-code"
-    assert found.pods == ("demo-worker-0",)
+    explained = reason_named(placed, "demo", reason)
+    assert words in explained.text
+    assert explained.fix or reason == "exit-code"
+    assert explained.pods == ("demo-worker-0",)
 
 
 EVENTS = [
@@ -145,10 +145,10 @@ def test_a_running_worker_that_is_not_ready_is_named_with_its_probe(placed: Clie
     conditions = [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]
     pod = {"phase": "Running", "containerStatuses": [WORKER | running], "conditions": conditions}
     patch_status(placed, "pod", "demo-worker-0", pod)
-    said = "Readiness probe failed: dial tcp 10.0.0.7:2222: connect: connection refused"
-    add_event(placed, placed.get("pod", "demo-worker-0"), "Unhealthy", said)
-    found = reason_named(placed, "demo", "not-ready")
-    assert "Readiness probe failed: dial tcp 10.0.0.7:2222" in found.text
+    message = "Readiness probe failed: dial tcp 10.0.0.7:2222: connect: connection refused"
+    add_event(placed, placed.get("pod", "demo-worker-0"), "Unhealthy", message)
+    explained = reason_named(placed, "demo", "not-ready")
+    assert "Readiness probe failed: dial tcp 10.0.0.7:2222" in explained.text
 
 
 def test_a_node_that_stops_responding_is_named(placed: Client) -> None:
@@ -157,19 +157,19 @@ def test_a_node_that_stops_responding_is_named(placed: Client) -> None:
 
 
 def test_a_node_that_rejects_a_pod_is_named(placed: Client) -> None:
-    said = "Allocate failed due to requested number of devices unavailable for nvidia.com/gpu"
-    status = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": said}
+    message = "Allocate failed due to requested number of devices unavailable for nvidia.com/gpu"
+    status = {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": message}
     patch_status(placed, "pod", "demo-worker-0", status)
-    assert said in reason_named(placed, "demo", "node-refused").text
+    assert message in reason_named(placed, "demo", "node-refused").text
 
 
 def test_an_evicted_worker_fails_the_job_and_is_named(user: Client) -> None:
     submit(user, "demo", "maskrcnn.node_group=p4d")
     user.running("demo")
-    said = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 20Mi"
-    patch_status(user, "pod", "demo-worker-1", {"phase": "Failed", "reason": "Evicted", "message": said})
+    message = "The node was low on resource: memory. Threshold quantity: 100Mi, available: 20Mi"
+    patch_status(user, "pod", "demo-worker-1", {"phase": "Failed", "reason": "Evicted", "message": message})
     user.wait("mpijob/demo", "condition=Failed")
-    assert [each.reason for each in reasons_of(user, "demo")] == ["evicted", "evicted"]
+    assert [item.reason for item in reasons_of(user, "demo")] == ["evicted", "evicted"]
     assert "low on resource: memory" in reasons_of(user, "demo")[1].text
 
 
@@ -178,9 +178,9 @@ def test_a_launcher_that_failed_too_often_is_named_with_its_exit_code(user: Clie
     user.running("demo")
     end_launcher(user, "demo", 1)
     user.wait("mpijob/demo", "condition=Failed")
-    found = {each.reason: each.text for each in reasons_of(user, "demo")}
-    assert "has failed 1 time, maskrcnn.backoff_limit is 0" in found["backoff-limit"]
-    assert "exit code 1" in found["exit-code"]
+    texts = {item.reason: item.text for item in reasons_of(user, "demo")}
+    assert "has failed 1 time, maskrcnn.backoff_limit is 0" in texts["backoff-limit"]
+    assert "exit code 1" in texts["exit-code"]
 
 
 def test_a_job_that_ran_too_long_is_named(user: Client) -> None:

@@ -27,7 +27,7 @@ def live(team: Client) -> Client:
 
 
 def release_names(user: Client) -> list[str]:
-    return [each["name"] for each in json.loads(user.helm("list", "--output=json"))]
+    return [release["name"] for release in json.loads(user.helm("list", "--output=json"))]
 
 
 def steps(user: Client, job: str) -> list[str]:
@@ -184,7 +184,7 @@ def test_the_content_of_a_secret_is_never_shown(user: Client) -> None:
     server = ("jupyter.enabled=true", "jupyter.image=notebook:1")
     install(user, "demo", "maskrcnn", P4D, *server)
     secrets = [
-        each for each in user.objects("secrets") if each["metadata"]["name"].startswith("demo-jupyter")
+        secret for secret in user.objects("secrets") if secret["metadata"]["name"].startswith("demo-jupyter")
     ]
     assert secrets
     done = program(user, "upgrade", "demo", CHART, *given(user, P4D, *server, "jupyter.port=8443"))

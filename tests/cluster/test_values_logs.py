@@ -51,15 +51,15 @@ def cut_for(proxy: Proxy, seconds: float) -> None:
 def test_log_lines_of_workers_start_with_their_pods(running: Client, tmp_path: Path) -> None:
     for number in (0, 1):
         PodLog(running, f"demo-worker-{number}", "worker", tmp_path / str(number)).write(f"sshd {number}")
-    said = mrc_values(running, "logs", "demo", "--workers").stdout
-    assert said == "demo-worker-0 | sshd 0\ndemo-worker-1 | sshd 1\n"
+    output = mrc_values(running, "logs", "demo", "--workers").stdout
+    assert output == "demo-worker-0 | sshd 0\ndemo-worker-1 | sshd 1\n"
 
 
 def test_logs_of_one_rank_are_its_lines_without_the_tag(running: Client, tmp_path: Path) -> None:
     launcher_log(running, tmp_path).write(TRAINING)
-    said = mrc_values(running, "logs", "demo", "--rank=8")
-    assert said.stdout == "demo-worker-1:26:26 [0] NCCL INFO Using network AWS Libfabric\n"
-    assert "network: EFA" in said.stderr
+    done = mrc_values(running, "logs", "demo", "--rank=8")
+    assert done.stdout == "demo-worker-1:26:26 [0] NCCL INFO Using network AWS Libfabric\n"
+    assert "network: EFA" in done.stderr
 
 
 def test_logs_before_the_launcher_starts_explain_why_it_has_not(user: Client) -> None:

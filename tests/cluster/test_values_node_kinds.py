@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from preflights import P4D, WARNING, look, said
+from preflights import P4D, WARNING, findings_of, messages
 from testcluster.client import Client
 from values_tool import (
     TOLERATION,
@@ -47,10 +47,10 @@ def test_each_kind_of_taint_has_its_reason_and_its_advice(user: Client, tainted:
     for kind, node in tainted.items():
         submit(user, kind, f"{TYPE}={node}", TOLERATION, "maskrcnn.gpus=8")
     for kind, (reason, taint, advice) in KINDS.items():
-        found = reason_named(user, kind, reason)
-        assert taint in found.text
-        assert advice in found.fix
-        assert ("tolerations" in found.fix) == (kind == "dedicated")
+        explained = reason_named(user, kind, reason)
+        assert taint in explained.text
+        assert advice in explained.fix
+        assert ("tolerations" in explained.fix) == (kind == "dedicated")
 
 
 @pytest.fixture
@@ -59,8 +59,7 @@ def mig(user: Client) -> Iterator[str]:
     node = add_node(user, f"mig-{user.namespace}", ready=True)
     capacity = {"cpu": "8", "memory": "64Gi", "pods": "10", MIG: "1"}
     change = [
-        {"op": "replace", "path": f"/status/{each}", "value": capacity}
-        for each in ("capacity", "allocatable")
+        {"op": "replace", "path": f"/status/{key}", "value": capacity} for key in ("capacity", "allocatable")
     ]
     user.kubectl(
         "patch", "node", node, "--subresource=status", "--type=json", f"--patch={json.dumps(change)}"
@@ -73,11 +72,11 @@ def test_missing_mig_devices_are_named(user: Client, mig: str) -> None:
     there = (f"{TYPE}={mig}", TOLERATION, "maskrcnn.gpus_per_node=1")
     submit(user, "two", *there, f"maskrcnn.gpu_resource={MIG}", "maskrcnn.gpus=2")
     submit(user, "other", *there, "maskrcnn.gpu_resource=nvidia.com/mig-1g.5gb", "maskrcnn.gpus=1")
-    found = reason_named(user, "two", "no-gpus")
-    assert f"no node has 1 {MIG} free: of 19 nodes 1 lacks {MIG}" in found.text
-    found = reason_named(user, "other", "device-plugin")
-    assert f"the nodes offer {MIG}, but no nvidia.com/mig-1g.5gb" in found.text
-    assert "Set maskrcnn.gpu_resource to a device that they offer" in found.fix
+    explained = reason_named(user, "two", "no-gpus")
+    assert f"no node has 1 {MIG} free: of 19 nodes 1 lacks {MIG}" in explained.text
+    explained = reason_named(user, "other", "device-plugin")
+    assert f"the nodes offer {MIG}, but no nvidia.com/mig-1g.5gb" in explained.text
+    assert "Set maskrcnn.gpu_resource to a device that they offer" in explained.fix
 
 
 @pytest.fixture
@@ -91,16 +90,16 @@ def two_zones(user: Client) -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_zones")
 def test_workers_with_efa_in_two_zones_are_a_finding_and_a_warning(user: Client) -> None:
-    assert said(look(user, P4D), "MRC125", WARNING) == [
+    assert messages(findings_of(user, P4D), "MRC125", WARNING) == [
         "maskrcnn.node_selector: the workers use EFA, which does not connect zones, but their nodes are in "
         "several: us-west-2a (room for 3), us-west-2b (room for 1). "
         f"Set maskrcnn.node_selector to {ZONE}: us-west-2a."
     ]
-    (text,) = said(look(user, P4D, "maskrcnn.gpus=32"), "MRC125", WARNING)
+    (text,) = messages(findings_of(user, P4D, "maskrcnn.gpus=32"), "MRC125", WARNING)
     assert "Add nodes in us-west-2a, or use 3 workers, and set maskrcnn.node_selector" in text
     pinned = r"maskrcnn.node_selector.topology\.kubernetes\.io/zone=us-west-2a"
     for fine in ((P4D, pinned), (P4D, "maskrcnn.gpus=8"), (P4D, "maskrcnn.efa=0")):
-        assert said(look(user, *fine), "MRC125", WARNING) == []
+        assert messages(findings_of(user, *fine), "MRC125", WARNING) == []
     submit(user, "demo", P4D, "maskrcnn.gpus=32")
     user.running("demo")
     printed = mrc_values(user, "status", "demo").stdout

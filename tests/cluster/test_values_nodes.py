@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from preflights import ERROR, P4D, WARNING, definition, look, said
+from preflights import ERROR, P4D, WARNING, definition, findings_of, messages
 from releases import install
 from testcluster.client import Client
 from values_tool import TOLERATION, add_node, submit
@@ -52,15 +52,15 @@ TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
 def test_nodes_that_can_never_hold_the_job_stop_the_install(
     user: Client, values: list[str], rule: str, words: str
 ) -> None:
-    (text,) = said(look(user, *values), rule, ERROR)
+    (text,) = messages(findings_of(user, *values), rule, ERROR)
     assert words in text
 
 
 def test_gpus_that_other_jobs_use_are_a_warning(user: Client) -> None:
     submit(user, "other", P4D, "maskrcnn.gpus=24")
     user.running("other")
-    assert look(user, P4D, "maskrcnn.gpus=8") == []
-    assert said(look(user, P4D, "maskrcnn.gpus=16"), "MRC123", WARNING) == [
+    assert findings_of(user, P4D, "maskrcnn.gpus=8") == []
+    assert messages(findings_of(user, P4D, "maskrcnn.gpus=16"), "MRC123", WARNING) == [
         "maskrcnn.node_group: there is room for 1 of 2 workers now: 8 nvidia.com/gpu are free on the 4 nodes "
         "with node.kubernetes.io/instance-type=p4d.24xlarge, 16 nvidia.com/gpu are requested. "
         "The job will wait until others end. To start sooner, request less; "
@@ -72,14 +72,14 @@ def test_ending_a_run_makes_room_for_the_new_run_of_its_release(user: Client) ->
     install(user, "demo", "maskrcnn", P4D, "maskrcnn.gpus=32", "tensorboard.enabled=false")
     user.running("demo")
     new_run = (P4D, "maskrcnn.gpus=32", "maskrcnn.run=b")
-    assert [each.rule for each in look(user, *new_run, release="other")] == ["MRC123"]
-    assert look(user, *new_run, upgrade=True, end_runs=("demo",)) == []
+    assert [finding.rule for finding in findings_of(user, *new_run, release="other")] == ["MRC123"]
+    assert findings_of(user, *new_run, upgrade=True, end_runs=("demo",)) == []
 
 
 def test_a_cordoned_node_is_not_counted(user: Client) -> None:
     user.kubectl("cordon", "p4d-0")
     try:
-        assert "the 3 nodes" in said(look(user, P4D, "maskrcnn.gpus=32"), "MRC122", ERROR)[0]
+        assert "the 3 nodes" in messages(findings_of(user, P4D, "maskrcnn.gpus=32"), "MRC122", ERROR)[0]
     finally:
         user.kubectl("uncordon", "p4d-0")
 
@@ -88,7 +88,9 @@ def test_nodes_that_are_still_starting_are_a_warning(user: Client) -> None:
     name = add_node(user, f"starting-{user.namespace}", ready=True)
     try:
         user.kubectl("taint", "node", name, "fsx.csi.aws.com/agent-not-ready=:NoSchedule")
-        (text,) = said(look(user, f"{TYPE}={name}", TOLERATION, "maskrcnn.gpus=8"), "MRC120", WARNING)
+        (text,) = messages(
+            findings_of(user, f"{TYPE}={name}", TOLERATION, "maskrcnn.gpus=8"), "MRC120", WARNING
+        )
         assert "1 with the taint fsx.csi.aws.com/agent-not-ready. They can be used when" in text
     finally:
         user.kubectl("delete", "node", name)
@@ -105,11 +107,11 @@ def ohio(user: Client) -> Iterator[None]:
 @pytest.mark.usefixtures("ohio")
 def test_an_image_in_another_region_than_the_nodes_is_a_warning(user: Client) -> None:
     image = "maskrcnn.image=123456789012.dkr.ecr.us-west-2.amazonaws.com/mask-rcnn:1.0"
-    assert said(look(user, P4D, image), "MRC124", WARNING) == [
+    assert messages(findings_of(user, P4D, image), "MRC124", WARNING) == [
         "maskrcnn.image: the image is stored in us-west-2, but the cluster's nodes are in us-east-2. "
         "Push it to ECR in us-east-2, or replicate it there."
     ]
-    assert look(user, P4D, image.replace("us-west-2", "us-east-2")) == []
+    assert findings_of(user, P4D, image.replace("us-west-2", "us-east-2")) == []
 
 
 @pytest.fixture
@@ -136,21 +138,21 @@ def karpenter(user: Client) -> Iterator[None]:
 
 @pytest.mark.usefixtures("karpenter")
 def test_a_node_pool_that_can_make_the_nodes_turns_the_error_into_a_warning(user: Client) -> None:
-    (text,) = said(look(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
+    (text,) = messages(findings_of(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
     assert "Karpenter's NodePool gpu can add such nodes." in text
 
 
 @pytest.mark.usefixtures("karpenter")
 def test_a_node_pool_of_other_instance_types_does_not(user: Client) -> None:
-    found = look(user, "maskrcnn.node_group=g5", "maskrcnn.gpus=40")
-    assert [each.rule for each in found if each.severity is ERROR] == ["MRC122"]
+    findings = findings_of(user, "maskrcnn.node_group=g5", "maskrcnn.gpus=40")
+    assert [finding.rule for finding in findings if finding.severity is ERROR] == ["MRC122"]
 
 
 def test_a_cluster_autoscaler_turns_the_error_into_a_warning(user: Client) -> None:
     user.kubectl(
         "create", "deployment", "scaler", "--image=registry.k8s.io/autoscaling/cluster-autoscaler:v1.34.0"
     )
-    (text,) = said(look(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
+    (text,) = messages(findings_of(user, P4D, "maskrcnn.gpus=40"), "MRC122", WARNING)
     assert (
         "The cluster-autoscaler is running; whether one of its node groups has such nodes is unknown." in text
     )

@@ -58,7 +58,7 @@ def outage(alone: Client, tmp_path_factory: pytest.TempPathFactory) -> Outage:
         "logs": started(alone, "logs", "demo", "-f"),
         "install": started(alone, "install", "next", CHART, "--wait", *job_values(alone)),
     }
-    heard = {name: [next(iter(each.stdout or ()))] for name, each in programs.items()}
+    heard = {name: [next(iter(process.stdout or ()))] for name, process in programs.items()}
     heard["install"] += read_to(programs["install"], "waiting, ")
     with alone.cluster.without("kube-apiserver"):
         heard["wait"] += read_to(programs["wait"], "Waiting for it.")
@@ -91,11 +91,11 @@ def ended(
     programs: "Mapping[str, subprocess.Popen[str]]", heard: Mapping[str, list[str]]
 ) -> dict[str, Watched]:
     """Waits for programs of which some lines are heard already."""
-    found = {}
-    for name, each in programs.items():
-        out, err = each.communicate(timeout=120)
-        found[name] = Watched(each.returncode, [*heard[name], *out.splitlines(keepends=True)], err)
-    return found
+    watched = {}
+    for name, process in programs.items():
+        out, err = process.communicate(timeout=120)
+        watched[name] = Watched(process.returncode, [*heard[name], *out.splitlines(keepends=True)], err)
+    return watched
 
 
 def answers(user: Client) -> bool:
@@ -110,10 +110,10 @@ def answers(user: Client) -> bool:
 
 
 def test_wait_says_so_and_goes_on(outage: Outage) -> None:
-    said_and_went_on(outage.went_on["wait"], "cannot be reached (Connection refused)")
+    reported_and_continued(outage.went_on["wait"], "cannot be reached (Connection refused)")
 
 
-def said_and_went_on(waited: Watched, reason: str) -> None:
+def reported_and_continued(waited: Watched, reason: str) -> None:
     assert (waited.code, waited.err) == (0, "")
     away = [number for number, line in enumerate(waited.out) if line.endswith("Waiting for it.\n")]
     assert reason in waited.out[away[0]]
@@ -176,7 +176,7 @@ def freeze(alone: Client, outage: Outage, tmp_path_factory: pytest.TempPathFacto
         "logs": started(alone, "logs", "next", "-f"),
         "open": started(alone, "open", "demo", "tensorboard"),
     }
-    heard = {name: [next(iter(each.stdout or ()))] for name, each in programs.items()}
+    heard = {name: [next(iter(process.stdout or ()))] for name, process in programs.items()}
     with alone.cluster.frozen("kube-apiserver"), ThreadPoolExecutor() as beside:
         beside.submit(fetched, heard["open"][0].strip(), seconds=60)
         tried = all_at_once(alone, every_command(alone))
@@ -193,7 +193,7 @@ def test_every_command_says_that_a_stopped_server_does_not_answer(freeze: Outage
 
 
 def test_wait_goes_on_when_a_stopped_server_does(freeze: Outage) -> None:
-    said_and_went_on(freeze.went_on["wait"], "no answer in time")
+    reported_and_continued(freeze.went_on["wait"], "no answer in time")
 
 
 def test_logs_lose_nothing_over_a_stopped_server(freeze: Outage) -> None:

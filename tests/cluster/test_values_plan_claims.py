@@ -24,9 +24,9 @@ def plan(user: Client, directory: Path) -> tuple[dict[str, str], str]:
 
 
 def test_fsx_has_the_data_and_efs_the_logs_when_both_claims_can_be_used(user: Client, tmp_path: Path) -> None:
-    chosen, said = plan(user, tmp_path)
+    chosen, explanation = plan(user, tmp_path)
     assert chosen == {"shared_fs": "efs", "data_fs": "fsx"}
-    assert said.splitlines()[:3] == [
+    assert explanation.splitlines()[:3] == [
         f"FSx: the claim {user.namespace}/tensorpack-fsx is bound.",
         f"EFS: the claim {user.namespace}/tensorpack-efs-gp-bursting is bound.",
         "The data is read from FSx, which is made for that. Whether it contains the data set can only "
@@ -36,10 +36,10 @@ def test_fsx_has_the_data_and_efs_the_logs_when_both_claims_can_be_used(user: Cl
 
 def test_efs_has_both_when_there_is_no_fsx(user: Client, tmp_path: Path) -> None:
     user.kubectl("delete", "pvc", "tensorpack-fsx")
-    chosen, said = plan(user, tmp_path)
+    chosen, explanation = plan(user, tmp_path)
     assert chosen == {"shared_fs": "efs", "data_fs": "efs"}
-    assert f"FSx: the claim {user.namespace}/tensorpack-fsx does not exist." in said
-    assert "The data is read from EFS, as FSx cannot be used." in said
+    assert f"FSx: the claim {user.namespace}/tensorpack-fsx does not exist." in explanation
+    assert "The data is read from EFS, as FSx cannot be used." in explanation
 
 
 def test_fsx_has_both_when_there_is_no_efs(user: Client, tmp_path: Path) -> None:

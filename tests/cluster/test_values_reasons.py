@@ -19,7 +19,7 @@ from values_tool import (
     submit,
 )
 
-ONE_GPU_EACH = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn.gpus=8")
+ONE_GPU_PER_POD = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn.gpus=8")
 """Eight workers on four nodes: one of them waits when each takes more than half of a node."""
 
 
@@ -28,9 +28,9 @@ ONE_GPU_EACH = ("maskrcnn.node_group=p4d", "maskrcnn.gpus_per_node=1", "maskrcnn
     [
         ("no-gpus", ["maskrcnn.node_group=p4d", "maskrcnn.gpus=40"], "no node has 8 nvidia.com/gpu free"),
         ("no-gpus", ["maskrcnn.node_group=p4d", "maskrcnn.gpus=40"], "of 18 nodes 4 lack nvidia.com/gpu"),
-        ("no-memory", [*ONE_GPU_EACH, "maskrcnn.memory=700Gi"], "no node has 700Gi memory free"),
-        ("no-cpu", [*ONE_GPU_EACH, "maskrcnn.cpu=60"], "no node has 60 cpu free: of 18 nodes 4 lack cpu"),
-        ("no-efa", [*ONE_GPU_EACH, "maskrcnn.efa=3"], "no node has 3 vpc.amazonaws.com/efa free"),
+        ("no-memory", [*ONE_GPU_PER_POD, "maskrcnn.memory=700Gi"], "no node has 700Gi memory free"),
+        ("no-cpu", [*ONE_GPU_PER_POD, "maskrcnn.cpu=60"], "no node has 60 cpu free: of 18 nodes 4 lack cpu"),
+        ("no-efa", [*ONE_GPU_PER_POD, "maskrcnn.efa=3"], "no node has 3 vpc.amazonaws.com/efa free"),
         (
             "no-hugepages",
             ["maskrcnn.node_group=p4d", "maskrcnn.hugepages=5Gi"],
@@ -68,16 +68,18 @@ def test_a_request_that_no_node_can_satisfy_is_named(
     user: Client, reason: str, values: list[str], words: str
 ) -> None:
     submit(user, "demo", *values)
-    found = reason_named(user, "demo", reason)
-    assert words in found.text
+    explained = reason_named(user, "demo", reason)
+    assert words in explained.text
 
 
 def test_pods_with_the_same_reason_share_a_line(user: Client) -> None:
     submit(user, "demo", "maskrcnn.node_group=p4d", "maskrcnn.memory=2000Gi", "maskrcnn.gpus=48")
     until(lambda: len(reason_named(user, "demo", "node-too-small").pods) == 6, "six waiting workers")
-    found = reason_named(user, "demo", "node-too-small")
-    assert found.pods == tuple(f"demo-worker-{number}" for number in range(6))
-    assert str(found).startswith("demo-worker-0, demo-worker-1, demo-worker-2 and 3 more: the pod requests ")
+    explained = reason_named(user, "demo", "node-too-small")
+    assert explained.pods == tuple(f"demo-worker-{number}" for number in range(6))
+    assert str(explained).startswith(
+        "demo-worker-0, demo-worker-1, demo-worker-2 and 3 more: the pod requests "
+    )
 
 
 def test_cordoned_nodes_are_named(user: Client) -> None:
@@ -100,8 +102,8 @@ def lone(user: Client) -> Iterator[str]:
 
 def test_a_node_that_is_not_ready_is_named(user: Client, lone: str) -> None:
     submit(user, "demo", f"{TYPE}={lone}", TOLERATION, "maskrcnn.gpus=8")
-    found = reason_named(user, "demo", "nodes-not-ready")
-    assert found.text.startswith("1 of the 1 nodes that it can run on is not ready: of 19 nodes ")
+    explained = reason_named(user, "demo", "nodes-not-ready")
+    assert explained.text.startswith("1 of the 1 nodes that it can run on is not ready: of 19 nodes ")
 
 
 def set_quota(user: Client, name: str, amount: str) -> None:
@@ -114,16 +116,16 @@ def set_quota(user: Client, name: str, amount: str) -> None:
 def test_a_quota_is_named_with_its_limit(user: Client) -> None:
     set_quota(user, "requests.nvidia.com/gpu", "8")
     submit(user, "demo", "maskrcnn.node_group=p4d")
-    found = reason_named(user, "demo", "quota")
-    assert "the quota team allows requests.nvidia.com/gpu=8" in found.text
-    assert "requests.nvidia.com/gpu=8 is in use" in found.text
+    explained = reason_named(user, "demo", "quota")
+    assert "the quota team allows requests.nvidia.com/gpu=8" in explained.text
+    assert "requests.nvidia.com/gpu=8 is in use" in explained.text
 
 
 def test_a_quota_that_requires_limits_is_named(user: Client) -> None:
     set_quota(user, "limits.cpu", "100")
     submit(user, "demo", "maskrcnn.node_group=p4d")
-    found = reason_named(user, "demo", "quota-needs-limits")
-    assert "only pods that specify limits.cpu for: worker" in found.text
+    explained = reason_named(user, "demo", "quota-needs-limits")
+    assert "only pods that specify limits.cpu for: worker" in explained.text
 
 
 def test_a_limit_range_is_named(user: Client) -> None:
@@ -185,15 +187,15 @@ def test_a_policy_of_the_cluster_is_named(user: Client) -> None:
         },
     )
     try:
-        refused = ""
-        while "denied request" not in refused:  # the API server takes a moment to know the policy
+        rejection = ""
+        while "denied request" not in rejection:  # the API server takes a moment to know the policy
             try:
                 user.kubectl("run", "probe", "--image=x", "--dry-run=server")
             except CommandFailed as error:
-                refused = str(error)
+                rejection = str(error)
         submit(user, "demo", "maskrcnn.node_group=p4d")
-        found = reason_named(user, "demo", "admission-policy")
-        assert f"policy {name} rejects the pod: images come from our registry only" in found.text
+        explained = reason_named(user, "demo", "admission-policy")
+        assert f"policy {name} rejects the pod: images come from our registry only" in explained.text
     finally:
         user.kubectl("delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", name)
 
@@ -203,9 +205,9 @@ def test_a_namespace_that_is_being_deleted_is_named(user: Client) -> None:
     meta = {"name": "keep", "namespace": user.namespace, "finalizers": ["test/keep"]}
     user.apply(config | {"metadata": meta})
     user.kubectl("delete", "namespace", user.namespace, "--wait=false")
-    with pytest.raises(CommandFailed) as refused:
+    with pytest.raises(CommandFailed) as rejected:
         user.kubectl("run", "probe", "--image=x")
-    assert rejections.explain(str(refused.value)).id == "namespace-terminating"
+    assert rejections.explain(str(rejected.value)).id == "namespace-terminating"
     user.kubectl("patch", "configmap", "keep", '--patch={"metadata":{"finalizers":null}}')
 
 
@@ -220,10 +222,10 @@ def test_a_job_that_the_operator_finds_invalid_is_named(user: Client) -> None:
     job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
     job["spec"]["runPolicy"]["managedBy"] = "kueue.x-k8s.io/multikueue"
     user.apply(job)
-    said = (
+    message = (
         "Found validation errors: spec.slotsPerWorker: Required value: must have number of slots per worker"
     )
-    add_event(user, user.get("mpijob", "demo"), "ValidationError", said)
+    add_event(user, user.get("mpijob", "demo"), "ValidationError", message)
     assert "rejects the job: spec.slotsPerWorker" in reason_named(user, "demo", "invalid-job").text
 
 
@@ -240,8 +242,8 @@ def test_a_missing_scheduler_is_named(user: Client) -> None:
     job = rendered_job(user, "demo", "maskrcnn.node_group=p4d")
     job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["schedulerName"] = "volcano"
     user.apply(job)
-    found = reason_named(user, "demo", "no-scheduler", later=True)
-    assert found.text == "no scheduler named volcano has processed it"
+    explained = reason_named(user, "demo", "no-scheduler", later=True)
+    assert explained.text == "no scheduler named volcano has processed it"
 
 
 def test_a_waiting_gang_is_named(user: Client) -> None:
@@ -249,8 +251,8 @@ def test_a_waiting_gang_is_named(user: Client) -> None:
     job["spec"]["mpiReplicaSpecs"]["Worker"]["template"]["spec"]["schedulerName"] = "volcano"
     user.apply(job)
     reason_named(user, "demo", "no-scheduler", later=True)
-    said = "2/2 tasks in gang unschedulable: pod group is not ready, 2 Pending, 2 minAvailable"
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": said}
+    message = "2/2 tasks in gang unschedulable: pod group is not ready, 2 Pending, 2 minAvailable"
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     patch_status(user, "pod", "demo-worker-0", {"conditions": [condition]})
     assert "volcano waits until the whole gang fits" in reason_named(user, "demo", "gang").text
 

@@ -80,7 +80,7 @@ def test_a_missing_permission_is_named_with_exit_code_3(
 ) -> None:
     done = mrc_values(running, *arguments, f"--kubeconfig={lacking(resource)}")
     assert done.returncode == 3, done.stderr
-    (line,) = (each for each in done.stderr.splitlines() if "(403)" in each)
+    (line,) = (text for text in done.stderr.splitlines() if "(403)" in text)
     assert words in line
     assert "Traceback" not in done.stderr
 
@@ -116,9 +116,9 @@ def test_open_names_the_missing_permission_to_forward_ports(
     fetched(url, seconds=60)  # ends when the server has refused
     opened.send_signal(2)
     opened.wait(20)
-    said = opened.stderr.read() if opened.stderr else ""
-    assert "you are not allowed to create pods/portforward" in said
-    assert said.count("Traceback") == 0
+    stderr = opened.stderr.read() if opened.stderr else ""
+    assert "you are not allowed to create pods/portforward" in stderr
+    assert stderr.count("Traceback") == 0
 
 
 def test_a_wrong_token_is_exit_code_3_of_every_command(user: Client, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mrc_values import helm
 from mrc_values.manifests import objects
-from preflights import ERROR, WARNING, look, said
+from preflights import ERROR, WARNING, findings_of, messages
 from releases import given
 from test_values_plan_claims import plan
 from testcluster.charts import CHARTS
@@ -62,18 +62,21 @@ def test_wait_ends_with_1_and_the_reason_when_the_data_is_wrong(staging: Client)
 
 
 def test_preflight_rejects_a_training_on_data_that_is_being_staged(staging: Client) -> None:
-    (line,) = said(look(staging, "maskrcnn.device=cpu"), "MRC115", ERROR)
+    (line,) = messages(findings_of(staging, "maskrcnn.device=cpu"), "MRC115", ERROR)
     assert line == (
         f"maskrcnn.data_dir: /efs/data is being staged by the job {staging.namespace}/coco, "
         f"0 of 2 shards done. Run mrc-values wait coco --namespace {staging.namespace} first."
     )
-    assert said(look(staging, "maskrcnn.device=cpu", "maskrcnn.data_dir=other"), "MRC115", ERROR) == []
+    assert (
+        messages(findings_of(staging, "maskrcnn.device=cpu", "maskrcnn.data_dir=other"), "MRC115", ERROR)
+        == []
+    )
 
 
 def test_preflight_warns_of_a_staging_that_has_failed(staging: Client) -> None:
     end(staging, 2)
     staging.wait("job/coco", "condition=Failed")
-    (line,) = said(look(staging, "maskrcnn.device=cpu"), "MRC115", WARNING)
+    (line,) = messages(findings_of(staging, "maskrcnn.device=cpu"), "MRC115", WARNING)
     assert "install its release again: it fetches only what is missing" in line
 
 
@@ -83,15 +86,15 @@ def test_after_staging_preflight_is_content_and_plan_reads_the_data_from_there(
     assert plan(staging, tmp_path)[0]["data_fs"] == "fsx", "while it is not complete"
     end(staging, 0)
     staging.wait("job/coco", "condition=Complete")
-    found = look(staging, "maskrcnn.device=cpu")
-    assert said(found, "MRC115", ERROR) == said(found, "MRC115", WARNING) == []
+    findings = findings_of(staging, "maskrcnn.device=cpu")
+    assert messages(findings, "MRC115", ERROR) == messages(findings, "MRC115", WARNING) == []
     chosen, printed = plan(staging, tmp_path)
     assert chosen == {"shared_fs": "efs", "data_fs": "efs"}
     assert "EFS: the job coco has staged s3://bucket/prefix into /efs/data." in printed
 
 
 def test_an_install_of_staging_is_checked_for_its_claim(user: Client) -> None:
-    flags = [f"--set={each}" for each in [*given("stage-data"), f"global.namespace={user.namespace}"]]
+    flags = [f"--set={value}" for value in [*given("stage-data"), f"global.namespace={user.namespace}"]]
     chart = str(CHARTS / "stage-data")
     missing = mrc_values(user, "install", "coco", chart, *flags, "--dry-run", "--set=global.shared_pvc=none")
     assert missing.returncode == 1

@@ -29,42 +29,42 @@ def test_status_shows_progress_network_and_pods(running: Client, tmp_path: Path)
 
 def test_status_as_json_has_the_documented_keys(running: Client, tmp_path: Path) -> None:
     launcher_log(running, tmp_path).write(TRAINING)
-    found = json.loads(mrc_values(running, "status", "demo", "--format=json").stdout)
-    assert list(found) == [
+    status = json.loads(mrc_values(running, "status", "demo", "--format=json").stdout)
+    assert list(status) == [
         *("name", "namespace", "job", "state", "exit_code", "ranks", "ranks_alive", "progress", "checkpoint"),
         *("evaluation", "failed_evaluation", "run_dir", "claim", "seconds_since_step"),
         *("log", "network", "network_advice", "ignored_change", "reasons", "pods"),
     ]
-    assert found["progress"] == {
+    assert status["progress"] == {
         **{"step": 150, "steps": 3500, "epoch": 1, "epochs": 18},
         **{"loss": 0.7123, "images_per_second": 121.5, "eta_seconds": 70.0},
     }
-    assert found["log"] == "read"
-    assert 0 <= found["seconds_since_step"] < 60
-    assert found["network"]["network"] == "efa"
-    assert list(found["pods"][0]) == ["name", "role", "state", "ready", "restarts", "node"]
-    assert found["pods"][0]["role"] == "launcher"
+    assert status["log"] == "read"
+    assert 0 <= status["seconds_since_step"] < 60
+    assert status["network"]["network"] == "efa"
+    assert list(status["pods"][0]) == ["name", "role", "state", "ready", "restarts", "node"]
+    assert status["pods"][0]["role"] == "launcher"
 
 
 def test_status_warns_of_tcp_on_nodes_that_have_efa(running: Client, tmp_path: Path) -> None:
     launcher_log(running, tmp_path).write("[1,0]<stdout>:w:26:26 [0] NCCL INFO Using network Socket")
-    said = mrc_values(running, "status", "demo").stdout
-    assert "network: TCP" in said
-    assert "warning: NCCL uses TCP although the workers have EFA" in said
+    output = mrc_values(running, "status", "demo").stdout
+    assert "network: TCP" in output
+    assert "warning: NCCL uses TCP although the workers have EFA" in output
 
 
 def test_status_shows_where_the_log_is_when_its_pod_is_gone(running: Client) -> None:
     end_launcher(running, "demo", 0)
     running.wait("mpijob/demo", "condition=Succeeded")
     running.kubectl("delete", "pods", "--selector=training.kubeflow.org/job-role=launcher")
-    said = mrc_values(running, "status", "demo").stdout
-    assert re.search(r"^demo +finished +0/16$", said, re.MULTILINE)
-    assert "(also has the launcher's log)" in said
+    output = mrc_values(running, "status", "demo").stdout
+    assert re.search(r"^demo +finished +0/16$", output, re.MULTILINE)
+    assert "(also has the launcher's log)" in output
 
 
 def test_an_ssh_error_of_the_launch_command_is_a_reason(running: Client, tmp_path: Path) -> None:
-    said = "launch: demo-worker-1.demo does not answer ssh after 600 s: Connection refused"
-    launcher_log(running, tmp_path).write(said)
+    message = "launch: demo-worker-1.demo does not answer ssh after 600 s: Connection refused"
+    launcher_log(running, tmp_path).write(message)
     assert "the worker demo-worker-1.demo did not answer ssh within 600 s: Connection refused" in (
         mrc_values(running, "status", "demo").stdout
     )
@@ -107,9 +107,9 @@ def test_a_failed_job_is_shown_with_the_error_in_its_log(user: Client, tmp_path:
     launcher_log(user, tmp_path).write("[1,3]<stderr>:KeyError: 'category_id'\nmpirun: a rank has ended")
     end_launcher(user, "demo", 1)
     user.wait("mpijob/demo", "condition=Failed")
-    said = mrc_values(user, "status", "demo").stdout
-    assert re.search(r"^demo +failed \(1\)", said, re.MULTILINE)
-    assert "maskrcnn.backoff_limit is 0; its error: KeyError: 'category_id'." in said
+    output = mrc_values(user, "status", "demo").stdout
+    assert re.search(r"^demo +failed \(1\)", output, re.MULTILINE)
+    assert "maskrcnn.backoff_limit is 0; its error: KeyError: 'category_id'." in output
 
 
 def test_wait_ends_with_1_when_its_timeout_expires(user: Client) -> None:

@@ -132,8 +132,8 @@ class Training:
 
     def resumed_from(self) -> int | None:
         """Returns the step from which the newest launcher resumed; None before that, or for a new run."""
-        said = re.search(r"resuming from \S*/model-(\d+)$", self.log(), re.MULTILINE)
-        return int(said[1]) if said else None
+        match = re.search(r"resuming from \S*/model-(\d+)$", self.log(), re.MULTILINE)
+        return int(match[1]) if match else None
 
     def await_success(self) -> None:
         """Waits until the job has succeeded."""
@@ -155,7 +155,7 @@ class Training:
         training["extra_config"] = [*training["extra_config"], "TRAIN.CHECKPOINT_PERIOD=1"]
         values: Values = {"global": {"namespace": ""}, "tensorboard": {"enabled": False}}
         values |= {"maskrcnn": training} | charts
-        flags = [f"--set-json={name}={json.dumps(each)}" for name, each in values.items()]
+        flags = [f"--set-json={name}={json.dumps(chart_values)}" for name, chart_values in values.items()]
         return self.user.helm(command, self.name, str(CHARTS / self.chart), *flags)
 
 
@@ -168,8 +168,8 @@ def server(**values: Any) -> Values:
 def example(name: str, namespace: str) -> list[Object]:
     """Returns the objects of one of the chart's examples of data, for another namespace."""
     objects = list(yaml.safe_load_all((EXAMPLES / "data" / f"{name}.yaml").read_text()))
-    for each in objects:
-        each["metadata"]["namespace"] = namespace
+    for item in objects:
+        item["metadata"]["namespace"] = namespace
     return objects
 
 
@@ -187,8 +187,8 @@ def draw_scenes(user: Client) -> None:
 
 def events(user: Client, name: str) -> str:
     """Returns the reasons and messages of an object's events."""
-    found = user.kubectl("get", "events", f"--field-selector=involvedObject.name={name}", "--output=json")
-    return "\n".join(f"{event['reason']}: {event['message']}" for event in json.loads(found)["items"])
+    events = user.kubectl("get", "events", f"--field-selector=involvedObject.name={name}", "--output=json")
+    return "\n".join(f"{event['reason']}: {event['message']}" for event in json.loads(events)["items"])
 
 
 def waiting_reason(pod: Object) -> str:

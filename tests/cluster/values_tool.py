@@ -57,12 +57,12 @@ def reason_named(user: Client, job: str, name: str, *, later: bool = False, seco
     """The reason of a name, once the cluster's controllers have come to it."""
     end = time.monotonic() + seconds
     while True:
-        found = reasons_of(user, job, later=later)
-        named = [each for each in found if each.reason == name]
+        reasons = reasons_of(user, job, later=later)
+        named = [reason for reason in reasons if reason.reason == name]
         if named:
             return named[0]
         assert time.monotonic() < end, (
-            f"no reason {name}, but: {[(each.reason, str(each)) for each in found]}"
+            f"no reason {name}, but: {[(reason.reason, str(reason)) for reason in reasons]}"
         )
         time.sleep(0.3)
 
@@ -71,7 +71,7 @@ def rendered_job(user: Client, name: str, *values: str) -> Object:
     """The MPIJob that the chart makes."""
     given = helm.parse_flag("--set", ",".join([*GIVEN["maskrcnn"], "global.namespace=", *values]))
     rendered = helm.render(CHARTS / "maskrcnn", given, name, user.namespace)
-    job: Object = next(each for each in objects(rendered) if each["kind"] == "MPIJob")
+    job: Object = next(item for item in objects(rendered) if item["kind"] == "MPIJob")
     return job
 
 
@@ -86,9 +86,9 @@ def patch_status(user: Client, kind: str, name: str, status: Object) -> None:
     user.kubectl("patch", kind, name, "--subresource=status", "--type=strategic", f"--patch={body}")
 
 
-def add_event(user: Client, thing: Object, reason: str, message: str, kind: str = "Warning") -> None:
+def add_event(user: Client, item: Object, reason: str, message: str, kind: str = "Warning") -> None:
     """An event as a kubelet or an autoscaler reports it."""
-    meta = thing["metadata"]
+    meta = item["metadata"]
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     user.kubectl(
         "create",
@@ -99,7 +99,7 @@ def add_event(user: Client, thing: Object, reason: str, message: str, kind: str 
                 "kind": "Event",
                 "metadata": {"generateName": f"{meta['name']}.", "namespace": user.namespace},
                 "involvedObject": {
-                    "kind": thing["kind"],
+                    "kind": item["kind"],
                     "namespace": user.namespace,
                     "name": meta["name"],
                     "uid": meta["uid"],
@@ -167,9 +167,9 @@ def opened(user: Client, release: str, server: str) -> Iterator[str]:
     assert process.returncode == 0
 
 
-def eventually(found: Callable[[], bool], what: str, seconds: float = 40) -> None:
+def eventually(condition: Callable[[], bool], what: str, seconds: float = 40) -> None:
     """Waits until something is so."""
     end = time.monotonic() + seconds
-    while not found():
+    while not condition():
         assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
         time.sleep(0.2)

@@ -48,7 +48,7 @@ class PodLog:
 
 
 def running_launchers(user: Client, job: str = "demo") -> list[Object]:
-    return [each for each in user.pods(job, "launcher") if each["status"]["phase"] == "Running"]
+    return [pod for pod in user.pods(job, "launcher") if pod["status"]["phase"] == "Running"]
 
 
 def launcher_log(user: Client, directory: Path, job: str = "demo") -> PodLog:
@@ -60,9 +60,9 @@ def launcher_log(user: Client, directory: Path, job: str = "demo") -> PodLog:
 def dashboard(user: Client) -> str:
     user.kubectl("rollout", "status", "deployment/demo-tensorboard", "--timeout=60s")
     (pod,) = (
-        each
-        for each in user.objects("pods", **{"app.kubernetes.io/component": "dashboard"})
-        if "deletionTimestamp" not in each["metadata"]
+        pod
+        for pod in user.objects("pods", **{"app.kubernetes.io/component": "dashboard"})
+        if "deletionTimestamp" not in pod["metadata"]
     )
     return str(pod["metadata"]["name"])
 

@@ -49,7 +49,9 @@ def status(url: str, token: str = "") -> int:
 def listening(process: subprocess.Popen[bytes]) -> set[str]:
     """Addresses of this machine on which a process or one of its children listens."""
     parent = psutil.Process(process.pid)
-    connections = [c for each in (parent, *parent.children(recursive=True)) for c in each.net_connections()]
+    connections = [
+        c for process in (parent, *parent.children(recursive=True)) for c in process.net_connections()
+    ]
     return {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
 
 

@@ -107,7 +107,7 @@ def test_a_server_that_is_down_is_tried_again(
         service.server = server
 
 
-def test_one_bucket_for_both_is_refused(handler: ModuleType, image: bytes, monkeypatch: Any) -> None:
+def test_one_bucket_for_both_is_rejected(handler: ModuleType, image: bytes, monkeypatch: Any) -> None:
     monkeypatch.setenv("OUTPUT_BUCKET", "images")
     with pytest.raises(ValueError, match="the function would start itself"):
         handler.handle(put("a.jpg", image), None)

@@ -48,11 +48,11 @@ def test_a_rotated_token_of_pod_identity_is_read_again(
     bucket: Bucket, server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """VictoriaMetrics 9280, doris 66554."""
-    seen: list[str] = []
+    tokens: list[str] = []
 
     class Agent(Quiet):
         def do_GET(self) -> None:
-            seen.append(self.headers["Authorization"])
+            tokens.append(self.headers["Authorization"])
             keys = {"AccessKeyId": "test", "SecretAccessKey": "testsecret", "Token": None}
             self.answer(200, json.dumps(keys | {"Expiration": "2099-01-01T00:00:00Z"}).encode())
 
@@ -75,7 +75,7 @@ def test_a_rotated_token_of_pod_identity_is_read_again(
         proxy.stop()
         agent.stop()
     assert proxy.counts == {"expired": 1}
-    assert seen == ["one", "two"]
+    assert tokens == ["one", "two"]
     assert tree(tmp_path / "out") == tree(original)
 
 
@@ -110,9 +110,9 @@ def foreign(elsewhere: Served, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_region_of_a_bucket_is_found(foreign: Bucket) -> None:
     """arrow-rs-object-store 224."""
-    found = foreign.find("a.jpg")
-    assert found and found.size == 4
-    assert foreign.read("a.jpg", found, 0, 4) == b"data"
+    version = foreign.find("a.jpg")
+    assert version and version.size == 4
+    assert foreign.read("a.jpg", version, 0, 4) == b"data"
 
 
 def test_the_region_of_a_bucket_is_found_for_a_list(foreign: Bucket) -> None:

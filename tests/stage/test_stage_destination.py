@@ -81,7 +81,7 @@ def test_a_file_system_that_is_full_ends_in_one_line_and_the_next_run_completes(
     assert tree(tmp_path / "out") == tree(original)
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(
+def test_too_little_room_is_reported_before_anything_is_fetched(
     bucket: Bucket, original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actual = os.statvfs(tmp_path)

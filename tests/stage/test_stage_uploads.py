@@ -31,8 +31,8 @@ def test_an_upload_from_another_source_is_not_continued(bucket: Bucket) -> None:
 
 def test_two_runs_with_the_same_source_at_once_both_succeed(bucket: Bucket) -> None:
     first, second = (Multipart(bucket, KEY, "source") for _ in range(2))
-    for each in (first, second):
-        each.send(1, b"same")
+    for upload in (first, second):
+        upload.send(1, b"same")
     assert first.complete(4) == second.complete(4)
     assert content(bucket) == b"same"
     assert [key for key, _ in bucket.objects()] == [KEY], "no note is left"

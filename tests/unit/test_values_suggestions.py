@@ -151,8 +151,8 @@ def test_a_fix_names_only_existing_values(rule: Rule, tmp_path: Path) -> None:
 
 def test_values_of_the_tutorials_newest_chart_are_told_where_they_belong() -> None:
     file = Path(__file__).with_name("mpijob_horovod.yaml")
-    unknown = [found for found in check(CHART, [file]).findings if found.rule == "MRC003"]
-    fixes = {str(found.path[0]): found.fix for found in unknown}
+    unknown = [finding for finding in check(CHART, [file]).findings if finding.rule == "MRC003"]
+    fixes = {str(finding.path[0]): finding.fix for finding in unknown}
     assert fixes == {
         "image": "It belongs under maskrcnn or jupyter or tensorboard.",
         "image_pull_policy": "It belongs under maskrcnn or jupyter or tensorboard.",

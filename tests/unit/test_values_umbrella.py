@@ -38,11 +38,11 @@ def umbrella(
     return directory
 
 
-def found(chart: Path, text: str = "", *sets: str) -> list[str]:
+def findings_of(chart: Path, text: str = "", *sets: str) -> list[str]:
     """Findings for these values, infos excluded; positions without directories."""
     (chart / "my.yaml").write_text(text)
     findings = check.check(chart, [chart / "my.yaml"] if text else [], sets).findings
-    shown = (str(each) for each in findings if each.severity is not Severity.INFO)
+    shown = (str(finding) for finding in findings if finding.severity is not Severity.INFO)
     return [line.replace(f"{chart}/", "") for line in shown]
 
 
@@ -73,7 +73,7 @@ def test_each_alias_is_checked_with_its_own_values(
     (tmp_path / "platform").mkdir()
     sections = {name: {"enabled": True, "maskrcnn": TRAINING} for _, name in charts}
     chart = umbrella(tmp_path / "platform", sections, *charts, packaged=packaged)
-    assert found(chart, "second:\n  maskrcnn:\n    gpus: 20\n    gpsu: 1\n") == [
+    assert findings_of(chart, "second:\n  maskrcnn:\n    gpus: 20\n    gpsu: 1\n") == [
         "my.yaml:3:11: error MRC014 second.maskrcnn.gpus: 20 is not a multiple of 8, the GPUs of a p4d node. "
         "Set gpus to 16 or 24.",
         "my.yaml:4:5: error MRC003 second.maskrcnn.gpsu: unknown key in maskrcnn. Did you mean gpus?",
@@ -83,7 +83,7 @@ def test_each_alias_is_checked_with_its_own_values(
 def test_names_in_messages_are_those_of_the_umbrella(tmp_path: Path) -> None:
     training = {"maskrcnn": {**TRAINING, "hugepages": "2Gi", "node_group": ""}}
     chart = umbrella(tmp_path, {"training": training}, ("maskrcnn", "training"))
-    (line,) = found(chart)
+    (line,) = findings_of(chart)
     assert line.startswith("values.yaml:4:16: error MRC006 training.maskrcnn.hugepages: ") or (
         "error MRC" in line and "Set training.maskrcnn.memory." in line
     )
@@ -91,14 +91,14 @@ def test_names_in_messages_are_those_of_the_umbrella(tmp_path: Path) -> None:
 
 def test_findings_are_in_the_umbrellas_own_values_where_they_are_set(tmp_path: Path) -> None:
     chart = umbrella(tmp_path, {"training": {"maskrcnn": {**TRAINING, "gpus": 20}}}, ("maskrcnn", "training"))
-    assert [line.partition(" ")[0] for line in found(chart)] == ["values.yaml:5:11:"]
-    (line,) = found(chart, "", "training.maskrcnn.gpus=12")
+    assert [line.partition(" ")[0] for line in findings_of(chart)] == ["values.yaml:5:11:"]
+    (line,) = findings_of(chart, "", "training.maskrcnn.gpus=12")
     assert line.startswith("--set training.maskrcnn.gpus=12: error MRC014 training.maskrcnn.gpus: 12 is not")
 
 
 def test_a_missing_image_is_reported_with_the_other_mistakes(tmp_path: Path) -> None:
     chart = umbrella(tmp_path, {"lab": {"enabled": True}}, ("maskrcnn", "training"), ("jupyter", "lab"))
-    rules = [line.split(" ", 1)[1].partition(": ")[0] for line in found(chart, "lab: {gpus: -1}")]
+    rules = [line.split(" ", 1)[1].partition(": ")[0] for line in findings_of(chart, "lab: {gpus: -1}")]
     assert sorted(rules) == [
         "error MRC004 lab.gpus",
         "error MRC020 lab.image",
@@ -109,20 +109,20 @@ def test_a_missing_image_is_reported_with_the_other_mistakes(tmp_path: Path) -> 
 def test_a_disabled_dependency_has_no_findings_of_rules_but_its_keys_are_checked(tmp_path: Path) -> None:
     values = {"training": {"enabled": False, "maskrcnn": {"gpus": 20}}}
     chart = umbrella(tmp_path, values, ("maskrcnn", "training"))
-    assert found(chart) == []
-    assert len(found(chart, "training: {maskrcnn: {gpsu: 1}}")) == 1
+    assert findings_of(chart) == []
+    assert len(findings_of(chart, "training: {maskrcnn: {gpsu: 1}}")) == 1
 
 
 def test_a_shared_global_value_is_reported_once(tmp_path: Path) -> None:
     sections = {name: {"enabled": True, "maskrcnn": TRAINING} for name in ("first", "second")}
     chart = umbrella(tmp_path, sections, ("maskrcnn", "first"), ("maskrcnn", "second"))
-    (line,) = found(chart, "global:\n  source_cidr: 203.0.113.7/24\n")
+    (line,) = findings_of(chart, "global:\n  source_cidr: 203.0.113.7/24\n")
     assert line.startswith("my.yaml:2:16: error MRC051 global.source_cidr: 203.0.113.7/24 is not a network.")
 
 
 def test_a_switch_in_place_of_a_dependency_is_a_finding(tmp_path: Path) -> None:
     chart = umbrella(tmp_path, {"training": {"maskrcnn": TRAINING}}, ("maskrcnn", "training"))
-    (line,) = found(chart, "training: false\n")
+    (line,) = findings_of(chart, "training: false\n")
     assert "error MRC004 training: false is not a mapping" in line
 
 
@@ -136,7 +136,7 @@ def test_rules_do_not_apply_to_charts_of_others(tmp_path: Path) -> None:
     other.mkdir()
     (other / "Chart.yaml").write_text("apiVersion: v2\nname: cache\nversion: 1.0.0\n")
     (other / "values.yaml").write_text("image: ''\nmaskrcnn: {image: ''}\n")
-    assert found(chart) == []
+    assert findings_of(chart) == []
 
 
 @pytest.mark.parametrize(
@@ -179,5 +179,5 @@ def test_an_umbrella_around_an_umbrella_is_checked(tmp_path: Path) -> None:
     (tmp_path / "outer" / "Chart.yaml").write_text(
         "apiVersion: v2\nname: outer\nversion: 1.0.0\ndependencies: [{name: platform, version: 1.0.0}]\n"
     )
-    (line,) = found(tmp_path / "outer", "platform: {maskrcnn: {maskrcnn: {gpus: 20}}}")
+    (line,) = findings_of(tmp_path / "outer", "platform: {maskrcnn: {maskrcnn: {gpus: 20}}}")
     assert line.startswith("my.yaml:1:40: error MRC014 platform.maskrcnn.maskrcnn.gpus: 20 is not")

@@ -43,11 +43,11 @@ def check(
     ``release`` and ``namespace`` are those that Helm renders with; the default name is the chart's.
     Raises UsageError if the chart or a file does not exist.
     """
-    loaded, found = values.load(chart, files, sets)
-    found += [*_sections_taken_away(loaded), *_ignored_by_helm(loaded)]
-    if any(finding.rule in ("MRC001", "MRC005") for finding in found):
+    loaded, reported = values.load(chart, files, sets)
+    reported += [*_sections_taken_away(loaded), *_ignored_by_helm(loaded)]
+    if any(finding.rule in ("MRC001", "MRC005") for finding in reported):
         # Without the values of that file or section, all other findings would be about missing values.
-        return Result(findings.sort(found), loaded)
+        return Result(findings.sort(reported), loaded)
     chart_parts = parts.find(chart, loaded)
     by_rules: list[Finding] = []
     rejected = False
@@ -57,20 +57,20 @@ def check(
         by_rules += map(part.outer, of_rules)
         rejected = rejected or findings.failing(by_schema)
         # Charts that share a global value share the findings about it.
-        found += [new for new in map(part.outer, _merged(by_schema, of_rules)) if new not in found]
+        reported += [new for new in map(part.outer, _merged(by_schema, of_rules)) if new not in reported]
     if rejected:
         # Helm would only repeat the errors of the schema.
-        return Result(findings.sort(found), loaded)
+        return Result(findings.sort(reported), loaded)
     rendered: Mapping[str, str] = {}
     try:
         name = release or str(dependencies.metadata(chart).get("name", "release"))
         rendered = helm.render(chart, _complete(loaded, chart_parts), name, namespace)
-        found += _rejections(rendered, chart, loaded)
+        reported += _rejections(rendered, chart, loaded)
     except helm.RenderError as error:
         finding = _render_finding(error, chart_parts)
         if not _is_reported(finding, by_rules):
-            found.append(finding)
-    return Result(findings.sort(found), loaded, rendered, chart_parts)
+            reported.append(finding)
+    return Result(findings.sort(reported), loaded, rendered, chart_parts)
 
 
 def _sections_taken_away(loaded: Values) -> Iterator[Finding]:

@@ -45,20 +45,20 @@ def find(chart: Path) -> list[Dependency]:
     One that Chart.yaml names but ``charts/`` lacks is left out: Helm reports it. One that Chart.yaml does not
     name is always installed.
     """
-    found = {name: directory for directory in _in_charts(chart) if (name := metadata(directory).get("name"))}
+    charts = {name: directory for directory in _in_charts(chart) if (name := metadata(directory).get("name"))}
     named = [entry for entry in metadata(chart).get("dependencies") or [] if isinstance(entry, dict)]
     dependencies = [
         Dependency(
             str(entry.get("alias") or entry["name"]),
-            found[entry["name"]],
+            charts[entry["name"]],
             tuple(part for part in str(entry.get("condition") or "").split(",") if part),
             tuple(entry.get("tags") or ()),
         )
         for entry in named
-        if entry.get("name") in found
+        if entry.get("name") in charts
     ]
-    others = found.keys() - {entry.get("name") for entry in named}
-    return dependencies + [Dependency(name, found[name]) for name in sorted(others)]
+    others = charts.keys() - {entry.get("name") for entry in named}
+    return dependencies + [Dependency(name, charts[name]) for name in sorted(others)]
 
 
 def _in_charts(chart: Path) -> Iterator[Path]:

@@ -153,10 +153,10 @@ def _preflight(
 
     upgrade = deployment.verb == "upgrade"
     objects = planned(deployment.name, namespace, deployment.chart, checked, upgrade, deployment.runs_to_end)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for part, release in by_part(objects, checked):
-        found += [new for new in map(part.outer, preflight(cluster, release)) if new not in found]
-    _report(found)
+        findings += [new for new in map(part.outer, preflight(cluster, release)) if new not in findings]
+    _report(findings)
     metadata = (item["metadata"] for item in objects.of_kind("MPIJob"))
     return [(job["namespace"], job["name"]) for job in metadata]
 

@@ -93,12 +93,18 @@ def _parts(path: ValuePath, chart: Path, loaded: Values, enabled: bool) -> Itera
     if not path and _GLOBAL in schema.get("properties", {}):
         # The schema allows the global values of a parent chart; a chart alone has none, and rejects them.
         schema["properties"][_GLOBAL]["additionalProperties"] = False
-    separate = [each for each in loaded.dependencies if not subschema(schema, (each.name,)).get("properties")]
+    separate = [
+        dependency
+        for dependency in loaded.dependencies
+        if not subschema(schema, (dependency.name,)).get("properties")
+    ]
     yield Part(path, chart, loaded, schema, enabled, bool(separate))
-    for each in separate:
-        inner = _passed_on(loaded, each)
-        conditions = {**loaded.merged, each.name: inner.merged}
-        yield from _parts((*path, each.name), each.chart, inner, enabled and each.enabled(conditions))
+    for dependency in separate:
+        inner = _passed_on(loaded, dependency)
+        conditions = {**loaded.merged, dependency.name: inner.merged}
+        yield from _parts(
+            (*path, dependency.name), dependency.chart, inner, enabled and dependency.enabled(conditions)
+        )
 
 
 def _passed_on(loaded: Values, dependency: Dependency) -> Values:
@@ -137,5 +143,5 @@ def _section(document: Document, name: str) -> Document:
 
 def _mapping(of: dict[str, Any], name: str) -> dict[str, Any]:
     """A section, or an empty one if it is not a mapping, which check.py reports."""
-    found = of.get(name)
-    return found if isinstance(found, dict) else {}
+    section = of.get(name)
+    return section if isinstance(section, dict) else {}

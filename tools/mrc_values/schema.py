@@ -52,10 +52,10 @@ def jsonschema() -> ModuleType:
 
 def check(schema: Schema, values: Values) -> list[Finding]:
     """Findings of a chart's schema."""
-    found: list[Finding] = []
+    result: list[Finding] = []
     for error in _validator(schema).iter_errors(values.merged):
-        found += _findings(error, schema, values)
-    return [*found, *_deprecated(schema, values)]
+        result += _findings(error, schema, values)
+    return [*result, *_deprecated(schema, values)]
 
 
 def _validator(schema: Schema) -> Any:

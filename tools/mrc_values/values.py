@@ -50,8 +50,8 @@ class Values:
 
     def get(self, name: str) -> Any:
         """The value of a dotted name; None if it is not set."""
-        found = lookup(self.merged, parse_dotted(name))
-        return None if found is MISSING else found
+        result = lookup(self.merged, parse_dotted(name))
+        return None if result is MISSING else result
 
     def text(self, name: str) -> str:
         """The value if it is a string, else an empty string."""
@@ -87,14 +87,14 @@ class Values:
         file, or the chart's own file if there is none.
         """
         for document in reversed(self.given):
-            if found := (document.keys if key else document.positions).get(path):
-                return found
+            if position := (document.keys if key else document.positions).get(path):
+                return position
         files = [document for document in self.given if document.is_file]
         if files:
             return files[-1].nearest(path)
         for document in reversed(self.defaults):
-            if found := (document.keys if key else document.positions).get(path):
-                return found
+            if position := (document.keys if key else document.positions).get(path):
+                return position
         return self.defaults[-1].nearest(path)
 
 
@@ -119,23 +119,23 @@ def of(chart: Path, given: list[Document], user: dict[str, Any]) -> Values:
 
     Raises UsageError if Helm cannot load the chart or rejects the values.
     """
-    found = dependencies.find(chart)
-    user = _without_mistyped_subcharts(found, user)
+    installed = dependencies.find(chart)
+    user = _without_mistyped_subcharts(installed, user)
     try:
         merged = helm.merge_values(chart, user)
     except helm.RenderError as error:
         raise UsageError(f"{chart}: Helm cannot load this chart: {error}") from None
     except helm.ValuesError as error:
         raise UsageError(f"{chart}: Helm rejects the values: {error}.") from None
-    return Values(merged, user, _defaults(chart, found), given, catalogue.load(chart), found)
+    return Values(merged, user, _defaults(chart, installed), given, catalogue.load(chart), installed)
 
 
-def _without_mistyped_subcharts(found: Sequence[Dependency], user: dict[str, Any]) -> dict[str, Any]:
+def _without_mistyped_subcharts(installed: Sequence[Dependency], user: dict[str, Any]) -> dict[str, Any]:
     """The user's values without those of sub-charts that are not mappings, such as ``tensorboard: false``.
 
     Helm rejects them before anything else is checked; check.py reports them.
     """
-    subcharts = {each.name: each.chart for each in found}
+    subcharts = {dependency.name: dependency.chart for dependency in installed}
     kept = {}
     for name, value in user.items():
         if name in subcharts and isinstance(value, dict):
@@ -168,12 +168,12 @@ def _check_chart(chart: Path) -> None:
     check_links(chart)
 
 
-def _defaults(chart: Path, found: Sequence[Dependency]) -> list[Document]:
+def _defaults(chart: Path, installed: Sequence[Dependency]) -> list[Document]:
     """Defaults of the sub-charts, then of the chart itself, which take precedence."""
     documents = []
-    for each in found:
-        if (file := each.chart / "values.yaml").is_file():
-            documents.append(_nested(read_file(file), each.name))
+    for dependency in installed:
+        if (file := dependency.chart / "values.yaml").is_file():
+            documents.append(_nested(read_file(file), dependency.name))
     own = chart / "values.yaml"
     return [*documents, read_file(own) if own.is_file() else Document(str(own))]
 

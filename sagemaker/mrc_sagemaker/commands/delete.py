@@ -15,7 +15,7 @@ def delete(endpoint: Endpoint, region: Region = None) -> None:
 
     api = SageMaker(region)
     gone = hosting.delete(api, endpoint)
-    for each in gone:
-        result(f"deleted {each}")
+    for name in gone:
+        result(f"deleted {name}")
     if not gone:
         say(f"mrc-sagemaker: endpoint {endpoint} not found in {api.region}; nothing to delete")
