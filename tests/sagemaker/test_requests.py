@@ -158,3 +158,13 @@ def test_the_names_of_model_configuration_and_endpoint_agree(tmp_path: Path) -> 
 def test_requests_are_checked_as_the_service_does(change: dict[str, Any], path: str) -> None:
     paths = {problem.path for problem in service.problems("CreateTrainingJob", change)}
     assert path in paths
+
+
+def test_an_asynchronous_endpoint_takes_images_over_the_limit_of_a_synchronous_one(tmp_path: Path) -> None:
+    """The server's own limit is that of a synchronous endpoint, 6 MiB."""
+    values = write(tmp_path / "values.yaml", VALUES)
+    answers = "sagemaker.endpoint.async_output_s3_uri=s3://my-bucket/answers"
+    done = run("endpoint", "first", "-f", values, "--set", answers, "--dry-run")
+    assert done.returncode == 0, done.stdout + done.stderr
+    container = json.loads(done.stdout)["CreateModel"]["PrimaryContainer"]
+    assert container["Environment"] == {"MRC_SERVE_MAX_BODY": "1073741824"}

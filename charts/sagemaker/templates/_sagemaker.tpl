@@ -129,7 +129,8 @@ executionRoleARN: {{ include "sagemaker.role" . | quote }}
 primaryContainer:
   image: {{ include "sagemaker.required" (dict "value" $e.image "name" "sagemaker.endpoint.image" "what" "the image that serves the model, mask-rcnn-serve") | quote }}
   modelDataURL: {{ $e.model_data_url | default (printf "%s/%s/output/model.tar.gz" (include "sagemaker.output" .) (include "maskrcnn.jobName" .)) | quote }}
-  {{- with $e.environment }}
+  {{- /* An asynchronous endpoint is for images over the server's limit, which is a synchronous endpoint's. */}}
+  {{- with merge (dict) $e.environment (ternary (dict "MRC_SERVE_MAX_BODY" "1073741824") (dict) (not (empty $e.async_output_s3_uri))) }}
   environment: {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- include "sagemaker.vpc" . }}
