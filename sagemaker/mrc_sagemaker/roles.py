@@ -1,9 +1,13 @@
 """The least that SageMaker's execution role needs for a training job and its endpoint."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mrc_cli.aws import calling, client
+from mrc_cli.errors import UserError
+from mrc_cli.terminal import say
 from mrc_images.ecr_address import REGISTRY
 
 from mrc_sagemaker.ack import Resource
@@ -66,6 +70,37 @@ def policy(resources: Iterable[Resource]) -> Document:
         "Version": "2012-10-17",
         "Statement": [statement for statement in statements if statement["Resource"]],
     }
+
+
+POLICY_NAME = "mrc-sagemaker"
+"""Name of the inline policy; others of the role are left alone."""
+
+
+def ensure(name: str, document: Document) -> str:
+    """Create a role that SageMaker may take, or update its policy; its ARN.
+
+    Raises:
+        UserError: when a role of this name exists that SageMaker may not take.
+        ServiceError: when AWS cannot be reached or refuses.
+    """
+    iam = client("iam")
+    with calling("iam:GetRole"):
+        try:
+            role = iam.get_role(RoleName=name)["Role"]
+        except iam.exceptions.NoSuchEntityException:
+            role = None
+    if role is None:
+        with calling("iam:CreateRole"):
+            role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+        say(f"mrc-sagemaker: created role {name}; SageMaker knows it in some seconds")
+    elif TRUST["Statement"][0]["Principal"]["Service"] not in json.dumps(role["AssumeRolePolicyDocument"]):
+        raise UserError(
+            f"role {name} already exists, but SageMaker may not take it. Use another name, or add "
+            "sagemaker.amazonaws.com to its trust policy"
+        )
+    with calling("iam:PutRolePolicy"):
+        iam.put_role_policy(RoleName=name, PolicyName=POLICY_NAME, PolicyDocument=json.dumps(document))
+    return str(role["Arn"])
 
 
 def _allow(actions: list[str], resources: Iterable[str]) -> Document:

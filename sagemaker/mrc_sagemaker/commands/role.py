@@ -1,7 +1,9 @@
 """mrc-sagemaker role"""
 
 import json
+from typing import Annotated
 
+import typer
 from mrc_cli.terminal import result
 from mrc_values.arguments import Given, takes_values
 
@@ -9,12 +11,21 @@ from mrc_sagemaker.arguments import Chart, Name
 
 
 @takes_values
-def role(name: Name, given: Given, chart: Chart = None) -> None:
-    """Print the documents of the least execution role for a job and its endpoint, as `aws iam` takes them.
+def role(
+    name: Name,
+    given: Given,
+    chart: Chart = None,
+    create: Annotated[
+        str | None,
+        typer.Option(metavar="ROLE", help="Create this role, or update its policy; print its ARN."),
+    ] = None,
+) -> None:
+    """Print the documents of the least execution role for a job and its endpoint, or create the role.
 
-    Example: mrc-sagemaker role maskrcnn -f values.yaml
+    Example: mrc-sagemaker role maskrcnn -f values.yaml --create SageMakerTraining
 
-    Then: aws iam create-role --role-name NAME --assume-role-policy-document "$(… | jq .trust)"
+    Without --create, the documents are as `aws iam` takes them:
+    aws iam create-role --role-name NAME --assume-role-policy-document "$(… | jq .trust)"
     """
     from mrc_sagemaker import ack, rendering, roles
 
@@ -22,5 +33,8 @@ def role(name: Name, given: Given, chart: Chart = None) -> None:
     placeholder = "sagemaker.role=arn:aws:iam::123456789012:role/to-be-made"
     done = rendering.checked(name, chart, given, [placeholder])
     resources = rendering.resources(done, ack.OPERATIONS)
-    documents = {"trust": roles.TRUST, "policy": roles.policy(resources)}
-    result(json.dumps(documents, indent=2))
+    policy = roles.policy(resources)
+    if create:
+        result(roles.ensure(create, policy))
+    else:
+        result(json.dumps({"trust": roles.TRUST, "policy": policy}, indent=2))
