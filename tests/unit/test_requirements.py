@@ -47,6 +47,14 @@ def test_each_file_with_inputs_has_them() -> None:
         assert set(source.read_text().split()) <= {pin.partition(" ;")[0] for pin in pins}, source.name
 
 
+def test_horovod_is_linked_with_the_cuda_that_is_installed() -> None:
+    installed = set(hashes.parsed((hashes.REQUIREMENTS / "packages.txt").read_text()))
+    linked = (hashes.REQUIREMENTS / "cuda-12.9.in").read_text().split()
+    assert {each for each in linked if "cccl" not in each} <= installed, (
+        "change cuda-12.9.in, and run make hashes"
+    )
+
+
 def test_versions_that_are_not_the_pinned_ones_are_reported() -> None:
     with pytest.raises(ValueError, match=r"one==2: not the pins of pyproject.toml"):
         hashes.of_the_pins({"one==1": {"a"}, "one==2": {"b"}}, ["one==1"])
