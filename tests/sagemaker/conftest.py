@@ -28,6 +28,7 @@ def served(trained: tuple[Path, str]) -> Iterator[tuple[str, int]]:
     from inference_server import Server
 
     command = ["-m", "mrc_sagemaker.cli", "local", "serve", "--port", "0", "--directory", str(trained[0])]
-    server = Server(command).ready()
+    # The limit that the chart sets for an asynchronous endpoint.
+    server = Server(command, MRC_SERVE_MAX_BODY="1073741824").ready()
     yield "127.0.0.1", server.port
     server.kill()

@@ -2,17 +2,23 @@
 
 import importlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from urllib.parse import quote_plus
 
 import boto3
+import lambda_emulator
 import pytest
 from aws_in_moto import empty_aws
+from lambda_emulator import Emulator
 from sagemaker_tool import run
 from standin import SageMaker, serving
+from testcluster.programs import build
+
+Handler = Callable[[dict[str, Any], None], dict[str, Any]]
+
+HERE, EMULATED = "in this process", "under AWS's emulator"
 
 
 @pytest.fixture(scope="module")
@@ -26,22 +32,42 @@ def endpoints(
     service.answer("CreateModel", {"ModelName": "m", "ExecutionRoleArn": role})
     variant = {"VariantName": "a", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     service.answer("CreateEndpointConfig", {"EndpointConfigName": "c", "ProductionVariants": [variant]})
-    service.answer("CreateEndpoint", {"EndpointName": "maskrcnn", "EndpointConfigName": "c"})
+    for name in ("maskrcnn", "later"):
+        service.answer("CreateEndpoint", {"EndpointName": name, "EndpointConfigName": "c"})
     with empty_aws() as environment, serving(service) as url:
         yield service, {**environment, "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url}
 
 
-@pytest.fixture
-def handler(endpoints: tuple[SageMaker, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    for name, value in {**endpoints[1], "ENDPOINT": "maskrcnn", "OUTPUT_BUCKET": "detections"}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("ASYNC_ENDPOINT", raising=False)
-    s3 = boto3.client("s3")
-    for bucket in ("images", "detections"):
-        where: Any = {"LocationConstraint": "us-west-2"}
-        if bucket not in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]:
-            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
-    return importlib.reload(importlib.import_module("mrc_sagemaker.lambda_handler"))
+@pytest.fixture(scope="module")
+def functions(
+    endpoints: tuple[SageMaker, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Handler]]:
+    """The handler in this process, and under AWS's emulator where that can be built."""
+    settings = {"ENDPOINT": "maskrcnn", "OUTPUT_BUCKET": "detections", "ASYNC_ENDPOINT": "later"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**endpoints[1], **settings}.items():
+            patch.setenv(name, value)
+        for bucket in ("images", "detections"):
+            where: Any = {"LocationConstraint": "us-west-2"}
+            boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+        here = importlib.reload(importlib.import_module("mrc_sagemaker.lambda_handler"))
+        if lambda_emulator.unavailable():
+            yield {HERE: here.handle}
+            return
+        directory = tmp_path_factory.mktemp("function")
+        emulator = Emulator(build("lambda-emulator"), directory, {**endpoints[1], **settings})
+        yield {HERE: here.handle, EMULATED: emulator.handle}
+        emulator.stop()
+
+
+@pytest.fixture(params=[HERE, EMULATED])
+def handle(functions: dict[str, Handler], request: pytest.FixtureRequest) -> Handler:
+    """What Lambda calls with an event."""
+    if request.param not in functions:
+        pytest.skip(lambda_emulator.unavailable())
+    for item in boto3.client("s3").list_objects_v2(Bucket="detections").get("Contents", []):
+        boto3.client("s3").delete_object(Bucket="detections", Key=item["Key"])
+    return functions[request.param]
 
 
 def put(key: str, body: bytes) -> dict[str, Any]:
@@ -61,56 +87,69 @@ def image(tiny_scenes: Path) -> bytes:
 
 
 @pytest.mark.parametrize("key", ["a.jpg", "two words.jpg", "one+one.jpg", "für/große.JPG"])
-def test_an_image_gets_its_detections(handler: ModuleType, image: bytes, key: str) -> None:
+def test_an_image_gets_its_detections(handle: Handler, image: bytes, key: str) -> None:
     """boto3 1204: keys in events are encoded, spaces as plus signs."""
-    assert handler.handle(put(key, image), None) == {"results": [{"key": key, "status": "answered"}]}
+    assert handle(put(key, image), None) == {"results": [{"key": key, "status": "answered"}]}
     assert "detections" in stored(f"{key}.json")
 
 
-def test_an_event_that_comes_twice_is_answered_once(handler: ModuleType, image: bytes) -> None:
+def test_an_event_that_comes_twice_is_answered_once(handle: Handler, image: bytes) -> None:
     event = put("twice.jpg", image)
-    handler.handle(event, None)
-    assert handler.handle(event, None)["results"][0]["status"] == "answered before"
-    assert handler.handle(put("twice.jpg", image + b"\0"), None)["results"][0]["status"] == "answered"
+    handle(event, None)
+    assert handle(event, None)["results"][0]["status"] == "answered before"
+    assert handle(put("twice.jpg", image + b"\0"), None)["results"][0]["status"] == "answered"
 
 
-def test_the_event_of_a_new_notification_is_ignored(handler: ModuleType) -> None:
-    assert handler.handle({"Event": "s3:TestEvent", "Bucket": "images"}, None) == {"results": []}
+def test_the_event_of_a_new_notification_is_ignored(handle: Handler) -> None:
+    assert handle({"Event": "s3:TestEvent", "Bucket": "images"}, None) == {"results": []}
 
 
-def test_an_image_that_cannot_be_read_gets_a_reason(handler: ModuleType) -> None:
-    result = handler.handle(put("bad.jpg", b"no image"), None)["results"][0]
+def test_an_image_that_cannot_be_read_gets_a_reason(handle: Handler) -> None:
+    result = handle(put("bad.jpg", b"no image"), None)["results"][0]
     assert result["status"] == "failed"
     assert stored("bad.jpg.failed.json") == {"key": "bad.jpg", "reason": result["reason"]}
 
 
-def test_other_files_get_a_reason_without_a_request(handler: ModuleType) -> None:
-    assert handler.handle(put("notes.txt", b"x"), None)["results"][0]["status"] == "failed"
+def test_other_files_get_a_reason_without_a_request(handle: Handler) -> None:
+    assert handle(put("notes.txt", b"x"), None)["results"][0]["status"] == "failed"
 
 
-def test_an_image_over_the_limit_gets_a_reason(handler: ModuleType) -> None:
-    event = put("large.jpg", b"x")
-    event["Records"][0]["s3"]["object"]["size"] = 6291457
-    handler.handle(event, None)
-    assert stored("large.jpg.failed.json")["reason"] == "6291457 bytes, the endpoint takes 6291456"
+def test_an_image_over_the_limit_goes_to_the_asynchronous_endpoint(handle: Handler, image: bytes) -> None:
+    result = handle(put("large.jpg", image + bytes(6_291_456)), None)["results"][0]
+    assert result["status"] == "handed to the asynchronous endpoint"
+    bucket, _, key = stored("large.jpg.json")["answer"].removeprefix("s3://").partition("/")
+    answer = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+    assert "detections" in json.loads(answer)
+
+
+def test_an_image_over_every_limit_gets_a_reason(handle: Handler) -> None:
+    event = put("huge.jpg", b"x")
+    event["Records"][0]["s3"]["object"]["size"] = (1 << 30) + 1
+    handle(event, None)
+    expected = "1073741825 bytes, the endpoint takes 1073741824"
+    assert stored("huge.jpg.failed.json")["reason"] == expected
 
 
 def test_a_server_that_is_down_is_tried_again(
-    handler: ModuleType, image: bytes, endpoints: tuple[SageMaker, dict[str, str]]
+    handle: Handler, image: bytes, endpoints: tuple[SageMaker, dict[str, str]]
 ) -> None:
     service, server = endpoints[0], endpoints[0].server
     service.server = ("127.0.0.1", 9)
     try:
-        with pytest.raises(handler.ClientError, match="Received server error"):
-            handler.handle(put("down.jpg", image), None)
+        with pytest.raises(Exception, match="Received server error"):
+            handle(put("down.jpg", image), None)
     finally:
         service.server = server
 
 
-def test_one_bucket_for_both_is_rejected(handler: ModuleType, image: bytes, monkeypatch: Any) -> None:
-    monkeypatch.setenv("OUTPUT_BUCKET", "images")
-    with pytest.raises(ValueError, match="the function would start itself"):
-        handler.handle(put("a.jpg", image), None)
+def test_one_bucket_for_both_is_rejected(handle: Handler) -> None:
+    event = put("a.jpg", b"x")
+    event["Records"][0]["s3"]["bucket"]["name"] = "detections"
+    with pytest.raises(Exception, match="the function would start itself"):
+        handle(event, None)
+
+
+def test_the_command_rejects_one_bucket_for_both() -> None:
     done = run(
         *("lambda", "detect", "--endpoint", "maskrcnn", "--role", "arn:aws:iam::123456789012:role/Detect"),
         *("--input-bucket", "images", "--output-bucket", "images"),

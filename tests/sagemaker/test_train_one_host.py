@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import signal
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def test_the_metric_definitions_match_the_log(trained: tuple[Path, str]) -> None
 
 
 def test_a_spot_job_resumes_from_its_checkpoint(tmp_path: Path, tiny_scenes: Path) -> None:
+    """sagemaker-python-sdk 1040: it started from the beginning."""
     root = containers.lay_out(
         tmp_path, tiny_scenes, {**containers.HYPERPARAMETERS, "TRAIN.LR_EPOCH_SCHEDULE": "[(2000, None)]"}
     )
@@ -112,6 +114,23 @@ def test_the_failure_file_has_the_trainers_own_line(tmp_path: Path, tiny_scenes:
     assert done.returncode == 1
     reason = (root / "output" / "failure").read_text()
     assert reason.startswith("mrc-train: error: pretrained/R50.npz: no such weights")
+    assert not list((root / "model").iterdir())
+
+
+def test_a_full_disk_fails_the_job_with_the_reason(
+    trained: tuple[Path, str], tmp_path: Path, tiny_scenes: Path
+) -> None:
+    """sagemaker-training-toolkit 204: the job was Completed."""
+    root = containers.lay_out(tmp_path, tiny_scenes, containers.HYPERPARAMETERS)
+    (checkpoint,) = (trained[0] / "output" / "data" / "run").glob("model-6.data-*")
+    # With a limit on file sizes, writes fail as on a full disk.
+    largest = checkpoint.stat().st_size - 1
+    done = containers.train(root, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest)))
+    assert done.returncode == 1
+    reason = (root / "output" / "failure").read_text()
+    assert reason.startswith(f"mrc-train: error: {root}/output/data/run/model-3 cannot be saved: "), (
+        done.stdout
+    )
     assert not list((root / "model").iterdir())
 
 

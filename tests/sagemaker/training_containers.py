@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import tiny
@@ -51,10 +51,15 @@ def lay_out(
     return root
 
 
-def train(root: Path) -> "subprocess.CompletedProcess[str]":
-    """Run ``train`` to its end; stdout and stderr are one text."""
+def train(root: Path, limit: Callable[[], None] | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run ``train`` to its end; stdout and stderr are one text. ``limit`` is called in its process first."""
     return subprocess.run(
-        [*TRAIN, "--root", root], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300
+        [*TRAIN, "--root", root],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        preexec_fn=limit,
     )
 
 

@@ -76,6 +76,12 @@ PROGRAMS = {
     "versitygw": Program(
         "versitygw", "github.com/versity/versitygw/cmd/versitygw", "versitygw, a server of S3's protocol", 3
     ),
+    "lambda-emulator": Program(
+        "lambda",
+        "github.com/aws/aws-lambda-runtime-interface-emulator/cmd/aws-lambda-rie",
+        "AWS's emulator of Lambda's runtime",
+        1,
+    ),
     "helm4": Program("helm4", "helm.sh/helm/v4/cmd/helm", "Helm 4", 2),
 }
 
