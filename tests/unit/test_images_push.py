@@ -117,7 +117,8 @@ def test_a_push_that_was_killed_in_the_middle_is_repeated(home: Path, server: Re
     (home / "layer").write_bytes(random.Random(1).randbytes(32 << 20))  # compressed while it is sent
     tiny("large", layer=home / "layer")
     argv = [str(PROGRAM), "push", "train-cpu", f"--registry={server.host}/killed", f"--tag={TAG}"]
-    process = subprocess.Popen(argv, stderr=subprocess.PIPE, start_new_session=True)
+    environment = os.environ | {"TMPDIR": str(home)}  # what buildah leaves when it is killed
+    process = subprocess.Popen(argv, env=environment, stderr=subprocess.PIPE, start_new_session=True)
     server.until('"POST /v2/killed/mask-rcnn/blobs/uploads/')
     with server.frozen():
         os.killpg(process.pid, signal.SIGKILL)
