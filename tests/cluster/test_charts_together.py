@@ -16,6 +16,7 @@ from testcluster.charts import CHARTS, install_mpijob
 from testcluster.client import Client, CommandFailed
 from testcluster.cluster import Cluster
 from values_tool import command, mrc_values
+from watched_job import launcher_log
 
 CRD = "mpijobs.kubeflow.org"
 MPIJOB = CHARTS / "mpijob"
@@ -185,14 +186,15 @@ def test_values_from_stdin_and_a_packaged_chart_can_be_installed(
     assert user.names("deployment") == {"deployment.apps/demo-board"}
 
 
-def test_printed_commands_work_as_printed(user: Client) -> None:
+def test_printed_commands_work_as_printed(user: Client, tmp_path: Path) -> None:
     install(user, "demo", "maskrcnn", P4D, "maskrcnn.backoff_limit=0")
     user.running("demo")
+    launcher_log(user, tmp_path).write("launch: 2 workers answer after 3 s")
     end_launcher(user, "demo", 3)
     user.wait("mpijob/demo", "condition=Failed")
-    (reason,) = json.loads(mrc_values(user, "status", "demo", "--format=json").stdout)["reasons"]
-    logs = re.search("Read (mrc-values logs .*?)[;.]", reason["fix"])
-    assert logs and command(user, *shlex.split(logs[1])[1:]).returncode == 0
+    reasons = mrc_values(user, "status", "demo", "--format=json").stdout
+    logs = re.search(r"Read (mrc-values logs [^;.]*)", reasons)
+    assert logs and "launch: 2 workers" in command(user, *shlex.split(logs[1])[1:]).stdout
     again = program(user, "install", "demo", CHARTS / "maskrcnn", *given(user, P4D))
     delete = re.search("or first: (mrc-values delete .*)", again.stderr)
     assert delete and command(user, *shlex.split(delete[1])[1:]).returncode == 0
