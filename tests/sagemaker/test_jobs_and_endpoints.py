@@ -179,7 +179,7 @@ def test_a_job_in_another_region_is_not_found_there(aws: dict[str, str]) -> None
 
 def test_a_region_that_does_not_exist_is_one_line(aws: dict[str, str]) -> None:
     done = run("status", "first", "--region", "us_west", **aws)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "us_west" in done.stderr
     assert done.stderr.count("\n") == 1
 

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "waiting.md").read_text()
 WORD = re.compile(r"[a-z]+(-[a-z]+)+")
 
-NO_REASONS = {"current-context", "maskrcnn-optimized", "ephemeral-storage"}
+NO_REASONS = {"current-context", "maskrcnn-optimized", "ephemeral-storage", "vpc-id"}
 """Words with a hyphen in the code that are not reasons."""
 
 
