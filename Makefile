@@ -125,8 +125,8 @@ reference: setup ## generate versions, the charts' schemas, docs/values.md and d
 lock: setup ## update the version pins in pyproject.toml
 	@$(BIN)/python packaging/pin.py $(UV)
 
-hashes: setup ## renew packaging/requirements after a change of the pins in pyproject.toml
-	@$(BIN)/python packaging/hashes.py $(UV)
+hashes: | $(UV) ## renew packaging/requirements after a change of the pins in pyproject.toml
+	@python3 packaging/hashes.py $(UV)
 
 clean: ## remove the files of the demo
 	@rm -rf $(DEMO)
