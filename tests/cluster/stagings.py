@@ -42,16 +42,11 @@ class Server:
             done = subprocess.run(argv, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Suspends the server: it keeps its connections but does not answer."""
+    def pid(self) -> int:
+        """Returns the server's PID on the host."""
         (pod,) = self.user.objects("pods", app="s3")
         (pid,) = (pid for pid in _processes(pod["metadata"]["uid"]) if _program(pid) == "/versitygw")
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(pid, signal.SIGCONT)
+        return pid
 
     @contextmanager
     def _forwarded(self) -> Iterator[str]:
@@ -112,6 +107,16 @@ class Staging:
         until(
             lambda: any(file.is_file() for file in workspace.rglob("*")), "a file", STEP_TIMEOUT, every=0.01
         )
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """Suspends a server: it keeps its connections but does not answer."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def tree(root: Path) -> dict[str, bytes]:

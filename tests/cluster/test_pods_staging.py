@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from stagings import Server, Staging, tree
+from stagings import Server, Staging, frozen, tree
 from testcluster.client import Client
 from trainings import SCENES, Training
 from values_tool import mrc_values
@@ -54,10 +54,10 @@ def server(user: Client, scenes: Path, original: Path) -> Server:
 @pytest.fixture(scope="module")
 def killed(user: Client, server: Server) -> Iterator[Staging]:
     """A staging of which a pod was deleted in the midst."""
-    staging = Staging(user, "killed")
+    staging, pid = Staging(user, "killed"), server.pid()
     staging.install(ALL)
     staging.await_file()
-    with server.frozen():
+    with frozen(pid):
         running = [pod for pod in staging.pods() if pod["status"]["phase"] == "Running"]
         assert running and not (staging.directory / ".mrc-staged.json").exists(), "in the midst"
         user.kubectl("delete", "pod", running[-1]["metadata"]["name"], "--grace-period=1")

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
@@ -49,10 +49,13 @@ def status(url: str, token: str = "") -> int:
 def listening(process: subprocess.Popen[bytes]) -> set[str]:
     """Addresses of this machine on which a process or one of its children listens."""
     parent = psutil.Process(process.pid)
-    connections = [
-        c for process in (parent, *parent.children(recursive=True)) for c in process.net_connections()
-    ]
-    return {connection.laddr.ip for connection in connections if connection.status == psutil.CONN_LISTEN}
+    addresses = set()
+    for program in (parent, *parent.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # a child that has just ended
+            for connection in program.net_connections():
+                if connection.status == psutil.CONN_LISTEN:
+                    addresses.add(connection.laddr.ip)
+    return addresses
 
 
 @pytest.fixture

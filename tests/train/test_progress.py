@@ -82,6 +82,20 @@ def test_the_eta_counts_the_evaluations_to_come_as_long_as_the_last_one(
     assert first.startswith("progress step=31/60") and first.endswith("eta=0:01:29")
 
 
+def test_the_last_eta_is_that_of_the_last_evaluation_until_it_has_ended(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    file = tmp_path / "progress.json"
+    reporter = ProgressReporter(file, steps=4, epochs=2, images_per_step=8, evaluation_period=2)
+    steps(reporter, clock, range(1, 3), seconds=1.0)
+    reporter.pause()
+    clock[0] += 30
+    steps(reporter, clock, range(3, 5), seconds=1.0)
+    assert json.loads(file.read_text())["eta_seconds"] == 30
+    reporter.end()
+    assert json.loads(file.read_text())["eta_seconds"] == 0
+
+
 def test_half_a_minute_after_the_first_step_the_eta_is_right_within_a_factor_of_one_and_a_half(
     tmp_path: Path, clock: list[float]
 ) -> None:
