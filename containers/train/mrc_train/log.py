@@ -49,7 +49,7 @@ def to_console() -> None:
 def to_directory(directory: Path) -> None:
     """Write all lines to ``directory``/log.log as well; an earlier log is kept under another name.
 
-    When the file cannot be written, that is said once, and the lines are still written to stdout.
+    When the file cannot be written, that is reported once, and the lines are still written to stdout.
     """
     tensorpack_logger.set_logger_dir(str(directory), action="k")
     handler = logging.getLogger("tensorpack").handlers[-1]

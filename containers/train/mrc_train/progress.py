@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import deque
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,6 +73,13 @@ class ProgressReporter:
             self._progress, self._reported_time = progress, _now()
             self._write()
         return progress
+
+    def end(self) -> None:
+        """After the last step and its evaluation, nothing is left to do."""
+        with self._lock:
+            if self._progress and self._progress.step == self._steps and self._progress.eta_seconds:
+                self._progress = replace(self._progress, eta_seconds=0)
+                self._write()
 
     def heartbeat(self) -> None:
         """Renew the file's heartbeat when no report has done so for a while. Any thread may call this."""

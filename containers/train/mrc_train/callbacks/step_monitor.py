@@ -50,6 +50,8 @@ class StepMonitor(Callback):
 
     def _after_train(self) -> None:
         self._watchdog.stop()
+        if self._reporter:
+            self._reporter.end()
 
     def _before_epoch(self) -> None:
         remaining = self._steps_per_epoch - self.global_step % self._steps_per_epoch

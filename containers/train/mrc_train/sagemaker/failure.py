@@ -26,7 +26,7 @@ def reason(lines: Iterable[str]) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write the file that SageMaker reads. A full disk must not hide the exit code: it is only said."""
+    """Write the file that SageMaker reads. A full disk must not hide the exit code: it is only reported."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(printable(text).encode()[:MAX_BYTES].decode(errors="ignore").encode())
