@@ -100,7 +100,7 @@ def poll(
     next_command: str,
     seconds: float = POLL_SECONDS,
 ) -> str:
-    """Ask for a state until it is final; each new one is said.
+    """Ask for a state until it is final; each new one is reported.
 
     Args:
         state: a line about the state, None once it is final.

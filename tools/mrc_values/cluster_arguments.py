@@ -25,7 +25,8 @@ Sources = Annotated[
 def check_is_the_one(cluster: "Cluster", built: "Built", named: bool) -> None:
     """Make sure that a context is for the cluster that Terraform built.
 
-    With ``named``, the user named the context, as for a tunnel to a private API server: a difference is said.
+    With ``named``, the user named the context, as for a tunnel to a private API server: a difference is only
+    reported.
 
     Raises:
         UserError: when it is for another cluster.

@@ -15,7 +15,7 @@ from mrc_values.values import Values
 def newest(built: Built, chart: str, values: Values) -> dict[str, str]:
     """The newest image for each value of the chart that needs one, by digest; values that are set need none.
 
-    What cannot be found is said, and left to the rules about images.
+    What cannot be found is reported, and left to the rules about images.
     """
     references: dict[str, str] = {}
     for name, repository, suffix in _needed(chart, values):

@@ -50,14 +50,14 @@ class Part:
     """An object as shown to the user.
 
     Attributes:
-        said: the state in SageMaker's words, such as ``InProgress, Downloading``; empty before it has one.
+        reported: the state in SageMaker's words, such as ``InProgress, Downloading``; empty at first.
         model: location of a finished training job's model in S3.
     """
 
     kind: str
     name: str
     state: State
-    said: str
+    reported: str
     reasons: Sequence[Reason]
     model: str
 
@@ -121,8 +121,8 @@ def overall(parts: Sequence[Part]) -> State:
 def observation(parts: Sequence[Part]) -> Observation:
     """What a wait reports."""
     current = overall(parts)
-    shown = [part for part in parts if part.said and part.kind in ("TrainingJob", "Endpoint")]
-    detail = "; ".join(f"{part.kind} {part.name}: {part.said}" for part in shown)
+    shown = [part for part in parts if part.reported and part.kind in ("TrainingJob", "Endpoint")]
+    detail = "; ".join(f"{part.kind} {part.name}: {part.reported}" for part in shown)
     return Observation(current, detail, tuple(reason for part in parts for reason in part.reasons))
 
 

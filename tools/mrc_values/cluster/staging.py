@@ -191,7 +191,7 @@ def log(cluster: Cluster, staging: Object, follow: bool, say: Callable[[str], No
 def _reasons(
     cluster: Cluster, staging: Object, shard_pods: Sequence[Object], ends: dict[str, list[str]]
 ) -> list[Reason]:
-    """Why pods wait, and what failed ones said, each message once."""
+    """Why pods wait, and the last message of failed ones, each once."""
     current = state(staging)
     if current is State.DELETED:
         return [Reason("job-deleted", "the job is being deleted")]

@@ -73,7 +73,7 @@ def _show_on_sagemaker(parts: "Sequence[Part]", format: Format) -> None:
         return
     table(
         ("kind", "name", "state", "SageMaker"),
-        [(part.kind, part.name, part.state, part.said) for part in parts],
+        [(part.kind, part.name, part.state, part.reported) for part in parts],
     )
     result("")
     for part in parts:
