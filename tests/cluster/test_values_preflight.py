@@ -93,7 +93,7 @@ def test_a_claim_that_is_not_on_efs_or_not_for_many_nodes_is_reported(
 ) -> None:
     name = f"{user.namespace}-mine"
     holder = {"namespace": user.namespace, "name": "mine"}
-    user.apply(volume(name, driver, holder, mode), claim("mine", name, mode))
+    user.apply(volume(name, driver, holder, mode, options=("flock",)), claim("mine", name, mode))
     until(lambda: user.get("pvc", "mine")["status"].get("phase") == "Bound", "a bound claim")
     findings = findings_of(user, P4D, "global.shared_pvc=mine")
     assert [(finding.rule, finding.severity) for finding in findings] == [(rule, severity)]
