@@ -6,14 +6,13 @@ The trainer's broadcast at the end of an epoch is off: it would make the ranks e
 import sys
 from pathlib import Path
 
-from mrc_train.ranks import MpiRanks
+from quick_train import MpiRanks, main
 
 ranks = MpiRanks()
 
 import numpy as np  # noqa: E402
 from mrc_train.callbacks.step_monitor import StepMonitor  # noqa: E402
 from mrc_train.tfgraph import v1  # noqa: E402
-from quick_train import main  # noqa: E402
 from tensorpack import HorovodTrainer  # noqa: E402
 
 

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from mrc_train.ranks import MpiRanks
+from quick_train import MpiRanks, main
 
 ranks = MpiRanks()
 
 from mrc_train.callbacks import evaluator  # noqa: E402
-from quick_train import main  # noqa: E402
 
 
 def fails_once(name: str, fails_here: bool) -> None:

@@ -8,15 +8,13 @@ import ctypes
 import sys
 from typing import Any
 
-from mrc_train.ranks import MpiRanks
-
-MpiRanks()
-
-from mrc_train.callbacks.step_monitor import StepMonitor  # noqa: E402
-from quick_train import main  # noqa: E402
+from quick_train import main
 
 faults = [fault.split(":") for fault in sys.argv.pop(1).split(",")]
 library = ctypes.CDLL(None)
+
+from mrc_train.callbacks.step_monitor import StepMonitor  # noqa: E402
+
 before_epoch, after_train = StepMonitor._before_epoch, StepMonitor._after_train
 current: list[str] = []
 

@@ -1,4 +1,8 @@
-"""``mrc-train`` without TensorFlow's graph optimization, which takes longer than the few steps of a test."""
+"""``mrc-train`` without TensorFlow's graph optimization, which takes longer than the few steps of a test.
+
+Scripts that change the trainer import this first: it sets the environment and starts MPI, which has to be
+done before TensorFlow is imported.
+"""
 
 import sys
 from typing import Any
