@@ -74,6 +74,14 @@ def new_node_user(node_cluster: Cluster) -> Iterator[Callable[[], Client]]:
         shutil.rmtree(node_cluster.volumes / "efs" / user.namespace, ignore_errors=True)
 
 
+@pytest.fixture(scope="module")
+def baseline_user(new_node_user: Callable[[], Client]) -> Client:
+    """A user of the real node in whose namespace the baseline Pod Security Standard is enforced."""
+    user = new_node_user()
+    user.kubectl("label", "namespace", user.namespace, "pod-security.kubernetes.io/enforce=baseline")
+    return user
+
+
 @pytest.fixture(scope="session")
 def namespaces(cluster: Cluster) -> Iterator[str]:
     """Empty namespaces with the charts' claims. A batch of them takes hardly longer than one."""

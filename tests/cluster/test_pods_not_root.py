@@ -1,7 +1,7 @@
 """Runs whose pods are not root, in a namespace that enforces Pod Security's baseline."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from testcluster.client import Client, CommandFailed, until
@@ -11,10 +11,8 @@ OWNER = {"run_as_user": 1000, "run_as_group": 1000}
 
 
 @pytest.fixture(scope="module")
-def user(new_node_user: Callable[[], Client]) -> Client:
-    user = new_node_user()
-    user.kubectl("label", "namespace", user.namespace, "pod-security.kubernetes.io/enforce=baseline")
-    return user
+def user(baseline_user: Client) -> Client:
+    return baseline_user
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import json
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,8 @@ ALL, SCENES_ONLY = "s3://scenes/all", "s3://scenes/few"
 
 
 @pytest.fixture(scope="module")
-def user(new_node_user: Callable[[], Client]) -> Client:
-    user = new_node_user()
-    user.kubectl("label", "namespace", user.namespace, "pod-security.kubernetes.io/enforce=baseline")
-    return user
+def user(baseline_user: Client) -> Client:
+    return baseline_user
 
 
 @pytest.fixture(scope="module")
