@@ -87,15 +87,25 @@ class Snapshot:
 
 def state(job: Object) -> State:
     """The state of an MPIJob, from its conditions."""
-    if condition(job, "Failed").get("status") == "True":
+    return state_of(
+        job,
+        finished="Succeeded",
+        suspended=bool(value(job, "spec", "runPolicy", "suspend")),
+        running=condition(job, "Running").get("status") == "True",
+    )
+
+
+def state_of(item: Object, finished: str, suspended: bool, running: bool) -> State:
+    """The state of an MPIJob or Job; ``finished`` is the condition of one that succeeded."""
+    if condition(item, "Failed").get("status") == "True":
         return State.FAILED
-    if condition(job, "Succeeded").get("status") == "True":
+    if condition(item, finished).get("status") == "True":
         return State.FINISHED
-    if value(job, "metadata", "deletionTimestamp"):
+    if value(item, "metadata", "deletionTimestamp"):
         return State.DELETED
-    if value(job, "spec", "runPolicy", "suspend"):
+    if suspended:
         return State.SUSPENDED
-    return State.RUNNING if condition(job, "Running").get("status") == "True" else State.WAITING
+    return State.RUNNING if running else State.WAITING
 
 
 def ignored_change(snapshot: Snapshot) -> str:

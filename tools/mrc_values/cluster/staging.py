@@ -99,15 +99,12 @@ def pods(cluster: Cluster, staging: Object) -> list[Object]:
 
 def state(staging: Object) -> State:
     """The state of a job."""
-    if condition(staging, "Failed").get("status") == "True":
-        return State.FAILED
-    if condition(staging, "Complete").get("status") == "True":
-        return State.FINISHED
-    if value(staging, "metadata", "deletionTimestamp"):
-        return State.DELETED
-    if value(staging, "spec", "suspend"):
-        return State.SUSPENDED
-    return State.RUNNING if value(staging, "status", "ready") else State.WAITING
+    return job.state_of(
+        staging,
+        finished="Complete",
+        suspended=bool(value(staging, "spec", "suspend")),
+        running=bool(value(staging, "status", "ready")),
+    )
 
 
 def directory(staging: Object) -> str:
