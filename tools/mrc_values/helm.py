@@ -1,9 +1,12 @@
 """Helm in this process, through helm-python-sdk. No other module renders or merges with Helm."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from mrc_cli.stderr import filtered_stderr
@@ -29,8 +32,7 @@ class PullError(ValueError):
 
 def pull(address: str, version: str | None, to: Path, *, plain_http: bool) -> None:
     """Download the archive of an ``oci://`` chart into a directory. Raises PullError."""
-    import helm_python
-
+    helm_python = _library()
     with filtered_stderr(lambda line: line.startswith(("Pulled: ", "Digest: "))):
         try:
             helm_python.pull(address, version=version, destination=to, plain_http=plain_http)
@@ -40,8 +42,7 @@ def pull(address: str, version: str | None, to: Path, *, plain_http: bool) -> No
 
 def unpack(archive: Path, to: Path) -> None:
     """Unpack the archive of a chart below a directory. Raises RenderError."""
-    import helm_python
-
+    helm_python = _library()
     try:
         helm_python.expand(to, archive)
     except helm_python.HelmError as error:
@@ -50,18 +51,17 @@ def unpack(archive: Path, to: Path) -> None:
 
 def parse_values(text: str) -> Values:
     """The values of a YAML document, parsed exactly as by ``helm -f``. Raises ValuesError."""
-    import helm_python
-
+    helm_python = _library()
     try:
-        return helm_python.values_from_yaml(text)
+        values: Values = helm_python.values_from_yaml(text)
     except helm_python.HelmError as error:
         raise ValuesError(_without_prefixes(error.detail)) from None
+    return values
 
 
 def parse_flag(option: str, expression: str) -> Values:
     """The values of a flag such as ``--set a.b=1,c=x`` or ``--set-json``. Raises ValuesError."""
-    import helm_python
-
+    helm_python = _library()
     parsers = {
         "--set": helm_python.parse_set_string,
         "--set-string": helm_python.parse_set_string_values,
@@ -77,8 +77,7 @@ def parse_flag(option: str, expression: str) -> Values:
 
 def check_release_name(name: str) -> None:
     """Raises ValuesError if Helm rejects the name for a release."""
-    import helm_python
-
+    helm_python = _library()
     try:
         helm_python.validate_release_name(name)
     except helm_python.HelmError as error:
@@ -97,8 +96,7 @@ def merge_values(chart: Path, values: Values) -> Values:
 
     Raises RenderError if Helm cannot load the chart, ValuesError if it rejects the values.
     """
-    import helm_python
-
+    helm_python = _library()
     with _loaded(chart) as handle:
         try:
             merged: Values = handle.merge_values(values)
@@ -112,8 +110,7 @@ def render(chart: Path, values: Values, name: str, namespace: str = "default") -
 
     The chart is loaded for this one render: rendering changes a loaded chart.
     """
-    import helm_python
-
+    helm_python = _library()
     with _loaded(chart) as handle:
         try:
             rendered: dict[str, str] = handle.render(values, name=name, namespace=namespace)
@@ -122,10 +119,29 @@ def render(chart: Path, values: Values, name: str, namespace: str = "default") -
             raise _render_error(error.detail) from None
 
 
+_GO = {"GOGC": "off", "GOMEMLIMIT": "256MiB"}
+"""Settings of the library's Go runtime: no garbage collection below a limit that few charts reach. It would
+take a tenth of the time of a render."""
+
+
+@cache
+def _library() -> ModuleType:
+    """The package helm_python. Its Go runtime reads the settings when it is loaded; other programs do not."""
+    before = {name: os.environ.get(name) for name in _GO}
+    os.environ.update(_GO)
+    try:
+        import helm_python
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+    return helm_python
+
+
 @contextmanager
 def _loaded(chart: Path) -> Iterator[Any]:
-    import helm_python
-
+    helm_python = _library()
     with filtered_stderr(lambda line: any(notice in line for notice in _NOTICES)):
         try:
             handle = helm_python.Chart.load(chart)

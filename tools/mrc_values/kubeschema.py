@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mrc_values.manifests import objects
-from mrc_values.schema import jsonschema, shown
+from mrc_values.matching import surely_matches
+from mrc_values.schema import Schema, jsonschema, shown
 
 VERSION = "1.34"
 """The Kubernetes version of the schemas."""
@@ -33,40 +34,44 @@ class Rejection:
 def check(rendered: Mapping[str, str]) -> Iterator[Rejection]:
     """Rejections of rendered templates (text by path), one per object; pod templates of MPIJobs count as
     pods."""
-    library = jsonschema()
     for item in objects(rendered):
         name = f"{item.get('kind')} {(item.get('metadata') or {}).get('name')}"
         for where, candidate in _known(item):
-            validator = _validator(str(candidate.get("kind")), str(candidate.get("apiVersion")))
-            errors = validator.iter_errors(candidate) if validator else ()
-            if error := library.exceptions.best_match(errors):
+            schema = _schema(str(candidate.get("kind")), str(candidate.get("apiVersion")))
+            if schema is None or surely_matches(candidate, schema, _definitions()):
+                continue
+            errors = _validator(schema).iter_errors(candidate)
+            if error := jsonschema().exceptions.best_match(errors):
                 field = ".".join(map(str, (*where, *error.absolute_path)))
                 yield Rejection(name, field, _message(error), error.instance)
 
 
 @cache
-def _validator(kind: str, api_version: str) -> Any:
-    """The validator of a kind; None for a custom resource, which has no schema."""
+def _schema(kind: str, api_version: str) -> Schema | None:
+    """The schema of a kind; None for a custom resource, which has none."""
     # rbac.authorization.k8s.io/v1 is rbac-v1.
     version = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
     file = _schemas() / f"{kind.lower()}-{version}.json"
     if not file.is_file():
         return None
-    from referencing import Resource
-
-    schema = json.loads(file.read_text())
-    registry = Resource.from_contents(schema) @ _definitions()
-    return jsonschema().Draft202012Validator(schema, registry=registry)
+    schema: Schema = json.loads(file.read_bytes())
+    return schema
 
 
 @cache
-def _definitions() -> Any:
+def _definitions() -> Schema:
     """The schemas that those of the kinds refer to."""
+    definitions: Schema = json.loads((_schemas() / "_definitions.json").read_bytes())
+    return definitions
+
+
+def _validator(schema: Schema) -> Any:
     from referencing import Registry, Resource
 
-    definitions = Resource.from_contents(json.loads((_schemas() / "_definitions.json").read_text()))
     registry: Any = Registry()
-    return definitions @ registry
+    return jsonschema().Draft202012Validator(
+        schema, registry=Resource.from_contents(_definitions()) @ registry
+    )
 
 
 @cache

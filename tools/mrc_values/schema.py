@@ -11,6 +11,7 @@ from mrc_cli.findings import Finding, Severity, ValuePath, dotted
 from mrc_cli.suggestions import nearest
 
 from mrc_values import former_charts
+from mrc_values.matching import pattern, surely_matches
 from mrc_values.values import Values, paths
 
 FILE = "values.schema.json"
@@ -52,6 +53,8 @@ def jsonschema() -> ModuleType:
 
 def check(schema: Schema, values: Values) -> list[Finding]:
     """Findings of a chart's schema."""
+    if surely_matches(values.merged, schema, schema):
+        return list(_deprecated(schema, values))
     result: list[Finding] = []
     for error in _validator(schema).iter_errors(values.merged):
         result += _findings(error, schema, values)
@@ -59,15 +62,15 @@ def check(schema: Schema, values: Values) -> list[Finding]:
 
 
 def _validator(schema: Schema) -> Any:
-    """A validator whose patterns end where Helm's do: in Python, $ also matches before a final line feed."""
+    """A validator whose patterns end where Helm's do."""
     library = jsonschema()
 
-    def pattern(validator: Any, expression: str, instance: Any, schema: Schema) -> Iterator[Any]:
-        if isinstance(instance, str) and not re.search(re.sub(r"\$$", r"\\Z", expression), instance):
+    def check_pattern(validator: Any, expression: str, instance: Any, schema: Schema) -> Iterator[Any]:
+        if isinstance(instance, str) and not pattern(expression).search(instance):
             yield library.ValidationError(f"{instance!r} does not match {expression!r}")
 
     draft = library.validators.validator_for(schema, default=library.Draft202012Validator)
-    return library.validators.extend(draft, {"pattern": pattern})(schema)
+    return library.validators.extend(draft, {"pattern": check_pattern})(schema)
 
 
 def _findings(error: Any, schema: Schema, values: Values) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ Keys that tensorpack does not have are marked "ours" in their description.
 
 import argparse
 import ast
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +28,9 @@ from pydantic import (
 
 from mrc_train.contradictions import contradictions
 from mrc_train.errors import ConfigError, ConfigProblem
+
+# Pydantic would read the metadata of every installed package to find plugins, and none is used.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 REFERENCE_BATCH = 8
 """Total batch size for which ``TRAIN.BASE_LR`` and ``TRAIN.LR_SCHEDULE`` are given (Detectron's)."""
