@@ -80,6 +80,27 @@ def test_operator_and_two_jobs_in_one_chart_on_a_fresh_cluster(
     user.helm("uninstall", "platform")
 
 
+def test_mrc_values_installs_a_chart_with_two_jobs_and_an_upgrade_does_not_end_one_unless_it_is_named(
+    user: Client, tmp_path: Path
+) -> None:
+    job = {**TRAINING, "tensorboard": {"enabled": False}}
+    values = {"global": {**FOREIGN, "namespace": user.namespace}, "first": job, "second": job}
+    chart = str(umbrella(tmp_path, values, first="maskrcnn", second="maskrcnn"))
+    installed = mrc_values(user, "install", "platform", chart)
+    assert installed.returncode == 0, installed.stdout + installed.stderr
+    for name in ("platform-first", "platform-second"):
+        user.running(name)
+    without_second = ("upgrade", "platform", chart, "--set=second.enabled=false")
+    rejected = mrc_values(user, *without_second)
+    (finding,) = rejected.stdout.splitlines()
+    assert f"MRC107: the upgrade would delete the run {user.namespace}/platform-second" in finding
+    assert rejected.returncode == 1
+    user.running("platform-second")
+    upgraded = mrc_values(user, *without_second, "--end-run=platform-second")
+    assert upgraded.returncode == 0, upgraded.stdout + upgraded.stderr
+    assert user.names("mpijob") == {"mpijob.kubeflow.org/platform-first"}
+
+
 def test_without_mpijobs_a_job_says_what_to_install_first(fresh: Client, user: Client, helm: str) -> None:
     with pytest.raises(CommandFailed, match=r"the cluster has no MPIJobs\. Install the chart mpijob first"):
         install(user.with_program(helm), "demo", "maskrcnn", P4D)

@@ -32,10 +32,12 @@ class LocalRun:
                 argv += ["--set", f"maskrcnn.env.{name}={value}"]
         return argv
 
-    def call(self, verb: str, *more: str, steps: int = 6, **env: str) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, verb: str, *more: str, steps: int = 6, stdin: str | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the command and wait for it to end."""
         argv = self.argv(verb, *more, steps=steps, **env)
-        return subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        return subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=60)
 
     def start(self, steps: int) -> subprocess.Popen[str]:
         """Start `up` and wait until two ranks are training."""

@@ -207,7 +207,9 @@ def test_status_warns_of_a_run_without_a_step_for_minutes(run: LocalRun) -> None
 
 
 def test_every_command_that_up_and_down_print_works_as_printed(run: LocalRun) -> None:
-    up = run.call("up", "--detach", steps=4000)
+    """With values from stdin, which a command that resumes can no longer read."""
+    values = "maskrcnn: {extra_config: [TRAIN.WARMUP=7]}"
+    up = run.call("up", "--detach", "-f", "-", steps=4000, stdin=values)
     until(lambda: run.step() >= 3, "step 3")
     follow, stop = re.findall(r"`(.*?)`", up.stderr)
     with subprocess.Popen(**in_a_shell(follow), stdout=subprocess.PIPE, text=True) as logs:
@@ -221,6 +223,8 @@ def test_every_command_that_up_and_down_print_works_as_printed(run: LocalRun) ->
         resumed.send_signal(signal.SIGINT)
         output, _ = resumed.communicate(timeout=40)
     assert re.findall(r"step=(\d+)/4000", output)[0] == str(reached + 1)
+    rank = json.loads((run.run_dir / "rank-0.json").read_text())
+    assert rank["first"] == reached + 1 and "TRAIN.WARMUP=7" in rank["config"]
     assert run.processes() == {}
 
 

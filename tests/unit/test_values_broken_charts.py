@@ -59,11 +59,11 @@ def without_links(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("command", ["validate", "new"])
+@pytest.mark.parametrize("command", ["validate", "new", "node-groups"])
 def test_a_checkout_without_symbolic_links_is_one_line_with_the_fix(
     name: str, command: str, without_links: Path
 ) -> None:
-    arguments = [name] if command == "validate" else ["mine", "--from", name]
+    arguments = ["mine", "--from", name] if command == "new" else [name]
     done = subprocess.run([PROGRAM, command, *arguments], cwd=without_links, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"mrc-values: {name}/" in done.stderr

@@ -14,8 +14,10 @@ def node_groups(chart: Chart = None, version: ChartVersion = None) -> None:
     Example: mrc-values node-groups
     """
     from mrc_values import catalogue
+    from mrc_values.chart_links import check_links
 
     directory = chart_directory(chart, version)
+    check_links(directory)
     groups = catalogue.load(directory).node_groups
     if not groups:
         raise UsageError(

@@ -64,7 +64,7 @@ class PlannedRelease:
         objects: those that Helm applies, without hooks.
         upgrade: whether the release already exists.
         runs_to_end: names of live MPIJobs that an upgrade may delete.
-        release_objects: those of the whole release, if this is only one of its charts.
+        release_objects: those of the whole release if this is only one of its charts, else None.
     """
 
     release: str
@@ -74,7 +74,7 @@ class PlannedRelease:
     objects: Sequence[Object]
     upgrade: bool = False
     runs_to_end: frozenset[str] = frozenset()
-    release_objects: Sequence[Object] = ()
+    release_objects: Sequence[Object] | None = None
 
     def of_kind(self, kind: str) -> Iterator[Object]:
         """The objects of one kind."""

@@ -45,10 +45,12 @@ def run_is_new(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Probl
 
 def no_live_run_is_ended(planned: PlannedRelease, reader: ClusterReader) -> Iterator[Problem]:
     """An upgrade deletes only jobs that have ended, or whose end the user has requested."""
-    jobs = (item for item in planned.release_objects or planned.objects if item.get("kind") == "MPIJob")
+    is_part = planned.release_objects is not None
+    objects = planned.objects if planned.release_objects is None else planned.release_objects
+    jobs = [item for item in objects if item.get("kind") == "MPIJob"]
     kept = {(text(job, "metadata", "namespace"), name(job)) for job in jobs}
     # A chart that an upgrade disables has no objects left.
-    namespaces = {*planned.namespaces, planned.namespace}
+    namespaces = {*planned.namespaces, planned.namespace, planned.values.text("global.namespace")} - {""}
     for namespace in sorted(namespaces) if planned.upgrade else ():
         for job in _jobs(reader, namespace):
             notes = at(job, "metadata", "annotations")
@@ -63,7 +65,7 @@ def no_live_run_is_ended(planned: PlannedRelease, reader: ClusterReader) -> Iter
                 continue
             yield Problem(
                 "MRC107",
-                "maskrcnn.run",
+                "" if is_part else "maskrcnn.run",  # each part finds the runs of all
                 f"the upgrade would delete the run {namespace}/{name(job)}, which is {current}.",
                 f"Wait until it has finished, add --end-run {name(job)} to end it, "
                 "or install the new run as a second release.",
