@@ -1,8 +1,10 @@
-"""AWS on loopback: MiniStack, and what its version 1.5 lacks: EKS Pod Identity, and FSx (fsx.py).
+"""AWS on loopback: MiniStack, and what its version 1.5 lacks: EKS Pod Identity, FSx (fsx.py), and a login
+for ECR with the registry's address here.
 
 Runs in an environment of its own (see conftest.py), as ``uvicorn stand_in:app``.
 """
 
+import base64
 import json
 import re
 import time
@@ -17,6 +19,7 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+ECR_LOGIN = "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"
 PATH = re.compile("/clusters/(?P<cluster>[^/]+)/pod-identity-associations(?:/(?P<id>[^/]+))?")
 
 _associations: dict[tuple[str, str], dict[str, Any]] = {}
@@ -31,6 +34,8 @@ async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         status, answer = _answer(scope["method"], match["cluster"], match["id"], await _body(receive))
     elif target.startswith(fsx.TARGET):
         status, answer = fsx.answer(target.removeprefix(fsx.TARGET), await _body(receive))
+    elif target == ECR_LOGIN:
+        status, answer = 200, _login(dict(scope["headers"])[b"host"].decode())
     else:
         await ministack(scope, receive, send)
         return
@@ -57,6 +62,12 @@ def _answer(method: str, cluster: str, name: str | None, body: dict[str, Any]) -
     if method == "DELETE":
         del _associations[cluster, name]
     return 200, {"association": association}
+
+
+def _login(host: str) -> dict[str, Any]:
+    token = base64.b64encode(b"AWS:test").decode()
+    data = {"authorizationToken": token, "expiresAt": time.time() + 3600, "proxyEndpoint": f"http://{host}"}
+    return {"authorizationData": [data]}
 
 
 async def _body(receive: Receive) -> dict[str, Any]:

@@ -37,6 +37,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 def tiny(content: str, architecture: str = "amd64", layer: Path | None = None) -> None:
     """Makes a small image under the name of the trainer's build, in place of that build of some gigabytes."""
+    # One that was made before would stay without a name.
+    subprocess.run(["buildah", "rmi", TRAIN.local(TAG)], capture_output=True)
     container = run("buildah", "from", "scratch")
     try:
         if layer:
