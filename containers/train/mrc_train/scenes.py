@@ -21,6 +21,7 @@ from mrc_cli import command
 from mrc_cli.arguments import ArgumentParser
 from mrc_cli.errors import UserError
 from mrc_cli.files import write_atomically
+from mrc_cli.progress import progress
 from mrc_cli.terminal import say
 from numpy.typing import NDArray
 
@@ -197,7 +198,7 @@ def _file_name(number: int) -> str:
 
 
 def _write_split(directory: Path, split: int, scenes: int, arguments: Arguments) -> Iterator[int]:
-    """Write a split; yield the number of scenes written so far."""
+    """Write a split; yield 1 after each scene."""
     (directory / SPLITS[split]).mkdir(parents=True)
     numbers = range(1, scenes + 1)
     annotations: list[dict[str, Any]] = []
@@ -206,7 +207,7 @@ def _write_split(directory: Path, split: int, scenes: int, arguments: Arguments)
         for number, objects in zip(numbers, written, strict=True):
             for entry in objects:
                 annotations.append({"id": len(annotations) + 1, "image_id": number, **entry})
-            yield number
+            yield 1
     edges = {"height": arguments.size, "width": arguments.size}
     content = {
         "info": {"description": "Drawn scenes", **asdict(arguments)},
@@ -217,8 +218,8 @@ def _write_split(directory: Path, split: int, scenes: int, arguments: Arguments)
     _write_json(directory / "annotations" / f"instances_{SPLITS[split]}.json", content)
 
 
-def make_scenes(directory: Path, arguments: Arguments) -> Iterator[tuple[int, int]]:
-    """Fill a directory with scenes; yield (scenes written, total number of scenes) after each.
+def make_scenes(directory: Path, arguments: Arguments) -> Iterator[int]:
+    """Fill a directory with scenes; yield 1 after each, or their number if the directory has them already.
 
     A directory that already has exactly these scenes is left unchanged. Other scenes, and those of an
     interrupted call, are deleted first.
@@ -226,11 +227,10 @@ def make_scenes(directory: Path, arguments: Arguments) -> Iterator[tuple[int, in
     Raises:
         ScenesError: for a directory with other content than scenes.
     """
-    total = arguments.train + arguments.val
     manifest = {"version": VERSION, **asdict(arguments)}
     existing = _read_manifest(directory)
     if existing == {**manifest, "complete": True}:
-        yield total, total
+        yield arguments.train + arguments.val
         return
     if existing is None and directory.exists() and any(directory.iterdir()):
         raise ScenesError(f"{directory}: not empty, and not made by mrc-scenes; name another directory")
@@ -238,10 +238,8 @@ def make_scenes(directory: Path, arguments: Arguments) -> Iterator[tuple[int, in
         shutil.rmtree(directory / name, ignore_errors=True)
     (directory / "annotations").mkdir(parents=True)
     _write_json(directory / MANIFEST, {**manifest, "complete": False})
-    for done in _write_split(directory, 0, arguments.train, arguments):
-        yield done, total
-    for done in _write_split(directory, 1, arguments.val, arguments):
-        yield arguments.train + done, total
+    for split, scenes in enumerate((arguments.train, arguments.val)):
+        yield from _write_split(directory, split, scenes, arguments)
     _write_json(directory / MANIFEST, {**manifest, "complete": True})
 
 
@@ -299,8 +297,10 @@ def main(argv: list[str] | None = None) -> int:
     options = vars(parser.parse_args(argv))
     directory = options.pop("output_dir")
     try:
-        for done, total in make_scenes(directory, Arguments(**options)):
-            _show_progress(done, total)
+        arguments = Arguments(**options)
+        with progress("mrc-scenes", arguments.train + arguments.val, "scenes") as advance:
+            for scenes in make_scenes(directory, arguments):
+                advance(scenes)
     except (ScenesError, OSError) as error:
         say(f"mrc-scenes: {command.reason(error) if isinstance(error, OSError) else error}")
         return 1
@@ -309,12 +309,6 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     print(directory)
     return 0
-
-
-def _show_progress(done: int, total: int) -> None:
-    if done == total or done % 100 == 0:
-        end = "\n" if done == total else "\r"
-        print(f"mrc-scenes: {done} of {total} scenes", end=end, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
