@@ -24,7 +24,7 @@ def exported(once: Callable[[str, Callable[[Path], None]], Path], finished: Path
 
     def export(directory: Path) -> None:
         options = ("--load", finished, "--export", directory / "exported", "--config", *SETTINGS)
-        done = tiny.run("mrc-predict", *options)
+        done = tiny.predict(*options)
         assert done.returncode == 0, done.stderr
 
     return once("export", export) / "exported"
@@ -81,8 +81,8 @@ def predicted(finished: Path, tmp_path: Path) -> Callable[[bytes], list[dict[str
 
     def predict(content: bytes) -> list[dict[str, object]]:
         (tmp_path / "image").write_bytes(content)
-        done = tiny.run(
-            *("mrc-predict", "--load", finished, "--predict", tmp_path / "image", "--output", tmp_path),
+        done = tiny.predict(
+            *("--load", finished, "--predict", tmp_path / "image", "--output", tmp_path),
             *("--json", tmp_path / "out.json", "--config", *SETTINGS),
         )
         assert done.returncode == 0, done.stderr

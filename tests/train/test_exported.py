@@ -33,7 +33,7 @@ np.savez(output, boxes=found.boxes, scores=found.scores, labels=found.labels, ma
 def exported(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An exported model; read-only."""
     target = tmp_path_factory.mktemp("exported") / "new" / "model"
-    done = tiny.run("mrc-predict", "--load", finished, "--export", target, "--config", *SETTINGS)
+    done = tiny.predict("--load", finished, "--export", target, "--config", *SETTINGS)
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{target}\n"
     return target
@@ -135,7 +135,7 @@ def test_a_damaged_export_is_one_line_with_path_and_expectation(
 
 
 def test_an_export_never_replaces_what_exists(exported: Path, finished: Path) -> None:
-    done = tiny.run("mrc-predict", "--load", finished, "--export", exported)
+    done = tiny.predict("--load", finished, "--export", exported)
     assert done.returncode == 1
     assert done.stderr == f"mrc-predict: error: {exported}: already exists; export to a new path\n"
 

@@ -63,16 +63,8 @@ def test_all_readable_images_are_predicted_when_one_cannot_be_read(
         (tmp_path / camera).mkdir()
         shutil.copy(scene, tmp_path / camera / "0001.jpg")
     (tmp_path / "cam1" / "broken.png").write_bytes(b"not an image")
-    done = tiny.run(
-        *(
-            "mrc-predict",
-            "--load",
-            finished,
-            "--predict",
-            tmp_path / "cam*",
-            tmp_path / "cam1",
-            tmp_path / "cam2",
-        ),
+    done = tiny.predict(
+        *("--load", finished, "--predict", tmp_path / "cam*", tmp_path / "cam1", tmp_path / "cam2"),
         *("--output", tmp_path / "out", "--json", tmp_path / "out.json"),
         *("--config", "TEST.RESULT_SCORE_THRESH_VIS=0"),
     )
@@ -90,14 +82,14 @@ def test_all_readable_images_are_predicted_when_one_cannot_be_read(
 def test_evaluating_on_other_classes_or_no_split_is_rejected(finished: Path, tmp_path: Path) -> None:
     objects = [coco_files.annotation(1, [5, 5, 20, 20])]
     coco_files.write_split(tmp_path, [coco_files.image(1)], objects, name="val2017")
-    command = ("mrc-predict", "--load", finished, "--evaluate", tmp_path / "out.json", "--config")
-    other = tiny.run(*command, f"DATA.BASEDIR={tmp_path}")
+    command = ("--load", finished, "--evaluate", tmp_path / "out.json", "--config")
+    other = tiny.predict(*command, f"DATA.BASEDIR={tmp_path}")
     assert other.returncode == 1
     assert other.stderr == (
         f"mrc-predict: error: val2017 has category 1 'disc' where {finished / 'model-6'} has 'circle': use "
         "data with the same categories\n"
     )
-    nothing = tiny.run(*command, "DATA.VAL=[]", "TRAIN.EVAL_PERIOD=0")
+    nothing = tiny.predict(*command, "DATA.VAL=[]", "TRAIN.EVAL_PERIOD=0")
     assert nothing.returncode == 1
     assert "DATA.VAL names no split to evaluate on" in nothing.stderr
     assert not (tmp_path / "out.json").exists()

@@ -110,7 +110,7 @@ def test_two_ranks_detect_what_one_process_detects(
     two_ranks: tuple[Path, str], tiny_scenes: Path, tmp_path: Path
 ) -> None:
     logdir, _ = two_ranks
-    done = tiny.run("mrc-predict", "--load", logdir / "model-2", "--evaluate", tmp_path / "alone.json")
+    done = tiny.predict("--load", logdir / "model-2", "--evaluate", tmp_path / "alone.json")
     assert done.returncode == 0, done.stderr
     images = {image["id"] for image in json.loads(annotations(tiny_scenes).read_text())["images"]}
     together, alone = (
@@ -128,7 +128,7 @@ def test_weights_for_other_classes_are_fine_tuned_with_new_last_layers(
     finished: Path, tiny_scenes: Path, tmp_path: Path
 ) -> None:
     data, logdir, weights = tmp_path / "data", tmp_path / "run", tmp_path / "four-classes.npz"
-    done = tiny.run("mrc-predict", "--load", finished, "--export", weights)
+    done = tiny.predict("--load", finished, "--export", weights)
     assert done.returncode == 0, done.stderr
     shutil.copytree(tiny_scenes, data)
     for split in ("train2017", "val2017"):
@@ -212,9 +212,7 @@ def test_predict_draws_its_detections(finished: Path, tiny_scenes: Path, tmp_pat
 
     image = next((tiny_scenes / "val2017").iterdir())
     threshold = "TEST.RESULT_SCORE_THRESH_VIS=0"
-    done = tiny.run(
-        "mrc-predict", "--load", finished, "--predict", image, "--output", tmp_path, "--config", threshold
-    )
+    done = tiny.predict("--load", finished, "--predict", image, "--output", tmp_path, "--config", threshold)
     assert done.returncode == 0, done.stderr
     drawn = tmp_path / f"{image.stem}-detections.png"
     assert done.stdout.startswith(f"{drawn}: ")
@@ -222,7 +220,7 @@ def test_predict_draws_its_detections(finished: Path, tiny_scenes: Path, tmp_pat
 
 
 def test_evaluate_gives_the_metrics_that_training_reported(finished: Path, tmp_path: Path) -> None:
-    done = tiny.run("mrc-predict", "--load", finished, "--evaluate", tmp_path / "out.json")
+    done = tiny.predict("--load", finished, "--evaluate", tmp_path / "out.json")
     assert done.returncode == 0, done.stderr
     reported = json.loads((finished / "stats.json").read_text())[-1]
     printed = {line.split()[1]: float(line.split()[2]) for line in done.stdout.splitlines()}
@@ -246,7 +244,7 @@ def test_evaluate_gives_the_metrics_that_training_reported(finished: Path, tmp_p
 def test_predict_reports_in_one_line_what_it_cannot_load(make, message: str, tmp_path: Path) -> None:
     directory = tmp_path / "run"
     make(directory)
-    done = tiny.run("mrc-predict", "--load", directory, "--evaluate", tmp_path / "out.json")
+    done = tiny.predict("--load", directory, "--evaluate", tmp_path / "out.json")
     assert done.returncode == 1
     assert done.stderr == f"mrc-predict: error: {message.format(directory=directory)}\n"
 

@@ -6,10 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import preloaded
+
 BIN = Path(sys.executable).parent
 
 QUICK_TRAIN = ("python", str(Path(__file__).with_name("quick_train.py")))
 """A trainer that starts in two thirds of the time of ``mrc-train``."""
+
+TIMEOUT = 300
+"""Seconds for a run."""
 
 SETTINGS = (
     "BACKBONE.BLOCK=basic",
@@ -45,7 +50,7 @@ def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess
         [str(BIN / program), *arguments],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=TIMEOUT,
         env={**os.environ, "PATH": path, **environment},
     )
 
@@ -69,7 +74,15 @@ def training(logdir: Path, data: Path, *settings: str) -> list[str | Path]:
 
 def train(logdir: Path, data: Path, *settings: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the trainer as one process."""
-    return run(*training(logdir, data, *settings), **environment)
+    command = training(logdir, data, *settings)
+    if environment:
+        return run(*command, **environment)
+    return preloaded.run("quick_train", [*map(str, command[len(QUICK_TRAIN) :])], TIMEOUT)
+
+
+def predict(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run ``mrc-predict``."""
+    return preloaded.run("mrc_train.predict", [*map(str, arguments)], TIMEOUT)
 
 
 MPI = {"OMPI_MCA_mpi_yield_when_idle": "1"}
