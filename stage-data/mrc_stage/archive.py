@@ -4,15 +4,17 @@ import hashlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, NamedTuple, cast
 
 from mrc_stage.errors import WrongData
-from mrc_stage.objects import Bucket, Version
-from mrc_stage.ranged_file import RangedFile
+from mrc_stage.ranged_file import Ranged, RangedFile
 
 RANGE_BYTES = 8 << 20
 """Of one read. A larger one costs memory and gains nothing; a smaller one costs requests."""
+
+READS_OF_DAMAGED = 4
+"""A flipped bit on the way is gone at the next read; one in the bucket is not."""
 
 _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 """Signature, version, flags, method, time, date, CRC-32, two sizes, lengths of name and extra field.
@@ -46,8 +48,6 @@ class Member(NamedTuple):
 class Archive(NamedTuple):
     """The central directory of an archive. ``digest``: SHA-256 of what it says about the members."""
 
-    key: str
-    version: Version
     members: Sequence[Member]
     directories: Sequence[str]
     digest: str
@@ -57,15 +57,15 @@ class Damaged(Exception):
     """The bytes of a member are not those that the directory announces."""
 
 
-def read_directory(bucket: Bucket, key: str, version: Version) -> Archive:
+def read_directory(source: Ranged) -> Archive:
     """Read the central directory by ranged reads; the members are in the order of their bytes.
 
     Raises:
         WrongData: when it is no zip archive, or one with encrypted or unsupported members.
     """
-    where = f"{bucket.where}{key}"
+    where = source.name
     try:
-        with zipfile.ZipFile(cast(IO[bytes], RangedFile(bucket, key, version))) as file:
+        with zipfile.ZipFile(cast(IO[bytes], RangedFile(source))) as file:
             infos = sorted(file.infolist(), key=lambda info: info.header_offset)
             end_of_members = file.start_dir
     except (zipfile.BadZipFile, OSError) as error:
@@ -96,7 +96,7 @@ def read_directory(bucket: Bucket, key: str, version: Version) -> Archive:
                 info.compress_type,
             )
         )
-    return Archive(key, version, members, directories, digest.hexdigest())
+    return Archive(members, directories, digest.hexdigest())
 
 
 def single(name: str, size: int, sha256: str = "") -> Member:
@@ -116,7 +116,12 @@ def ranges(members: Sequence[Member]) -> Iterator[list[Member]]:
         yield group
 
 
-def data_offset(member: Member, header: bytes) -> int:
+def is_large(group: Sequence[Member]) -> bool:
+    """Whether a group of ``ranges`` is one member that takes several reads."""
+    return group[-1].end - group[0].start > RANGE_BYTES
+
+
+def data_offset(member: Member, header: memoryview) -> int:
     """Where a member's data begins, counted from the start of its local header.
 
     Raises:
@@ -184,8 +189,41 @@ def contents(member: Member, data: memoryview) -> bytes | memoryview:
     Raises:
         Damaged: when anything differs from the directory.
     """
-    offset = data_offset(member, bytes(data[: _LOCAL_HEADER.size + 65535]))
+    offset = data_offset(member, data)
     whole = Contents(member)
     pieces = list(whole.unpack(data[offset : offset + member.stored_size]))
     whole.check()
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def large_contents(source: Ranged, member: Member) -> Iterator[bytes | memoryview]:
+    """The contents of a member of any size, in pieces from reads of the usual size.
+
+    Raises:
+        Damaged: after the last piece at the latest, when anything differs from the directory.
+    """
+    data = memoryview(source.read(member.start, min(member.end, member.start + RANGE_BYTES)))
+    offset = data_offset(member, data)
+    end = member.start + offset + member.stored_size
+    whole = Contents(member)
+    yield from whole.unpack(data[offset : offset + member.stored_size], RANGE_BYTES)
+    for start in range(member.start + len(data), end, RANGE_BYTES):
+        yield from whole.unpack(source.read(start, min(end, start + RANGE_BYTES)), RANGE_BYTES)
+    whole.check()
+
+
+def read_again_if_damaged(name: str, attempt: Callable[[], None]) -> None:
+    """Do this up to READS_OF_DAMAGED times.
+
+    Raises:
+        WrongData: when it is Damaged each time.
+    """
+    for reads in range(1, READS_OF_DAMAGED + 1):
+        try:
+            return attempt()
+        except Damaged as error:
+            if reads == READS_OF_DAMAGED:
+                raise WrongData(
+                    f"{name}: {error}, in {reads} reads. The object is damaged; prepare it again from its "
+                    "source."
+                ) from None

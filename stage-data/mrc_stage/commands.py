@@ -40,7 +40,7 @@ def prepare(
         bool,
         typer.Option(
             "--unpacked",
-            help="Each file as an object, for SageMaker and FSx data repositories; with --from DIR.",
+            help="Each file as an object, for SageMaker and FSx data repositories.",
         ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")] = False,
@@ -57,16 +57,24 @@ def prepare(
 
     Exit code: 0; 1 when it failed; 3 when a server cannot be reached or denies it; 4 when the data is wrong.
     """
-    if unpacked:
-        if from_ is None or not from_.is_dir() or weights:
-            raise UsageError("--unpacked: name a directory by --from, and put the weights into it.")
-        unpacking.prepare(Bucket(location(url)), from_, dry_run)
-        return
+    bucket = Bucket(location(url))
     wanted = weights or ([] if from_ or no_weights else [remote.WEIGHTS_URL])
-    chosen = sources.local(from_) if from_ else sources.coco_2017()
-    chosen += [sources.weights(text) for text in wanted]
-    act = preparing.describe if dry_run else preparing.prepare
-    act(Bucket(location(url)), chosen)
+    single = [sources.weights(text) for text in wanted]
+    if not unpacked:
+        chosen = sources.local(from_) if from_ else sources.coco_2017()
+        act = preparing.describe if dry_run else preparing.prepare
+        act(bucket, chosen + single)
+    else:
+        if from_ and from_.is_dir():
+            unpacking.prepare_directory(bucket, from_, dry_run)
+        else:
+            archives = sources.local_members(from_) if from_ else sources.coco_2017_members()
+            unpacking.prepare_archives(bucket, archives, dry_run)
+        if single and dry_run:
+            preparing.describe(bucket, single)
+        else:
+            for source in single:
+                preparing.prepare_one(bucket, source)
 
 
 def stage(

@@ -6,10 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mrc_cli import aws
 from mrc_cli.errors import ServiceError, UsageError, UserError
+
+from mrc_stage.ranged_file import Ranged
 
 READ_ATTEMPTS = 8
 """Of one range. botocore retries a rejected request by itself, but not a body that breaks off."""
@@ -120,6 +123,10 @@ class Bucket:
                 for item in page.get("Contents", []):
                     key = item["Key"].removeprefix(self.where.prefix)
                     yield key, Version(item["Size"], item["ETag"])
+
+    def ranged(self, key: str, version: Version) -> Ranged:
+        """This version of an object as what is read in ranges."""
+        return Ranged(f"{self.where}{key}", version.size, partial(self.read, key, version))
 
     def read(self, key: str, version: Version, start: int, end: int) -> bytes:
         """Bytes ``start`` to ``end`` (exclusive) of this version of an object.

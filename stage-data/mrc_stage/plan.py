@@ -24,7 +24,7 @@ class Range(NamedTuple):
 
     @property
     def is_large(self) -> bool:
-        return self.members[-1].end - self.members[0].start > archive.RANGE_BYTES
+        return archive.is_large(self.members)
 
 
 class Plan(NamedTuple):
@@ -65,7 +65,7 @@ def make(bucket: Bucket) -> Plan:
                 Range(len(parts), entry.key, version, [archive.single(entry.key, entry.size, entry.sha256)])
             )
             continue
-        read = archive.read_directory(bucket, entry.key, version)
+        read = archive.read_directory(bucket.ranged(entry.key, version))
         if read.digest != entry.directory:
             raise WrongData(
                 f"{bucket.where}{entry.key}: its directory has another digest than in the manifest."

@@ -29,7 +29,7 @@ def prepare(bucket: Bucket, sources: Sequence[Source]) -> None:
     """
     before = manifest.read(bucket)
     known = {entry.key: entry for entry in before.entries} if before else {}
-    entries = [_prepared(bucket, source, known.get(source.key)) for source in sources]
+    entries = [prepare_one(bucket, source, known.get(source.key)) for source in sources]
     if before and before.entries == entries:
         say(f"{bucket.where}: already prepared")
         return
@@ -59,7 +59,13 @@ def _unchanged(bucket: Bucket, source: Source, before: Entry | None) -> Entry | 
     return None
 
 
-def _prepared(bucket: Bucket, source: Source, before: Entry | None) -> Entry:
+def prepare_one(bucket: Bucket, source: Source, before: Entry | None = None) -> Entry:
+    """Put one source into the bucket and read it back. ``before``: its entry in an earlier manifest.
+
+    Raises:
+        WrongData: when the object has other bytes than its source, or its names cannot be staged.
+        ServiceError: when S3 or a server cannot be reached or denies it.
+    """
     if unchanged := _unchanged(bucket, source, before):
         return unchanged
     sent = source.sha256
@@ -96,7 +102,7 @@ def _checked_directory(bucket: Bucket, source: Source, version: Version) -> str:
     """The digest of an archive's directory, empty for other files. An .npz file has to be an archive, too."""
     if not source.is_archive and not source.key.endswith(".npz"):
         return ""
-    read = archive.read_directory(bucket, source.key, version)
+    read = archive.read_directory(bucket.ranged(source.key, version))
     if not source.is_archive:
         return ""
     if wrong := list(names.problems(member.name for member in read.members)):

@@ -12,6 +12,7 @@ from mrc_cli.errors import UserError
 from mrc_stage import names, remote
 from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket, Version
+from mrc_stage.ranged_file import Ranged
 from mrc_stage.remote import Mirrors, Remote
 from mrc_stage.uploading import Upload, upload_ranges
 
@@ -67,6 +68,32 @@ def public(file: Remote, is_archive: bool) -> Source:
 def coco_2017() -> list[Source]:
     """The objects of COCO 2017."""
     return [public(file, is_archive=True) for file in remote.COCO_2017]
+
+
+def coco_2017_members() -> list[Ranged]:
+    """The archives of COCO 2017, to be read in ranges from servers that prove who they are.
+
+    The digest of a whole archive says nothing about single members.
+
+    Raises:
+        ServiceError: when no server has one of them.
+    """
+    archives = []
+    for file in remote.COCO_2017:
+        https = [url for url in file.mirrors if url.startswith("https://")]
+        mirrors = Mirrors(file._replace(mirrors=https))
+        archives.append(Ranged(https[0], mirrors.size, mirrors.read))
+    return archives
+
+
+def local_members(path: Path) -> list[Ranged]:
+    """A local archive, to be read in ranges."""
+    descriptor = os.open(path, os.O_RDONLY)
+
+    def read(start: int, end: int) -> bytes:
+        return os.pread(descriptor, end - start, start)
+
+    return [Ranged(str(path), path.stat().st_size, read)]
 
 
 def weights(text: str) -> Source:

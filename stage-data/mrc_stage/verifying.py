@@ -22,18 +22,30 @@ THREADS = 16
 
 SHOWN = 10
 
+SMALLEST_BLOCKS = 4096
+"""Bytes of a file that some file systems store without a block of its own."""
+
 
 def verify(bucket: Bucket, destination: Path, deep: bool) -> None:
-    """Compare all files.
+    """Compare all files. ``deep`` reads them, which loads those of an association that were not loaded.
 
     Raises:
         WrongData: when any is missing or wrong; each of the first ones was printed.
+        UserError: when all are right, but some have to be loaded from an associated bucket yet.
     """
     plan = planning.make(bucket)
     findings: list[str] = []
+    released: list[Path] = []
 
     def of_range(part: Range) -> list[str]:
-        return [finding for member in part.members if (finding := _finding(destination, member, deep))]
+        wrong = []
+        for member in part.members:
+            path = destination / member.name
+            if finding := _finding(path, member, deep):
+                wrong.append(finding)
+            elif not deep and _is_released(path):
+                released.append(path)
+        return wrong
 
     with progress("verifying", plan.files, "files") as advance, ThreadPoolExecutor(THREADS) as pool:
         for part, problems in zip(plan.ranges, pool.map(of_range, plan.ranges), strict=True):
@@ -41,16 +53,29 @@ def verify(bucket: Bucket, destination: Path, deep: bool) -> None:
             findings += problems
     for finding in findings[:SHOWN]:
         result(finding)
+    for path in sorted(released)[:SHOWN]:
+        result(f"{path}: not loaded")
     if findings:
         raise WrongData(
             f"{destination}: {len(findings)} of {plan.files} files are missing or wrong. Run mrc-stage "
             f"stage {bucket.where} {destination} --replace."
         )
+    if released:
+        raise UserError(
+            f"{destination}: {len(released)} of {plan.files} files are not loaded from the bucket yet, "
+            f"which their first read waits for. Load them: mrc-stage verify {bucket.where} {destination} "
+            "--deep"
+        )
     say(f"{destination}: all {plan.files} files are there" + (" and have the right content" if deep else ""))
 
 
-def _finding(destination: Path, member: Member, deep: bool) -> str:
-    path = destination / member.name
+def _is_released(path: Path) -> bool:
+    """Whether only the metadata of a file is there, as Lustre shows a released file: size without blocks."""
+    stat = path.stat()
+    return stat.st_blocks <= 1 and stat.st_size > SMALLEST_BLOCKS
+
+
+def _finding(path: Path, member: Member, deep: bool) -> str:
     size = size_of(path)
     if size is None:
         return f"{path}: missing"
@@ -65,6 +90,8 @@ def _finding(destination: Path, member: Member, deep: bool) -> str:
             plain.check()
         except Damaged:
             return f"{path}: other content than in the bucket"
+        except OSError as error:
+            return f"{path}: cannot be read: {(error.strerror or str(error)).lower()}"
     return ""
 
 

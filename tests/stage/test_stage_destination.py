@@ -10,7 +10,7 @@ import pytest
 from data_sets import data_set, tree
 from mrc_cli.errors import UserError
 from mrc_cli.staged import incomplete
-from mrc_stage import destination, preparing, publishing, sources, staging, verifying
+from mrc_stage import destination, preparing, publishing, sources, staging, unpacked, verifying
 from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket
 
@@ -140,6 +140,29 @@ def test_verify_names_what_is_missing_short_or_different(
     assert missing == f"{staged / image(1)}: missing"
     assert short.startswith(f"{staged / image(2)}: 4 bytes, but ")
     assert different == f"{staged / image(5)}: other content than in the bucket"
+
+
+def test_verify_names_files_that_an_association_has_not_loaded(
+    bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """aws-parallelcluster 2393, 6799. Lustre shows such a file with its size and without blocks."""
+    original = data_set(tmp_path / "original", 20)
+    unpacked.prepare_directory(bucket, original, dry_run=False)
+    released = original / image(3)
+    size = released.stat().st_size
+    with released.open("wb") as file:
+        file.truncate(size)
+    (original / image(5)).unlink()
+
+    with pytest.raises(WrongData, match="1 of 21 files are missing or wrong"):
+        verifying.verify(bucket, original, deep=False)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{original / image(5)}: missing",
+        f"{released}: not loaded",
+    ]
+    staging.stage(bucket, original, 0, 1, replace=False)
+    with pytest.raises(UserError, match=r"1 of 21 files are not loaded .*: mrc-stage verify s3://.* --deep"):
+        verifying.verify(bucket, original, deep=False)
 
 
 def test_status_says_what_is_staged(

@@ -11,9 +11,10 @@ import pytest
 from data_sets import data_set, tree
 from file_server import FileServer
 from mrc_cli.errors import ServiceError, UsageError
-from mrc_stage import manifest, preparing, remote, sources, staging, uploading
+from mrc_stage import archive, manifest, preparing, remote, sources, staging, unpacked, uploading
 from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket
+from mrc_stage.ranged_file import Ranged
 from mrc_stage.remote import Remote
 
 IMAGES = {f"val2017/{number:012}.jpg": random.Random(number).randbytes(90_000) for number in range(150)}
@@ -21,9 +22,9 @@ IMAGES = {f"val2017/{number:012}.jpg": random.Random(number).randbytes(90_000) f
 
 def packed(files: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w") as file:
         for name, content in files.items():
-            archive.writestr(name, content)
+            file.writestr(name, content)
     return buffer.getvalue()
 
 
@@ -124,6 +125,62 @@ def test_a_page_instead_of_weights_is_rejected(bucket: Bucket, public: FileServe
 
     with pytest.raises(WrongData, match="not a complete zip archive"):
         preparing.prepare(bucket, [weights(public, page)])
+
+
+def test_members_of_a_public_archive_become_objects_and_a_second_run_fetches_only_what_is_missing(
+    bucket: Bucket, public: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "RANGE_BYTES", 1 << 20)
+    large = {"annotations/large.json": random.Random(1).randbytes(3 << 20)}
+    content = packed(IMAGES | large)
+    public.files["/zips/val2017.zip"] = content
+    mirrors = remote.Mirrors(coco(public, size=len(content)))
+    source = Ranged("val2017.zip", len(content), mirrors.read)
+
+    unpacked.prepare_archives(bucket, [source], dry_run=False)
+
+    assert {key: bucket.read(key, version, 0, version.size) for key, version in bucket.objects()} == (
+        IMAGES | large
+    )
+    public.requests.clear()
+    lost = list(IMAGES)[7]
+    bucket.client.delete_object(Bucket=bucket.where.bucket, Key=bucket.where.prefix + lost)
+    unpacked.prepare_archives(bucket, [source], dry_run=False)
+    assert bucket.find(lost)
+    _, member = public.requests
+    first, last = map(int, member.split("-"))
+    assert IMAGES[lost] in content[first : last + 1] and last - first < 91_000
+
+
+def test_a_damaged_member_of_a_public_archive_does_not_become_an_object(
+    bucket: Bucket, public: FileServer
+) -> None:
+    content = bytearray(ZIP)
+    content[len(content) // 2] ^= 1
+    public.files["/zips/val2017.zip"] = bytes(content)
+    source = Ranged("val2017.zip", len(content), remote.Mirrors(coco(public)).read)
+
+    with pytest.raises(
+        WrongData, match=r"val2017\.zip: .*: size or CRC-32 is not the announced one, in 4 reads"
+    ):
+        unpacked.prepare_archives(bucket, [source], dry_run=False)
+    assert len(dict(bucket.objects())) < len(IMAGES)
+
+
+def test_members_of_public_archives_come_only_from_servers_that_prove_who_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The digest of an archive cannot be compared when its members are taken one by one."""
+    asked: list[str] = []
+
+    class Probe(remote.Mirrors):
+        def _probe(self, url: str) -> str:
+            asked.append(url)
+            return ""
+
+    monkeypatch.setattr(sources, "Mirrors", Probe)
+    sources.coco_2017_members()
+    assert len(asked) == 3 and all(url.startswith("https://") for url in asked)
 
 
 @pytest.mark.parametrize(

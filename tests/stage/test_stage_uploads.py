@@ -51,14 +51,14 @@ def test_unpacked_files_are_objects_of_their_own_and_only_changed_ones_are_sent_
     bucket: Bucket, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     original = data_set(tmp_path / "original", 30)
-    unpacked.prepare(bucket, original, dry_run=False)
+    unpacked.prepare_directory(bucket, original, dry_run=False)
     assert {key: bucket.read(key, version, 0, version.size) for key, version in bucket.objects()} == tree(
         original
     )
     image = original / "train2017" / f"{29:012}.jpg"
     image.write_bytes(bytes(len(image.read_bytes())))
     capsys.readouterr()
-    unpacked.prepare(bucket, original, dry_run=False)
+    unpacked.prepare_directory(bucket, original, dry_run=False)
     assert capsys.readouterr().err.splitlines()[-1] == f"{bucket.where}: 31 objects, 1 of them sent"
     staging.stage(bucket, tmp_path / "out", 0, 1, replace=False)
     assert tree(tmp_path / "out") == tree(original)
@@ -68,4 +68,4 @@ def test_unpacked_files_do_not_go_beside_archives(bucket: Bucket, tmp_path: Path
     original = data_set(tmp_path / "original", 3)
     preparing.prepare(bucket, sources.local(original))
     with pytest.raises(UserError, match="Name another prefix"):
-        unpacked.prepare(bucket, original, dry_run=False)
+        unpacked.prepare_directory(bucket, original, dry_run=False)
