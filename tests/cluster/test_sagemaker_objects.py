@@ -17,11 +17,13 @@ from mrc_sagemaker import rendering
 from mrc_values.arguments import Given
 from mrc_values.cluster import sagemaker
 from mrc_values.manifests import objects
+from releases import install
 from sagemaker_tool import CHART, VALUES
 from testcluster.client import Client, CommandFailed, Object
-from values_tool import cluster_of, mrc_values
+from values_tool import cluster_of, mrc_values, submit
 
 S3_PREFIX = "s3://my-bucket"
+ENDPOINT = ("sagemaker.endpoint.enabled=true", "sagemaker.endpoint.image=server:1")
 
 RENDERS: dict[str, dict[str, Any]] = {
     "data in S3": {},
@@ -225,6 +227,21 @@ def test_status_shows_all_objects_and_the_model(ack: Client, job: str) -> None:
     status = json.loads(mrc_values(ack, "status", job, "--format=json").stdout)
     assert status["state"] == "waiting"
     assert [item["kind"] for item in status["objects"]] == list(sagemaker.KINDS)
+
+
+def test_list_shows_what_is_on_sagemaker_beside_mpijobs(ack: Client, job: str) -> None:
+    install(ack, "released", "sagemaker", *ENDPOINT)
+    report(ack, "trainingjob", "released", **TRAINING)
+    report(ack, "trainingjob", job, **COMPLETED)
+    submit(ack, "beside", "maskrcnn.node_group=p4d", "maskrcnn.suspend=true")
+    rows = json.loads(mrc_values(ack, "list", "--format=json").stdout)
+    shown = [tuple(row[name] for name in ("release", "kind", "job", "state")) for row in rows]
+    here = ack.namespace
+    assert ("released", "TrainingJob", f"{here}/released", "running") in shown
+    assert ("released", "Endpoint", f"{here}/released", "waiting") in shown
+    assert ("", "TrainingJob", f"{here}/{job}", "finished") in shown
+    assert ("", "MPIJob", f"{here}/beside") in [row[:3] for row in shown]
+    assert len([row for row in shown if row[0] == "released"]) == 2
 
 
 def test_an_object_without_a_controller_is_named(ack: Client, job: str) -> None:

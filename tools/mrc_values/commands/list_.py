@@ -22,7 +22,8 @@ def list_(
 ) -> None:
     """List the releases of these charts in all namespaces, with the states of their jobs.
 
-    MPIJobs without a Helm release are listed as well.
+    Jobs without a Helm release are listed as well, and so are training jobs and endpoints on SageMaker that
+    ACK's controller manages.
 
     Example: mrc-values list
 
@@ -40,5 +41,5 @@ def list_(
     if not rows:
         say("no releases of these charts. Start one with mrc-values install.")
         return
-    header = ("release", "namespace", "chart", "revision", "status", "updated", "job", "state")
+    header = ("release", "namespace", "chart", "revision", "status", "updated", "kind", "job", "state")
     table(header, [tuple(asdict(row).values()) for row in rows])
