@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus
 
 import boto3
 import lambda_emulator
@@ -17,6 +16,9 @@ from standin import SageMaker, serving
 from testcluster.programs import build
 
 Handler = Callable[[dict[str, Any], None], dict[str, Any]]
+
+EVENTS = "events"
+"""Queue that gets what S3 would send to the function."""
 
 HERE, EMULATED = "in this process", "under AWS's emulator"
 
@@ -50,6 +52,9 @@ def functions(
         for bucket in ("images", "detections"):
             where: Any = {"LocationConstraint": "us-west-2"}
             boto3.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+        boto3.client("sqs").create_queue(QueueName=EVENTS)
+        notify()
+        take_events()
         here = importlib.reload(importlib.import_module("mrc_sagemaker.lambda_handler"))
         if lambda_emulator.unavailable():
             yield {HERE: here.handle}
@@ -70,11 +75,30 @@ def handle(functions: dict[str, Handler], request: pytest.FixtureRequest) -> Han
     return functions[request.param]
 
 
+def notify() -> None:
+    """Have S3 send events of new images, as `mrc-sagemaker lambda` does for the function."""
+    arn = f"arn:aws:sqs:us-west-2:123456789012:{EVENTS}"
+    configuration: Any = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
+    boto3.client("s3").put_bucket_notification_configuration(
+        Bucket="images", NotificationConfiguration=configuration
+    )
+
+
 def put(key: str, body: bytes) -> dict[str, Any]:
-    """Store an object; the event that S3 sends for it."""
-    etag = boto3.client("s3").put_object(Bucket="images", Key=key, Body=body)["ETag"].strip('"')
-    about = {"key": quote_plus(key, safe="/"), "size": len(body), "eTag": etag}
-    return {"Records": [{"s3": {"bucket": {"name": "images"}, "object": about}}]}
+    """Store an object; the event that moto's S3 sends for it."""
+    boto3.client("s3").put_object(Bucket="images", Key=key, Body=body)
+    (event,) = take_events()
+    return event
+
+
+def take_events() -> list[dict[str, Any]]:
+    """The events that S3 has sent since the last call."""
+    sqs = boto3.client("sqs")
+    queue = sqs.get_queue_url(QueueName=EVENTS)["QueueUrl"]
+    messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=0)
+    for message in messages.get("Messages", []):
+        sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    return [json.loads(message["Body"]) for message in messages.get("Messages", [])]
 
 
 def stored(key: str) -> Any:
@@ -101,7 +125,10 @@ def test_an_event_that_comes_twice_is_answered_once(handle: Handler, image: byte
 
 
 def test_the_event_of_a_new_notification_is_ignored(handle: Handler) -> None:
-    assert handle({"Event": "s3:TestEvent", "Bucket": "images"}, None) == {"results": []}
+    notify()
+    (event,) = take_events()
+    assert event["Event"] == "s3:TestEvent"
+    assert handle(event, None) == {"results": []}
 
 
 def test_an_image_that_cannot_be_read_gets_a_reason(handle: Handler) -> None:
