@@ -32,8 +32,7 @@ def ensure(api: SageMaker, resources: list[Resource]) -> str:
             f"endpoint {endpoint.name} is {status}. Wait for it: mrc-sagemaker wait "
             f"{endpoint.name} --endpoint"
         )
-    for part in parts:
-        api.ensure(part, _HASHED)
+    ensure_parts(api, parts)
     if existing is None:
         api.ensure(endpoint, "")
     elif existing["EndpointStatus"] == "Failed":
@@ -44,6 +43,16 @@ def ensure(api: SageMaker, resources: list[Resource]) -> str:
     elif existing["EndpointConfigName"] != wanted:
         api.call("UpdateEndpoint", EndpointName=endpoint.name, EndpointConfigName=wanted)
     return endpoint.name
+
+
+def ensure_parts(api: SageMaker, parts: list[Resource]) -> None:
+    """Create the model and the endpoint configuration that do not exist, in this order.
+
+    Raises:
+        UserError: when one exists with other settings.
+    """
+    for part in parts:
+        api.ensure(part, _HASHED)
 
 
 def wait(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import training_containers as containers
+import yaml
 from sagemaker_tool import ECR, VALUES, run, write
 from standin import SageMaker, serving
 
@@ -63,9 +64,13 @@ def test_a_job_trains_and_its_model_is_hosted_and_deleted(
     waited = run("wait", "first", "--poll", "0.5", **aws)
     assert (waited.returncode, waited.stdout) == (0, f"{MODEL}\n"), waited
     assert "status:      Completed" in run("status", "first", **aws).stdout
-    model = json.loads((service[0].directory / "first" / "model" / "model.json").read_text())
-    assert model["checkpoint"] == "model-6"
+    exported = json.loads((service[0].directory / "first" / "model" / "model.json").read_text())
+    assert exported["checkpoint"] == "model-6"
 
+    for word in ("created Model", "already exists with these settings"):
+        created = run("model", "first", "-f", values, **aws)
+        assert (created.returncode, created.stdout[:6]) == (0, "first-"), created.stderr
+        assert word in created.stderr
     for _ in range(2):
         hosted = run("endpoint", "first", "-f", values, **aws)
         assert (hosted.returncode, hosted.stdout) == (0, "first\n"), hosted.stderr
@@ -73,7 +78,24 @@ def test_a_job_trains_and_its_model_is_hosted_and_deleted(
     changed = run("endpoint", "first", "-f", values, "--set", "sagemaker.endpoint.instance_count=2", **aws)
     assert changed.returncode == 0, changed.stderr
     assert service[0].calls.count("UpdateEndpoint") == 1
+    assert service[0].calls.count("CreateModel") == 1
     assert run("wait", "first", "--endpoint", "--poll", "0.2", **aws).returncode == 0
+
+    taken = run(
+        "manifests", "first", "-f", values, "--set", "sagemaker.endpoint.enabled=true", "--check", **aws
+    )
+    assert (taken.returncode, taken.stdout) == (1, "")
+    job, model, configuration, endpoint = (line for line in taken.stderr.splitlines() if "already" in line)
+    assert job == (
+        "mrc-sagemaker: TrainingJob first already exists in us-west-2 (Completed), and the name of a "
+        "training job is never free again. Set maskrcnn.run for another run"
+    )
+    assert model.startswith("mrc-sagemaker: Model first-")
+    assert configuration.startswith("mrc-sagemaker: EndpointConfig first-")
+    assert endpoint.endswith("or delete it: mrc-sagemaker delete first")
+    free = run("manifests", "first", "-f", values, "--set", "maskrcnn.run=2", "--check", **aws)
+    assert free.returncode == 0, free.stderr
+    assert yaml.safe_load(free.stdout)["spec"]["trainingJobName"] == "first-2"
 
     gone = run("delete", "first", **aws)
     assert [line.split()[1] for line in gone.stdout.splitlines()] == ["Endpoint", "EndpointConfig", "Model"]
