@@ -14,6 +14,9 @@ from mrc_sagemaker import service
 
 API_VERSION = "sagemaker.services.k8s.aws/v1alpha1"
 
+REGION = "services.k8s.aws/region"
+"""Annotation with the region of an object."""
+
 OPERATIONS = {
     "TrainingJob": "CreateTrainingJob",
     "Model": "CreateModel",

@@ -31,7 +31,6 @@ _PAIRS = ("hyperParameters", "environment", "hookParameters", "collectionParamet
 """Lists of name and value, which ACK has as maps."""
 
 _ENDPOINT_URL = "services.k8s.aws/endpoint-url"
-_REGION = "services.k8s.aws/region"
 
 Object = dict[str, Any]
 
@@ -68,7 +67,7 @@ def convert(manifest: Mapping[str, Any]) -> Converted:
     if "region" not in spec:
         raise UserError(f"{kind} {name}: has no spec.region")
     rest = dict(spec)
-    annotations = {_REGION: rest.pop("region")}
+    annotations = {ack.REGION: rest.pop("region")}
     if url := rest.pop("sageMakerEndpoint", None):
         annotations[_ENDPOINT_URL] = url
     converted = converters[kind](name, rest)

@@ -66,6 +66,6 @@ def resources(done: Result, kinds: Iterable[str]) -> list[Resource]:
 def region(done: Result) -> str | None:
     """The region that the values name, or that of the image in ECR; None if neither does."""
     for item in objects(done.rendered):
-        if annotated := (item["metadata"].get("annotations") or {}).get("services.k8s.aws/region"):
+        if annotated := (item["metadata"].get("annotations") or {}).get(ack.REGION):
             return str(annotated)
     return None

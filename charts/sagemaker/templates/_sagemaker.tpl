@@ -57,8 +57,9 @@ namespace: {{ include "mrc.namespace" .root | quote }}
 {{- $parameters := dict "ranks_per_host" (printf "%d" (int .Values.maskrcnn.gpus_per_node)) -}}
 {{- range include "maskrcnn.settings" . | fromYamlArray -}}
 {{- $key := . | splitList "=" | first -}}
-{{- $value := trimPrefix (printf "%s=" $key) . | replace "$(DATA_FS)/" "" -}}
-{{- if not (has $key (list "TRAINER")) -}}{{- $_ := set $parameters $key $value -}}{{- end -}}
+{{- $value := trimPrefix (printf "%s=" $key) . | replace "$(DATA_FS)/" "" | replace "$(DATA_FS)" "" -}}
+{{- /* Without a directory in it, the channel itself is the data set. */ -}}
+{{- if not (or (eq $key "TRAINER") (and (eq $key "DATA.BASEDIR") (eq $value ""))) -}}{{- $_ := set $parameters $key $value -}}{{- end -}}
 {{- end -}}
 {{- if include "maskrcnn.fp16" . -}}{{- $_ := set $parameters "TRAIN.MIXED_PRECISION" "True" -}}{{- end -}}
 {{- if gt (include "sagemaker.instanceCount" . | int) 1 -}}{{- $_ := set $parameters "mrc_job_token" (include "sagemaker.token" .) -}}{{- end -}}
