@@ -2,10 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ class Host:
         self.send = host.send
         self.ml = directory / "ml"
         self.log = directory / "log"
+
+    def kill(self, program: str) -> None:
+        """End the host's processes that run this program, as the kernel does when memory is short."""
+        namespace = Path(f"/proc/{self._host.first_process}/ns/pid").readlink()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                arguments = (entry / "cmdline").read_text().split("\0")
+                is_here = (entry / "ns" / "pid").readlink() == namespace
+                if is_here and any(Path(argument).name == program for argument in arguments[:2]):
+                    os.kill(int(entry.name), signal.SIGKILL)
 
     def text(self) -> str:
         """The log so far."""

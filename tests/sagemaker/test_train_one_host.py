@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import training_containers as containers
 import yaml
+from mrc_train.sagemaker import failure
 from mrc_train.sagemaker.hyperparameters import arguments
 from mrc_train.sagemaker.metric_definitions import metric_definitions
 
@@ -21,7 +22,7 @@ def test_a_finished_job_leaves_what_mrc_serve_reads(trained: tuple[Path, str]) -
         "variables",
     ]
     assert json.loads((root / "model" / "model.json").read_text())["checkpoint"] == "model-6"
-    assert not (root / "output" / "failure").exists()
+    assert [path.name for path in (root / "output").iterdir()] == ["data"]
 
 
 def test_hyperparameters_are_the_trainers_settings_under_either_name(trained: tuple[Path, str]) -> None:
@@ -115,6 +116,19 @@ def test_the_failure_file_has_the_trainers_own_line(tmp_path: Path, tiny_scenes:
     reason = (root / "output" / "failure").read_text()
     assert reason.startswith("mrc-train: error: pretrained/R50.npz: no such weights")
     assert not list((root / "model").iterdir())
+
+
+def test_the_reason_is_the_cause_and_not_what_other_ranks_say_of_it() -> None:
+    """Output of mpirun when the kernel kills a rank, shortened."""
+    killed = "mpirun noticed that process rank 1 with PID 232 on node algo-2 exited on signal 9 (Killed)."
+    others = [
+        "[1,0]<stderr>:Traceback (most recent call last):",
+        "[1,0]<stderr>:horovod.common.exceptions.HorovodInternalError: ncclCommAbort",
+        "-" * 74,
+    ]
+    assert failure.reason([*others, killed, "-" * 74]) == killed
+    own = "[1,0]<stderr>:mrc-train: error: model-3 cannot be saved"
+    assert failure.reason([own, killed]) == "mrc-train: error: model-3 cannot be saved"
 
 
 def test_a_full_disk_fails_the_job_with_the_reason(

@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     layout = Layout(parser().parse_args(argv).root.resolve())
     stop = StopSignal()
     stop.listen()
+    failure.reserve(layout.failure)
     try:
         ended = _run(layout, stop)
     except UserError as error:
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         say(ended.reason)
     if ended.code:
         failure.write(layout.failure, ended.reason)
+    else:
+        failure.release(layout.failure)
     sys.stdout.flush()
     sys.exit(ended.code)
 
