@@ -30,8 +30,12 @@ def volumes(directories: Sequence[Path], size: str) -> Iterator[None]:
         for directory in directories:
             directory.mkdir(parents=True)
             subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", directory], check=True)
-            stack.callback(subprocess.run, ["umount", "--lazy", directory], check=True)
+            stack.callback(unmount, directory)
         yield
+
+
+def unmount(directory: Path) -> None:
+    subprocess.run(["umount", "--lazy", directory], check=True)
 
 
 def test_two_hosts_train_one_model(tmp_path: Path, tiny_scenes: Path) -> None:

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 import training_containers as containers
 import yaml
+from aws_in_moto import empty_aws
 from sagemaker_tool import ECR, VALUES, run, write
 from standin import SageMaker, serving
 
@@ -43,9 +45,41 @@ def service(tmp_path_factory: pytest.TempPathFactory, tiny_scenes: Path) -> Iter
         yield service, url
 
 
+@pytest.fixture(scope="module")
+def registry() -> Iterator[str]:
+    """URL of moto's ECR, with the images of the values."""
+    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": []}
+    with empty_aws() as environment:
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        ecr = boto3.client("ecr", "us-west-2", endpoint_url=environment["AWS_ENDPOINT_URL"], **keys)
+        for name in ("mask-rcnn", "mask-rcnn-serve"):
+            ecr.create_repository(repositoryName=name)
+            ecr.put_image(repositoryName=name, imageManifest=json.dumps(manifest), imageTag="1")
+        yield environment["AWS_ENDPOINT_URL"]
+
+
 @pytest.fixture
-def aws(service: tuple[SageMaker, str]) -> dict[str, str]:
-    return {"AWS_ENDPOINT_URL": service[1]}
+def aws(service: tuple[SageMaker, str], registry: str) -> dict[str, str]:
+    return {"AWS_ENDPOINT_URL": service[1], "AWS_ENDPOINT_URL_ECR": registry}
+
+
+@pytest.mark.parametrize(
+    ("flag", "command"),
+    [
+        (f"maskrcnn.image={ECR}/mask-rcnn:2", "train"),
+        (f"sagemaker.endpoint.image={ECR}/other@sha256:{'0' * 64}", "endpoint"),
+    ],
+)
+def test_an_image_that_was_not_pushed_is_found_before_anything_is_created(
+    service: tuple[SageMaker, str], aws: dict[str, str], tmp_path: Path, flag: str, command: str
+) -> None:
+    before = len(service[0].calls)
+    done = run(command, "none", "-f", write(tmp_path / "values.yaml", SMALL), "--set", flag, **aws)
+    assert done.returncode == 1
+    image = flag.partition("=")[2]
+    message = f"image {image} not found in ECR; SageMaker could not start it. Push it with mrc-images"
+    assert done.stderr.splitlines()[-1] == f"mrc-sagemaker: {message}"
+    assert len(service[0].calls) == before
 
 
 def test_a_job_trains_and_its_model_is_hosted_and_deleted(

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 from mrc_sagemaker.conversion import convert
+from mrc_sagemaker.values_file import Values, values_file
 from mrc_train import config
 from mrc_train.config import Config
 from mrc_train.sagemaker import hyperparameters
+from mrc_values import catalogue
 from mrc_values.check import check
 from mrc_values.manifests import objects
 from sagemaker_tool import CHART, run, write
@@ -117,11 +119,11 @@ LEGACY = {
 }
 
 
-def values_of(tmp_path: Path, *manifests: Any) -> tuple[int, Path, list[str]]:
-    """Exit code, values file and findings of the command."""
-    legacy = write(tmp_path / "legacy.yaml", yaml.safe_dump_all(manifests))
-    done = run("convert", legacy, "--values")
-    return done.returncode, write(tmp_path / "values.yaml", done.stdout), done.stderr.splitlines()
+def values_of(*manifests: Mapping[str, Any]) -> Values:
+    converted = [convert(manifest) for manifest in manifests]
+    values = values_file([item for each in converted for item in each.objects], catalogue.load(CHART))
+    values.lost[:0] = [text for each in converted for text in each.lost]
+    return values
 
 
 def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -134,8 +136,9 @@ def flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 @pytest.mark.parametrize("case", LEGACY)
 def test_the_chart_renders_what_the_manifests_say(case: str, tmp_path: Path) -> None:
-    code, file, findings = values_of(tmp_path, *LEGACY[case])
-    assert (code, findings) == (0, [])
+    values = values_of(*LEGACY[case])
+    assert values.lost == []
+    file = write(tmp_path / "values.yaml", values.content)
     result = check(CHART, [file], [], "mask-rcnn")
     assert not result.failing, [str(finding) for finding in result.findings]
     rendered = {item["kind"]: item for item in objects(result.rendered)}
@@ -193,20 +196,15 @@ def meaning(job: Mapping[str, Any]) -> tuple[Config, tuple[int, str, bool], dict
         ),
     ],
 )
-def test_what_the_charts_cannot_say_is_a_finding(spec: dict[str, Any], finding: str, tmp_path: Path) -> None:
-    code, file, findings = values_of(
-        tmp_path, train(**spec) if "trainingJobName" not in spec else changed(TRAIN, **spec)
-    )
-    assert code == 1
-    assert [line for line in findings if finding in line] == findings
-    assert yaml.safe_load(file.read_text())["maskrcnn"]["image"].endswith(
-        "mask-rcnn-tensorpack-sagemaker:tf1.13"
-    )
+def test_what_the_charts_cannot_say_is_a_finding(spec: dict[str, Any], finding: str) -> None:
+    values = values_of(changed(TRAIN, **{"trainingJobName": "mask-rcnn", **spec}))
+    (line,) = values.lost
+    assert finding in line
+    assert values.content["maskrcnn"]["image"] == TRAIN["spec"]["algorithmSpecification"]["trainingImage"]
 
 
-def test_a_hosting_in_another_network_or_alone_is_a_finding(tmp_path: Path) -> None:
-    _, _, findings = values_of(tmp_path, train(), HOSTING)
-    assert findings == [
+def test_a_hosting_in_another_network_or_alone_is_a_finding() -> None:
+    assert values_of(train(), HOSTING).lost == [
         f"Model mask-rcnn-model: {what}: nothing, but sagemaker.{name} is {NETWORK[legacy]}; "
         "the charts have one value for both"
         for what, name, legacy in (
@@ -214,16 +212,24 @@ def test_a_hosting_in_another_network_or_alone_is_a_finding(tmp_path: Path) -> N
             ("security groups", "security_groups", "securityGroupIds"),
         )
     ]
-    _, _, alone = values_of(tmp_path, hosting())
-    assert len(alone) == 1
-    assert alone[0].startswith("no TrainingJob: the chart needs one as well.")
+    (alone,) = values_of(hosting()).lost
+    assert alone.startswith("no TrainingJob: the chart needs one as well.")
+
+
+def test_the_command_prints_the_values_and_the_findings(tmp_path: Path) -> None:
+    legacy = write(tmp_path / "legacy.yaml", yaml.safe_dump_all([train(), HOSTING]))
+    done = run("convert", legacy, "--values")
+    values = values_of(train(), HOSTING)
+    assert done.returncode == 1
+    assert yaml.safe_load(done.stdout) == values.content
+    assert done.stderr.splitlines() == values.lost
 
 
 def test_two_jobs_are_converted_one_by_one(tmp_path: Path) -> None:
     other = {**train(), "metadata": {"name": "other"}}
-    code, _, findings = values_of(tmp_path, train(), other)
-    assert code == 1
-    assert findings == [
+    done = run("convert", write(tmp_path / "legacy.yaml", yaml.safe_dump_all([train(), other])), "--values")
+    assert done.returncode == 1
+    assert done.stderr == (
         "mrc-sagemaker: TrainingJob mask-rcnn and other: one values file describes one of them; "
-        "convert them one by one"
-    ]
+        "convert them one by one\n"
+    )

@@ -26,7 +26,7 @@ def endpoint(
 
     Example: mrc-sagemaker endpoint maskrcnn -f values.yaml --wait
     """
-    from mrc_sagemaker import hosting, rendering
+    from mrc_sagemaker import hosting, images, rendering
     from mrc_sagemaker.api import SageMaker
 
     done = rendering.checked(name, chart, given, hosting=True)
@@ -34,6 +34,7 @@ def endpoint(
     if dry_run:
         result(json.dumps({resource.operation: resource.request for resource in wanted}, indent=2))
         return
+    images.check(wanted[0].request["PrimaryContainer"]["Image"])
     api = SageMaker(region or rendering.region(done))
     endpoint_name = hosting.ensure(api, wanted)
     if wait:

@@ -19,7 +19,7 @@ def model(
 
     Example: mrc-sagemaker model maskrcnn -f values.yaml
     """
-    from mrc_sagemaker import hosting, rendering
+    from mrc_sagemaker import hosting, images, rendering
     from mrc_sagemaker.api import SageMaker
 
     done = rendering.checked(name, chart, given, hosting=True)
@@ -27,5 +27,6 @@ def model(
     if dry_run:
         result(json.dumps(wanted.request, indent=2))
         return
+    images.check(wanted.request["PrimaryContainer"]["Image"])
     hosting.ensure_parts(SageMaker(region or rendering.region(done)), [wanted])
     result(wanted.name)

@@ -30,7 +30,7 @@ def train(
     Exit code: 0 started (with --wait: completed), 1 findings or a failed job, 2 wrong usage, 3 AWS cannot be
     reached or refuses.
     """
-    from mrc_sagemaker import rendering, training
+    from mrc_sagemaker import images, rendering, training
     from mrc_sagemaker.api import SageMaker
 
     done = rendering.checked(name, chart, given)
@@ -38,6 +38,7 @@ def train(
     if dry_run:
         result(json.dumps(job.request, indent=2))
         return
+    images.check(job.request["AlgorithmSpecification"]["TrainingImage"])
     api = SageMaker(region or rendering.region(done))
     api.ensure(job, "Set maskrcnn.run for another run: the name of a training job is never free again.")
     if wait:
