@@ -133,12 +133,14 @@ def measure(arguments: argparse.Namespace, directory: Path, environment: dict[st
             (rival, [*s5cmd, "--numworkers", "256", "cp", f"s3://{BUCKET}/loose/*"]),
             (ours, [*stage, "stage", f"s3://{BUCKET}/zips"]),
         ):
-            out = directory / f"out-{number}"
+            # Nothing is deleted in between: ext4 looks for inodes that were not used recently, and the next
+            # run would pay more for that than for its files.
+            out = directory / f"out-{number}-{Path(argv[0]).name}"
             out.mkdir()
+            os.sync()
             costs.append(run([*argv, f"{out}/"], environment))
             count = sum(1 for _ in (out / "train2017").iterdir())
             assert count == arguments.files, f"{count} files"
-            shutil.rmtree(out)
             print(argv[0], argv[-2], costs[-1], flush=True)
     wall, cpu = (
         statistics.median(getattr(cost, name) for cost in rival)

@@ -1,6 +1,7 @@
 """What users of other tools complained about, where no other test here has it; each names the complaint."""
 
 import json
+import os
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ import pytest
 from data_sets import data_set, tree
 from hurting_proxy import HurtingProxy
 from mrc_cli.errors import ServiceError
-from mrc_stage import objects, preparing, sources, staging
+from mrc_stage import archive, manifest, objects, preparing, sources, staging
+from mrc_stage.manifest import Entry, Manifest
 from mrc_stage.objects import Bucket, Location
 from s3_server import S3Server
 from testcluster import programs
@@ -159,13 +161,44 @@ def test_an_archive_with_64_bit_sizes_and_offsets_arrives(
     with monkeypatch.context() as lower:
         lower.setattr(zipfile, "ZIP64_LIMIT", 1000)
         lower.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 10)
-        with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+        with zipfile.ZipFile(tmp_path / "data.zip", "w") as packed:
             for path in sorted(original.rglob("*")):
-                archive.write(path, path.relative_to(original).as_posix())
+                packed.write(path, path.relative_to(original).as_posix())
     content = (tmp_path / "data.zip").read_bytes()
     assert b"PK\x06\x06" in content and b"PK\x06\x07" in content, "end records of zip64"
 
     preparing.prepare(bucket, sources.local(tmp_path / "data.zip"))
+    staging.stage(bucket, tmp_path / "out", 0, 1, replace=False)
+
+    assert tree(tmp_path / "out") == tree(original)
+
+
+def test_members_beyond_4_gib_arrive(bucket: Bucket, server: S3Server, tmp_path: Path) -> None:
+    """The archive has a hole of 5 GiB, so that it is small on the disk, and the offsets need 64 bits."""
+    original = data_set(tmp_path / "original", 5)
+    path = server.buckets / bucket.where.bucket / bucket.where.prefix / "far.zip"
+    path.parent.mkdir()
+    with path.open("wb") as file:
+        file.seek(5 << 30)
+        with zipfile.ZipFile(file, "w") as packed:
+            for name in tree(original):
+                packed.write(original / name, name)
+    os.setxattr(path, "user.etag", b"etag")  # where versitygw looks for it
+    version = bucket.find("far.zip")
+    assert version and version.size > 5 << 30
+    read = archive.read_directory(bucket.ranged("far.zip", version))
+    assert all(member.start >= 5 << 30 for member in read.members)
+    entry = Entry(
+        key="far.zip",
+        source="",
+        size=version.size,
+        sha256="",
+        etag=version.etag,
+        archive=True,
+        directory=read.digest,
+    )
+    manifest.write(bucket, Manifest(entries=[entry]))
+
     staging.stage(bucket, tmp_path / "out", 0, 1, replace=False)
 
     assert tree(tmp_path / "out") == tree(original)

@@ -1,5 +1,7 @@
 """prepare and stage through a real S3 server."""
 
+import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -54,6 +56,22 @@ def test_a_data_set_appears_when_the_last_of_three_shards_is_done(bucket: Bucket
     assert staging.stage(bucket, tmp_path / "out", 1, 3, replace=False)
 
     assert tree(tmp_path / "out") == tree(original)
+
+
+def test_a_file_is_created_once_and_neither_renamed_nor_changed(bucket: Bucket, tmp_path: Path) -> None:
+    """A network file system does each of these operations in the directory of all files, one at a time."""
+    if not shutil.which("strace") or subprocess.run(["strace", "-o", os.devnull, "true"]).returncode:
+        pytest.skip("needs strace, to count system calls")
+    preparing.prepare(bucket, sources.local(data_set(tmp_path / "original", 40)))
+    log = tmp_path / "calls"
+    calls = "open,openat,creat,/^rename,/chmod,/chown,/utime,/^setxattr"
+    program = [sys.executable, "-m", "mrc_stage.cli", "stage", str(bucket.where), str(tmp_path / "out")]
+    # -y names the file of a descriptor.
+    subprocess.run(["strace", "-f", "-y", "-qq", "-e", calls, "-o", log, *program], check=True)
+
+    of_images = [line for line in log.read_text().splitlines() if ".jpg" in line and "resumed" not in line]
+    assert len(of_images) == 40
+    assert all("O_CREAT" in line and "/.mrc-stage/tree/train2017/" in line for line in of_images)
 
 
 def test_a_second_run_moves_nothing(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
