@@ -274,9 +274,7 @@ class MaskRCNN(ModelDesc):
         if boxes.shape[2] > 1:
             boxes = boxes[:, :, 1:]  # drop the box of the background
         scores = (tf.add_n(probabilities) / len(probabilities))[..., 1:]
-        scores = tf.where(
-            tf.broadcast_to(proposals.valid[..., None], tf.shape(scores)), scores, -tf.ones_like(scores)
-        )
+        scores = tf.where(proposals.valid[..., None], scores, -1.0)
         boxes, scores, labels, count = batched_nms(
             boxes,
             scores,
@@ -319,8 +317,8 @@ def _flat(boxes: Tensor) -> Tensor:
 
 def _image_index(boxes: Tensor) -> Tensor:
     """Index of the image of each of the boxes (B, S, 4): int32 (B * S,)."""
-    shape = tf.shape(boxes)
-    return tf.repeat(tf.range(shape[0]), shape[1])
+    batch, count, _ = tf.unstack(tf.shape(boxes))
+    return tf.reshape(tf.tile(tf.range(batch)[:, None], [1, count]), [-1])
 
 
 def _per_image(x: Tensor, boxes: Tensor) -> Tensor:

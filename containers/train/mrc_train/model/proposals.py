@@ -44,16 +44,18 @@ def level_anchors(
     """Anchors of all sizes and ratios of a level, at every location of its map (B, h, w, channels)."""
     levels = []
     for level, (feature, stride, level_sizes) in enumerate(zip(maps, strides, sizes, strict=True)):
-        shape = tf.shape(feature)
-        boxes = anchor_ops.grid_anchors(shape[1], shape[2], stride, level_sizes, ratios)
+        batch, height, width, _ = tf.unstack(tf.shape(feature))
+        boxes = anchor_ops.grid_anchors(height, width, stride, level_sizes, ratios)
         anchors_per_location = len(level_sizes) * len(ratios)
-        row, column, anchor = tf.meshgrid(
-            tf.range(shape[1]), tf.range(shape[2]), tf.range(anchors_per_location), indexing="ij"
+        row, column = tf.reshape(tf.range(height), [-1, 1, 1]), tf.reshape(tf.range(width), [-1, 1])
+        ids = ((level * 4096 + row) * 4096 + column) * 16 + tf.range(anchors_per_location)
+        is_valid = (
+            tf.fill([batch, height, width], True) if valid_region is None else valid_region.mask(feature)
         )
-        ids = ((level * 4096 + row) * 4096 + column) * 16 + anchor
-        is_valid = tf.fill(shape[:3], True) if valid_region is None else valid_region.mask(feature)
-        valid = tf.repeat(tf.reshape(is_valid, [shape[0], -1]), anchors_per_location, axis=1)
-        levels.append(Anchors(tf.reshape(boxes, [-1, 4]), tf.reshape(ids, [-1]), valid))
+        valid = tf.tile(tf.reshape(is_valid, [batch, -1, 1]), [1, 1, anchors_per_location])
+        levels.append(
+            Anchors(tf.reshape(boxes, [-1, 4]), tf.reshape(ids, [-1]), tf.reshape(valid, [batch, -1]))
+        )
     return levels
 
 
@@ -90,18 +92,16 @@ def propose(
     """
     boxes, scores = [], []
     for level_logits, level_deltas, level in zip(logits, deltas, anchors, strict=True):
-        level_logits = tf.where(level.valid, level_logits, tf.fill(tf.shape(level_logits), -math.inf))
-        best, index = tf.math.top_k(
-            level_logits, tf.minimum(before_nms, tf.shape(level_logits)[1]), sorted=False
-        )
+        candidates = tf.minimum(before_nms, tf.shape(level_logits)[1])
+        best, index = tf.math.top_k(tf.where(level.valid, level_logits, -math.inf), candidates, sorted=False)
         decoded = box_ops.decode(
             tf.gather(level_deltas, index, batch_dims=1), tf.gather(level.boxes, index), UNIT_WEIGHTS
         )
         decoded = box_ops.clip(decoded, image_size)
         sides = decoded[..., 2:] - decoded[..., :2]
         is_usable = tf.reduce_all(sides > min_size, axis=-1) & (best > -math.inf)
-        score = tf.where(is_usable, tf.sigmoid(best), tf.fill(tf.shape(best), -1.0))
-        missing = before_nms - tf.shape(index)[1]
+        score = tf.where(is_usable, tf.sigmoid(best), -1.0)
+        missing = before_nms - candidates
         boxes.append(tf.pad(decoded, [[0, 0], [0, missing], [0, 0]]))
         scores.append(tf.pad(score, [[0, 0], [0, missing]], constant_values=-1.0))
     kept, _, _, count = batched_nms(
@@ -158,7 +158,7 @@ def rpn_targets(
     iou = box_ops.pairwise_iou(tiled, gt_boxes)
     matched, labels = match(
         # An anchor in the padding must not be the best one of an object.
-        tf.where(tf.broadcast_to(ignored[..., None], tf.shape(iou)), tf.zeros_like(iou), iou),
+        tf.where(ignored[..., None], 0.0, iou),
         gt_labels > 0,
         settings.NEGATIVE_ANCHOR_THRESH,
         settings.POSITIVE_ANCHOR_THRESH,
@@ -167,7 +167,7 @@ def rpn_targets(
     if settings.CROWD_OVERLAP_THRESH <= 1:
         in_crowd = box_ops.pairwise_intersection_over_first(tiled, gt_boxes) > settings.CROWD_OVERLAP_THRESH
         ignored |= tf.reduce_any(in_crowd & tf.equal(gt_labels, CROWD)[:, None], axis=-1)
-    labels = tf.where(ignored, -tf.ones_like(labels), labels)
+    labels = tf.where(ignored, -1, labels)
     index, valid = sample(labels, random_keys(seeds, anchors.ids), settings.BATCH_PER_IM, settings.FG_RATIO)
     boxes = tf.gather(gt_boxes, tf.gather(matched, index, batch_dims=1), batch_dims=1)
     return RpnTargets(

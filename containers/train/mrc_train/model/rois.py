@@ -48,7 +48,7 @@ def sample_rois(
         settings.FG_THRESH,
         keep_best_per_gt=False,
     )
-    labels = tf.where(valid, labels, -tf.ones_like(labels))
+    labels = tf.where(valid, labels, -1)
     keys = random_keys(seeds, tf.range(tf.shape(boxes)[1]))
     index, sampled = sample(labels, keys, settings.BATCH_PER_IM, settings.FG_RATIO)
     gt_index = tf.gather(matched, index, batch_dims=1)
@@ -76,7 +76,7 @@ def rematch(rois: Rois, boxes: Tensor, gt_boxes: Tensor, gt_labels: Tensor, iou_
 
 def _classes(foreground: Tensor, gt_index: Tensor, gt_labels: Tensor) -> Tensor:
     classes = tf.gather(gt_labels, gt_index, batch_dims=1)
-    return tf.where(foreground, classes, tf.zeros_like(classes))
+    return tf.where(foreground, classes, 0)
 
 
 def box_targets(rois: Rois, gt_boxes: Tensor, weights: Sequence[float]) -> Tensor:

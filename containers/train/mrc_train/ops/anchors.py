@@ -39,4 +39,4 @@ def grid_anchors(
         tf.cast(tf.range(feature_height), tf.float32) * stride,
     )
     centres = tf.stack([x, y, x, y], axis=-1)
-    return centres[:, :, None, :] + cell
+    return tf.expand_dims(centres, 2) + cell

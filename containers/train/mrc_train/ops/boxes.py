@@ -99,7 +99,7 @@ def decode(
     half_height = 0.5 * anchor_height * tf.exp(tf.minimum(dh, max_log_ratio))
     boxes = tf.stack([x - half_width, y - half_height, x + half_width, y + half_height], axis=-1)
     is_finite = tf.reduce_all(tf.math.is_finite(boxes), axis=-1, keepdims=True)
-    return tf.where(is_finite, boxes, tf.zeros_like(boxes))
+    return tf.where(is_finite, boxes, 0.0)
 
 
 def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -55,7 +55,7 @@ def box_head_losses(
         valid: bool (B, S), False for slots without a sample.
     """
     num_samples = tf.maximum(tf.reduce_sum(tf.cast(valid, tf.float32), axis=1), 1.0)
-    labels = tf.where(valid, labels, tf.zeros_like(labels))
+    labels = tf.where(valid, labels, 0)
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(
         labels=labels, logits=tf.cast(logits, tf.float32)
     )

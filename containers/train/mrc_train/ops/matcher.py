@@ -26,12 +26,12 @@ def match(
         matched index: int32 (B, N) in [0, G); 0 where the image has no ground truth.
         labels: int32 (B, N), FOREGROUND, BACKGROUND or IGNORE.
     """
-    iou = tf.where(valid[:, None, :], iou, -tf.ones_like(iou))
+    iou = tf.where(valid[:, None, :], iou, -1.0)
     best = tf.reduce_max(iou, axis=2)
-    labels = tf.where(best >= low, tf.fill(tf.shape(best), IGNORE), tf.fill(tf.shape(best), BACKGROUND))
+    labels = tf.where(best >= low, IGNORE, BACKGROUND)
     is_foreground = best >= high
     if keep_best_per_gt:
         best_of_gt = tf.reduce_max(iou, axis=1, keepdims=True)
         is_foreground |= tf.reduce_any(tf.equal(iou, best_of_gt) & (iou > 0), axis=2)
-    labels = tf.where(is_foreground, tf.fill(tf.shape(best), FOREGROUND), labels)
+    labels = tf.where(is_foreground, FOREGROUND, labels)
     return tf.argmax(iou, axis=2, output_type=tf.int32), labels

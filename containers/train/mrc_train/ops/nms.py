@@ -33,7 +33,7 @@ def batched_nms(
     if boxes.shape.rank == 3:
         boxes = boxes[:, :, None, :]
     is_finite = tf.reduce_all(tf.math.is_finite(boxes), axis=-1)
-    scores = tf.where(is_finite, scores, tf.fill(tf.shape(scores), float("-inf")))
+    scores = tf.where(is_finite, scores, float("-inf"))
     kept = tf.raw_ops.CombinedNonMaxSuppression(
         boxes=boxes,
         scores=scores,

@@ -46,21 +46,21 @@ def roi_align(
     padded = tf.pad(features, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="SYMMETRIC")
     if valid_size is not None:
         padded = _repeat_border(padded, valid_size)
-    shape = tf.cast(tf.shape(padded), tf.float32)
+    _, last_row, last_column, _ = tf.unstack(tf.cast(tf.shape(padded) - 1, tf.float32))
     samples = resolution * sampling_ratio
 
     boxes = tf.stop_gradient(boxes)
     is_usable = (box_ops.area(boxes) > 0) & tf.reduce_all(tf.abs(boxes) < _MAX_COORDINATE, axis=-1)
-    boxes = tf.where(is_usable[:, None], boxes, tf.fill(tf.shape(boxes), _OUTSIDE_MAP * stride))
+    boxes = tf.where(is_usable[:, None], boxes, _OUTSIDE_MAP * stride)
     x1, y1, x2, y2 = tf.unstack(boxes / stride + 0.5, axis=-1)  # -0.5 for pixel centres, +1 for the border
     half_step_x = (x2 - x1) / (2 * samples)
     half_step_y = (y2 - y1) / (2 * samples)
     first_and_last = tf.stack(
         [
-            (y1 + half_step_y) / (shape[1] - 1),
-            (x1 + half_step_x) / (shape[2] - 1),
-            (y2 - half_step_y) / (shape[1] - 1),
-            (x2 - half_step_x) / (shape[2] - 1),
+            (y1 + half_step_y) / last_row,
+            (x1 + half_step_x) / last_column,
+            (y2 - half_step_y) / last_row,
+            (x2 - half_step_x) / last_column,
         ],
         axis=-1,
     )

@@ -44,13 +44,12 @@ def sample(labels: Tensor, keys: Tensor, num: int, fg_fraction: float) -> tuple[
         valid: bool (B, num), False in empty slots.
     """
     num_boxes = tf.shape(labels)[1]
-    not_a_candidate = -tf.ones_like(keys)
     fg_key, fg_index = tf.math.top_k(
-        tf.where(tf.equal(labels, FOREGROUND), keys, not_a_candidate),
+        tf.where(tf.equal(labels, FOREGROUND), keys, -1.0),
         tf.minimum(int(num * fg_fraction), num_boxes),
     )
     bg_key, bg_index = tf.math.top_k(
-        tf.where(tf.equal(labels, BACKGROUND), keys, not_a_candidate), tf.minimum(num, num_boxes)
+        tf.where(tf.equal(labels, BACKGROUND), keys, -1.0), tf.minimum(num, num_boxes)
     )
     fg_key = tf.where(fg_key >= 0, fg_key + 1, fg_key)  # above every background key
     # Pad by `num` slots, since top_k needs at least as many entries as it returns.
@@ -59,4 +58,4 @@ def sample(labels: Tensor, keys: Tensor, num: int, fg_fraction: float) -> tuple[
     key, slot = tf.math.top_k(key, num)
     valid = key >= 0
     indices = tf.gather(index, slot, batch_dims=1)
-    return tf.where(valid, indices, tf.zeros_like(indices)), valid
+    return tf.where(valid, indices, 0), valid
