@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import training_containers as containers
-from namespaces import requires_hosts, running
+from namespaces import Host, requires_hosts, running
 
 pytestmark = requires_hosts
 
@@ -56,6 +56,7 @@ def test_sigterm_saves_on_all_hosts(tmp_path: Path, tiny_scenes: Path) -> None:
     job = {**JOB, "TRAIN.LR_EPOCH_SCHEDULE": "[(20000, None)]"}
     with running(tmp_path, tiny_scenes, {1: job, 2: job}) as hosts:
         hosts[1].wait_for("checkpoint step=")
+        check_keys(hosts)
         for host in hosts.values():
             host.send(signal.SIGTERM)
         assert hosts[1].code() == 0, hosts[1].text()
@@ -78,6 +79,17 @@ def test_full_volumes_fail_both_hosts_with_the_trainers_own_line(tmp_path: Path,
             ), hosts[1].text()
             assert hosts[2].failure == hosts[1].failure
             assert not list((hosts[1].ml / "model").iterdir())
+
+
+def check_keys(hosts: dict[int, Host]) -> None:
+    """Private keys stay where they were made; the other host accepts the first one only."""
+    keys = {number: host.path("/run/mrc-hosts") for number, host in hosts.items()}
+    public = (keys[1] / "client.pub").read_text()
+    assert (keys[2] / "authorized_keys").read_text() == f'from="198.18.201.1",restrict {public}'
+    assert {path.name for path in keys[2].iterdir()} == {"authorized_keys", "host", "host.pub", "sshd_config"}
+    assert {path.name for path in keys[1].iterdir()} == {"client", "client.pub", "known_hosts"}
+    host_key = " ".join((keys[2] / "host.pub").read_text().split()[:2])
+    assert (keys[1] / "known_hosts").read_text().strip() == f"algo-2 {host_key}"
 
 
 def test_a_killed_rank_fails_both_hosts_with_its_signal(tmp_path: Path, tiny_scenes: Path) -> None:

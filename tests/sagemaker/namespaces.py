@@ -66,6 +66,10 @@ class Host:
                 if is_here and any(Path(argument).name == program for argument in arguments[:2]):
                     os.kill(int(entry.name), signal.SIGKILL)
 
+    def path(self, inside: str) -> Path:
+        """A path of the host, as seen from here."""
+        return Path(f"/proc/{self._host.first_process}/root{inside}")
+
     def text(self) -> str:
         """The log so far."""
         return self.log.read_text(errors="replace")

@@ -82,6 +82,19 @@ def test_an_image_that_was_not_pushed_is_found_before_anything_is_created(
     assert len(service[0].calls) == before
 
 
+def test_who_may_not_ask_for_images_is_told_so(
+    service: tuple[SageMaker, str], aws: dict[str, str], tmp_path: Path
+) -> None:
+    service[0].deny = {"DescribeImages"}
+    try:
+        values = write(tmp_path / "values.yaml", SMALL)
+        done = run("model", "denied", "-f", values, **{**aws, "AWS_ENDPOINT_URL_ECR": service[1]})
+    finally:
+        service[0].deny = set()
+    assert done.returncode == 0, done.stderr
+    assert f"{ECR}/mask-rcnn-serve:1 was not looked up: AWS denies ecr:DescribeImages" in done.stderr
+
+
 def test_a_job_trains_and_its_model_is_hosted_and_deleted(
     service: tuple[SageMaker, str], aws: dict[str, str], tmp_path: Path
 ) -> None:
