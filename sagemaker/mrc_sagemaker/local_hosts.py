@@ -122,7 +122,10 @@ def running(
             inside = ["bash", "-c", _SETUP, "host", name, addresses[name], str(files), str(directory)]
             host = Host(_start([*inside, *command], environment, output(name)))
             stack.callback(_end, host)
-            _connect(bridge, names.index(name) + 1, host.first_process)
+            cable = f"mrcv{names.index(name) + 1}-{os.getpid()}"[:15]
+            # The kernel removes it with the host's network, but some time later.
+            stack.callback(_remove, cable)
+            _connect(bridge, cable, host.first_process)
             hosts[name] = host
         yield hosts
 
@@ -148,9 +151,8 @@ def _end(host: Host) -> None:
     host.process.wait()
 
 
-def _connect(bridge: str, number: int, process: int) -> None:
+def _connect(bridge: str, cable: str, process: int) -> None:
     """Give a host an interface on the bridge."""
-    cable = f"mrcv{number}-{os.getpid()}"[:15]
     deadline = time.monotonic() + _START_TIMEOUT
     # The new process is for a moment still in this machine's network.
     while Path(f"/proc/{process}/ns/net").readlink() == Path("/proc/self/ns/net").readlink():
@@ -159,6 +161,11 @@ def _connect(bridge: str, number: int, process: int) -> None:
         time.sleep(0.05)
     _ip("link", "add", cable, "type", "veth", "peer", "name", INTERFACE, "netns", str(process))
     _ip("link", "set", cable, "master", bridge, "up")
+
+
+def _remove(cable: str) -> None:
+    with suppress(UserError):
+        _ip("link", "del", cable)
 
 
 def _ip(*arguments: str) -> None:

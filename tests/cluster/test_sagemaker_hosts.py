@@ -84,11 +84,13 @@ def test_full_volumes_fail_both_hosts_with_the_trainers_own_line(tmp_path: Path,
 def check_keys(hosts: dict[int, Host]) -> None:
     """Private keys stay where they were made; the other host accepts the first one only."""
     keys = {number: host.path("/run/mrc-hosts") for number, host in hosts.items()}
-    public = (keys[1] / "client.pub").read_text()
-    assert (keys[2] / "authorized_keys").read_text() == f'from="198.18.201.1",restrict {public}'
+    client_key, host_key = (
+        " ".join(path.read_text().split()[:2]) for path in (keys[1] / "client.pub", keys[2] / "host.pub")
+    )
+    accepted = (keys[2] / "authorized_keys").read_text().strip()
+    assert accepted == f'from="198.18.201.1",restrict {client_key}'
     assert {path.name for path in keys[2].iterdir()} == {"authorized_keys", "host", "host.pub", "sshd_config"}
     assert {path.name for path in keys[1].iterdir()} == {"client", "client.pub", "known_hosts"}
-    host_key = " ".join((keys[2] / "host.pub").read_text().split()[:2])
     assert (keys[1] / "known_hosts").read_text().strip() == f"algo-2 {host_key}"
 
 
@@ -96,7 +98,7 @@ def test_a_killed_rank_fails_both_hosts_with_its_signal(tmp_path: Path, tiny_sce
     """As by the kernel when memory is short; the exit code is neither 0 nor that of a mistake."""
     job = {**JOB, "TRAIN.LR_EPOCH_SCHEDULE": "[(20000, None)]"}
     with running(tmp_path, tiny_scenes, {1: job, 2: job}) as hosts:
-        hosts[1].wait_for("checkpoint step=")
+        hosts[1].wait_for("rank 1 of 2")
         hosts[2].kill("mrc-train")
         assert hosts[1].code(timeout=90) == 137, hosts[1].text()
         assert hosts[2].code(timeout=60) == 137, hosts[2].text()

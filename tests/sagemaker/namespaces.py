@@ -74,7 +74,7 @@ class Host:
         """The log so far."""
         return self.log.read_text(errors="replace")
 
-    def wait_for(self, part: str, timeout: float = 240) -> None:
+    def wait_for(self, part: str, timeout: float = 600) -> None:
         """Wait until the log has this text."""
         deadline = time.monotonic() + timeout
         while part not in self.text():
