@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from data_sets import data_set, tree
 from mrc_cli.errors import UsageError
-from mrc_stage import objects, preparing, publishing, sources, staging
+from mrc_stage import archive, objects, preparing, publishing, sources, staging
+from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket
 
 
@@ -28,10 +29,10 @@ def command(bucket: Bucket, *arguments: object) -> subprocess.CompletedProcess[s
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_an_archive_arrives_byte_for_byte(bucket: Bucket, tmp_path: Path, method: int) -> None:
     original = data_set(tmp_path / "original", 200)
-    with zipfile.ZipFile(tmp_path / "data.zip", "w", method) as archive:
-        archive.mkdir("empty")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w", method) as packed:
+        packed.mkdir("empty")
         for path in sorted(original.rglob("*")):
-            archive.write(path, path.relative_to(original).as_posix())
+            packed.write(path, path.relative_to(original).as_posix())
     (tmp_path / "out").mkdir()
 
     prepared = command(bucket, "prepare", bucket.where, "--from", tmp_path / "data.zip")
@@ -45,8 +46,11 @@ def test_an_archive_arrives_byte_for_byte(bucket: Bucket, tmp_path: Path, method
     assert not (tmp_path / "out" / ".mrc-stage").exists()
 
 
-def test_a_data_set_appears_when_the_last_of_three_shards_is_done(bucket: Bucket, tmp_path: Path) -> None:
-    original = data_set(tmp_path / "original", 3000, 20_000)
+def test_a_data_set_appears_when_the_last_of_three_shards_is_done(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "RANGE_BYTES", 1 << 18)
+    original = data_set(tmp_path / "original", 200, 20_000)
     (tmp_path / "out").mkdir()
     preparing.prepare(bucket, sources.local(original))
 
@@ -140,14 +144,14 @@ def test_a_file_of_another_size_is_replaced_only_on_request(bucket: Bucket, tmp_
 def test_names_are_rejected_before_anything_is_written(
     bucket: Bucket, tmp_path: Path, names: list[str], finding: str
 ) -> None:
-    with zipfile.ZipFile(tmp_path / "data.zip", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as packed:
         for name in names:
-            archive.writestr(name, b"content")
+            packed.writestr(name, b"content")
 
-    prepared = command(bucket, "prepare", bucket.where, "--from", tmp_path / "data.zip")
+    with pytest.raises(WrongData) as raised:
+        preparing.prepare(bucket, sources.local(tmp_path / "data.zip"))
 
-    assert prepared.returncode == 4
-    assert finding in prepared.stderr.splitlines()[-1]
+    assert finding in str(raised.value)
     assert bucket.find("manifest.json") is None
 
 
