@@ -69,16 +69,15 @@ def step() -> Callable[..., Any]:
 
 
 def initial_values(settings: list[str]) -> dict[str, np.ndarray]:
-    """The initial values of a model's variables by name."""
+    """The initial values of a backbone's variables by name."""
     from model_graphs import small_graph
-    from mrc_train.model.detector import MaskRCNN
+    from mrc_train.model.backbone import ResNet
     from mrc_train.tfgraph import tf, v1
     from tensorpack.tfutils.tower import TrainTowerContext
 
     with tf.Graph().as_default(), v1.Session(config=small_graph()) as session:
-        model = MaskRCNN(config.parse([*tiny.SETTINGS, *settings]), CLASSES)
         with TrainTowerContext(""):
-            model.build_graph(*[v1.placeholder(spec.dtype, spec.shape, spec.name) for spec in model.inputs()])
+            ResNet(config.parse([*tiny.SETTINGS, *settings]).BACKBONE).features(tf.zeros([1, 64, 64, 3]))
         session.run(v1.global_variables_initializer())
         values: dict[str, np.ndarray] = session.run({v.op.name: v for v in v1.global_variables()})
         return values
