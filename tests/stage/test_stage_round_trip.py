@@ -46,6 +46,27 @@ def test_an_archive_arrives_byte_for_byte(bucket: Bucket, tmp_path: Path, method
     assert not (tmp_path / "out" / ".mrc-stage").exists()
 
 
+def test_members_of_a_local_archive_and_weights_become_objects(bucket: Bucket, tmp_path: Path) -> None:
+    original = data_set(tmp_path / "original", 10)
+    with zipfile.ZipFile(tmp_path / "R50.npz", "w") as packed:
+        packed.writestr("W.npy", b"weights")
+    with zipfile.ZipFile(tmp_path / "data.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in tree(original):
+            packed.write(original / name, name)
+    source = ("--from", tmp_path / "data.zip", "--weights", tmp_path / "R50.npz")
+    arguments = ("prepare", bucket.where, "--unpacked", *source)
+
+    planned = command(bucket, *arguments, "--dry-run")
+    assert planned.returncode == 0 and "11 of 11 objects to be sent" in planned.stdout
+    assert not dict(bucket.objects())
+    prepared = command(bucket, *arguments)
+
+    assert prepared.returncode == 0, prepared.stderr
+    weights = {"pretrained-models/R50.npz": (tmp_path / "R50.npz").read_bytes()}
+    stored = {key: bucket.read(key, version, 0, version.size) for key, version in bucket.objects()}
+    assert stored == tree(original) | weights
+
+
 def test_a_data_set_appears_when_the_last_of_three_shards_is_done(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
