@@ -45,7 +45,9 @@ TOLERATED = "maskrcnn.tolerations[0].operator=Exists"
             [P4D, "maskrcnn.gpus=40"],
             "MRC122",
             "maskrcnn.node_group: the workers: 5 are requested, but the 4 nodes with "
-            "node.kubernetes.io/instance-type=p4d.24xlarge can hold 4 even when nothing else runs there",
+            "node.kubernetes.io/instance-type=p4d.24xlarge can hold 4 even when nothing else runs there. "
+            "No autoscaler was found that can add nodes. Add nodes, or set maskrcnn.node_group to a group "
+            "that has some: p3 (4 nodes), p3dn (4 nodes), g5 (4 nodes).",
         ),
     ],
 )

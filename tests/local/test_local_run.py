@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local_run import PROGRAM, LocalRun, end, until
+from local_run import PROGRAM, ROOT, LocalRun, end, until
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +250,23 @@ def in_a_shell(command: str) -> dict[str, Any]:
             ("--set", "maskrcnn.working_dir=/nowhere"),
             1,
             "mrc-values: maskrcnn.working_dir /nowhere is a ",
+        ),
+        (
+            "up",
+            ("--set", "maskrcnn.train_script=,maskrcnn.backbone_weights=", "--tensorboard"),
+            1,
+            "mrc-values: maskrcnn.data_dir: ",
+        ),
+        (
+            "up",
+            (
+                "--set",
+                "maskrcnn.train_script=,maskrcnn.data_dir=charts",
+                f"--data-fs={ROOT}",
+                "--tensorboard",
+            ),
+            1,
+            "mrc-values: maskrcnn.backbone_weights: ",
         ),
         ("up", ("-f", "no-such-file.yaml"), 2, "mrc-values: no-such-file.yaml: no such file"),
         ("up", ("--dir", "/proc/nowhere"), 1, "mrc-values: /proc/nowhere: no such file or directory"),

@@ -1,5 +1,6 @@
 """Prepares a release for this machine: adapted values, file systems, the launcher's command and its state."""
 
+import glob
 import os
 import shutil
 import sysconfig
@@ -102,7 +103,28 @@ def launcher_command(launcher: launch.Launcher, mounts: Mapping[str, Path], host
             f"maskrcnn.train_script {script} is a file of the container image that does not exist on this "
             "machine. Use --set maskrcnn.train_script= to train with mrc-train."
         )
+    if "mrc-train" in argv:
+        _check_inputs(argv)
     return Command(argv, {**os.environ, **variables}, directory)
+
+
+def _check_inputs(argv: Sequence[str]) -> None:
+    """Raises UserError if weights or data that mrc-train is to read do not exist on this machine."""
+    settings = dict(word.partition("=")[::2] for word in argv if "=" in word)
+    data, weights = settings.get("DATA.BASEDIR", ""), Path(settings.get("BACKBONE.WEIGHTS", ""))
+    missing = []
+    if data and not Path(data).is_dir():
+        missing.append(
+            f"maskrcnn.data_dir: {data} does not exist. Copy the data set there, or use --data-fs."
+        )
+    # The name of a checkpoint is only the start of the names of its files.
+    if weights.name and not any(weights.parent.glob(f"{glob.escape(weights.name)}*")):
+        missing.append(
+            f"maskrcnn.backbone_weights: {weights} does not exist. Copy the file there, or use "
+            "--set maskrcnn.backbone_weights= to train from scratch."
+        )
+    if missing:
+        raise UserError(" ".join(missing))
 
 
 def programs_directory() -> Path:
