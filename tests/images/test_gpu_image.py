@@ -6,6 +6,7 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mrc_images.table import find
@@ -118,28 +119,75 @@ def test_nccls_plugin_for_efa_is_found_and_names_its_version(gpu: Container, tmp
     assert "Initializing aws-ofi-nccl 1." in gpu.run("/test/plugin", volumes=(f"{tmp_path}:/test:ro",))
 
 
-def losses(container: Container, directory: Path, data: Path) -> list[float]:
-    """The total loss that each of five epochs of ten steps reports, by two ranks on CPUs."""
-    directory.mkdir()
+@pytest.fixture(scope="module")
+def cpu() -> Iterator[Container]:
+    container = Container("train-cpu")
+    yield container
+    container.remove()
+
+
+@pytest.fixture(scope="module")
+def data(cpu: Container, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn scenes in COCO's layout."""
+    directory = tmp_path_factory.mktemp("data")
+    scenes = ("mrc-scenes", "/data", "--train", "40", "--val", "2", "--size", "64")
+    cpu.run(*scenes, volumes=(f"{directory}:/data:rw",))
+    return directory
+
+
+def train(container: Container, directory: Path, data: Path) -> None:
+    """A run of five epochs of ten steps, by two ranks on CPUs."""
     container.run(
         *("mpirun", "--allow-run-as-root", "--bind-to", "none", "--oversubscribe", "-np", "2"),
         *("-x", "OMP_NUM_THREADS=1", "-x", "TF_NUM_INTRAOP_THREADS=1", "-x", "TF_NUM_INTEROP_THREADS=1"),
         *("mrc-train", "--logdir", "/run-directory", "--config", "DATA.BASEDIR=/data", *SETTINGS),
         volumes=(f"{directory}:/run-directory:rw", f"{data}:/data:ro"),
     )
-    return [epoch["loss/total"] for epoch in json.loads((directory / "stats.json").read_text())]
 
 
-def test_two_ranks_learn_the_same_as_in_the_image_for_cpus(gpu: Container, tmp_path: Path) -> None:
-    cpu = Container("train-cpu")
-    try:
-        (tmp_path / "data").mkdir()
-        scenes = ("mrc-scenes", "/data", "--train", "40", "--val", "2", "--size", "64")
-        cpu.run(*scenes, volumes=(f"{tmp_path / 'data'}:/data:rw",))
-        expected = losses(cpu, tmp_path / "cpu", tmp_path / "data")
-    finally:
-        cpu.remove()
-    actual = losses(gpu, tmp_path / "gpu", tmp_path / "data")
+def losses(run: Path) -> list[float]:
+    """The total loss that each epoch reports."""
+    return [epoch["loss/total"] for epoch in json.loads((run / "stats.json").read_text())]
+
+
+@pytest.fixture(scope="module")
+def cpu_run(cpu: Container, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("cpu-run")
+    train(cpu, directory, data)
+    return directory
+
+
+def test_two_ranks_learn_the_same_as_in_the_image_for_cpus(
+    gpu: Container, cpu_run: Path, data: Path, tmp_path: Path
+) -> None:
+    train(gpu, tmp_path, data)
+    expected, actual = losses(cpu_run), losses(tmp_path)
     print(f"losses with train-cpu: {expected}; with train-gpu: {actual}")
     assert len(expected) == 5 and expected[-1] < expected[0]
     assert actual == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_server_detects_the_same_as_in_the_image_for_cpus(
+    cpu: Container, gpu: Container, cpu_run: Path, data: Path, tmp_path: Path
+) -> None:
+    """With the program that SageMaker runs, which both images for training have."""
+    exported = ("mrc-predict", "--load", "/run-directory", "--export", "/exported/model")
+    settings = ("--config", "TEST.RESULT_SCORE_THRESH=0.01", "TEST.RESULT_SCORE_THRESH_VIS=0.02")
+    cpu.run(*exported, *settings, volumes=(f"{cpu_run}:/run-directory:ro", f"{tmp_path}:/exported:rw"))
+    expected, actual = (detections(container, tmp_path, data) for container in (cpu, gpu))
+    print(f"{len(expected)} detections, the first by train-cpu: {expected[0]}; by train-gpu: {actual[0]}")
+    assert [one["category"] for one in actual] == [one["category"] for one in expected]
+    assert [one["score"] for one in actual] == pytest.approx([one["score"] for one in expected], rel=1e-4)
+    # Boxes are rounded to 0.01 pixels.
+    assert [one["bbox"] for one in actual] == [pytest.approx(one["bbox"], abs=0.011) for one in expected]
+
+
+def detections(container: Container, exported: Path, data: Path) -> list[dict[str, Any]]:
+    """What the program ``serve`` answers to the first validation image."""
+    image = min((data / "val2017").iterdir()).name
+    output = container.run(
+        *("python3", "/tests/served_detections.py", "/exported/model", f"/data/val2017/{image}"),
+        volumes=(f"{HERE}:/tests:ro", f"{exported}:/exported:ro", f"{data}:/data:ro"),
+    )
+    found: list[dict[str, Any]] = json.loads(output.splitlines()[-1])["detections"]
+    return found
