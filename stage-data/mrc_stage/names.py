@@ -1,9 +1,16 @@
 """Names of members, checked before the first file is written."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 MAX_COMPONENT = 255
 """Bytes of one component, the limit of ext4, NFS and Lustre alike."""
+
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
+"""S3 lists keys in XML 1.0, which has no such characters."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Bytes of a file's name that are not UTF-8, as Python reads them."""
 
 
 def problems(names: Iterable[str]) -> Iterator[str]:
@@ -30,14 +37,23 @@ def problems(names: Iterable[str]) -> Iterator[str]:
             yield f"{file!r} is a file, and a directory for {name!r}"
 
 
+def unlistable(text: str) -> str:
+    """Why S3 cannot list a key with this text; empty if it can."""
+    if _CONTROL.search(text):
+        return "contains a control character"
+    return "is not UTF-8" if _SURROGATE.search(text) else ""
+
+
 def _unsafe(name: str) -> str:
     parts = name.split("/")
     if name.startswith("/") or (len(name) > 1 and name[1] == ":"):
         return "is absolute"
     if "\\" in name or "\0" in name:
         return "contains a backslash or a zero byte"
+    if reason := unlistable(name):
+        return reason
     if "" in parts or "." in parts or ".." in parts:
         return "has an empty component, . or .."
-    if any(len(part.encode("utf-8", "replace")) > MAX_COMPONENT for part in parts):
+    if any(len(part.encode()) > MAX_COMPONENT for part in parts):
         return f"has a component of more than {MAX_COMPONENT} bytes"
     return "begins with .mrc-, which staging uses itself" if parts[0].startswith(".mrc-") else ""

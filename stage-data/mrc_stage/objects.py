@@ -12,6 +12,7 @@ from typing import Any
 from mrc_cli import aws
 from mrc_cli.errors import ServiceError, UsageError, UserError
 
+from mrc_stage import names
 from mrc_stage.ranged_file import Ranged
 
 READ_ATTEMPTS = 8
@@ -50,6 +51,8 @@ def location(url: str) -> Location:
     bucket, _, prefix = rest.partition("/")
     if scheme != "s3" or not bucket:
         raise UsageError(f"{url}: not a place in S3. Write it as s3://BUCKET or s3://BUCKET/PREFIX.")
+    if reason := names.unlistable(url):
+        raise UsageError(f"{url}: {reason}. Choose another prefix.")
     prefix = prefix.strip("/")
     return Location(bucket, f"{prefix}/" if prefix else "")
 

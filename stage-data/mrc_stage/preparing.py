@@ -27,8 +27,7 @@ def prepare(bucket: Bucket, sources: Sequence[Source]) -> None:
         WrongData: when an object has other bytes than its source, or its names cannot be staged.
         ServiceError: when S3 or a server cannot be reached or denies it.
     """
-    before = manifest.read(bucket)
-    known = {entry.key: entry for entry in before.entries} if before else {}
+    before, known = _before(bucket, sources)
     entries = [prepare_one(bucket, source, known.get(source.key)) for source in sources]
     if before and before.entries == entries:
         say(f"{bucket.where}: already prepared")
@@ -39,8 +38,7 @@ def prepare(bucket: Bucket, sources: Sequence[Source]) -> None:
 
 def describe(bucket: Bucket, sources: Sequence[Source]) -> None:
     """Print what ``prepare`` would do."""
-    before = manifest.read(bucket)
-    known = {entry.key: entry for entry in before.entries} if before else {}
+    _, known = _before(bucket, sources)
     total = 0
     for source in sources:
         there = _unchanged(bucket, source, known.get(source.key)) is not None
@@ -49,6 +47,14 @@ def describe(bucket: Bucket, sources: Sequence[Source]) -> None:
         result(f"{bucket.where}{source.key}: {size}, {'already there' if there else 'to be sent'}")
     seconds = total / ESTIMATED_RATE
     result(f"{total / 1e6:,.0f} MB to be sent: about {clock(seconds)} at {ESTIMATED_RATE / 1e6:.0f} MB/s")
+
+
+def _before(bucket: Bucket, sources: Sequence[Source]) -> tuple[Manifest | None, dict[str, Entry]]:
+    """The manifest of an earlier run, and its entries by key."""
+    if wrong := list(names.problems(source.key for source in sources)):
+        raise WrongData(f"{bucket.where}: names that cannot be prepared: {'; '.join(wrong[:10])}.")
+    before = manifest.read(bucket)
+    return before, {entry.key: entry for entry in before.entries} if before else {}
 
 
 def _unchanged(bucket: Bucket, source: Source, before: Entry | None) -> Entry | None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mrc_cli.progress import progress
-from mrc_cli.terminal import say
+from mrc_cli.terminal import one_line, say
 
 from mrc_stage import destination as destinations
 from mrc_stage import plan as planning
@@ -41,10 +41,8 @@ def stage(bucket: Bucket, destination: Path, shard: int, shards: int, replace: b
     if marker and marker.digest == plan.digest:
         written = _repair(bucket, mine, existing, destination, plan, shard)
         _remove_leftovers(destination, plan, shard, shards)
-        say(
-            f"{destination}: already complete"
-            + (f", but for {written} files, which are back" if written else "")
-        )
+        back = f", but for {written} files, which are back" if written else ""
+        say(one_line(f"{destination}: already complete{back}"))
         return True
     workspace = Workspace(destination, plan.digest)
     try:
@@ -66,7 +64,7 @@ def stage(bucket: Bucket, destination: Path, shard: int, shards: int, replace: b
         say(f"shard {shard}/{shards}: done; other shards are not")
         return False
     publishing.publish(workspace, destination, plan, str(bucket.where))
-    say(f"{destination}: complete, {plan.files} files")
+    say(one_line(f"{destination}: complete, {plan.files} files"))
     return True
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from mrc_cli.errors import UserError
 from mrc_cli.progress import progress
 from mrc_cli.staged import WORKSPACE
-from mrc_cli.terminal import result, say
+from mrc_cli.terminal import one_line, result, say
 
 from mrc_stage import archive, publishing
 from mrc_stage import plan as planning
@@ -52,9 +52,9 @@ def verify(bucket: Bucket, destination: Path, deep: bool) -> None:
             advance(len(part.members))
             findings += problems
     for finding in findings[:SHOWN]:
-        result(finding)
+        result(one_line(finding))
     for path in sorted(released)[:SHOWN]:
-        result(f"{path}: not loaded")
+        result(one_line(f"{path}: not loaded"))
     if findings:
         raise WrongData(
             f"{destination}: {len(findings)} of {plan.files} files are missing or wrong. Run mrc-stage "
@@ -66,7 +66,8 @@ def verify(bucket: Bucket, destination: Path, deep: bool) -> None:
             f"which their first read waits for. Load them: mrc-stage verify {bucket.where} {destination} "
             "--deep"
         )
-    say(f"{destination}: all {plan.files} files are there" + (" and have the right content" if deep else ""))
+    content = " and have the right content" if deep else ""
+    say(one_line(f"{destination}: all {plan.files} files are there{content}"))
 
 
 def _is_released(path: Path) -> bool:
@@ -117,6 +118,7 @@ def status(destination: Path) -> None:
         )
     if marker is None:
         raise UserError(f"{destination}: nothing was staged here, or not to the end. Run mrc-stage stage.")
-    result(f"{destination}: complete, {marker.files} files of {marker.bytes} bytes from {marker.source}")
+    summary = f"complete, {marker.files} files of {marker.bytes} bytes from {marker.source}"
+    result(one_line(f"{destination}: {summary}"))
     for key, digest in marker.archives.items():
-        result(f"  {key} SHA-256 {digest}")
+        result(one_line(f"  {key} SHA-256 {digest}"))

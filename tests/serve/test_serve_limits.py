@@ -1,21 +1,31 @@
 """Requests that are no images: each is a 4xx with one line, and the server stays as it is."""
 
 import json
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cv2
 import fuzz
 import numpy as np
 import pytest
 from inference_server import Server, wait_for
+from pseudo_terminal import TITLE, assert_harmless
+
+CLASS = f"{TITLE}[red]\n{{forged}}<b>\u202e"
 
 
 @pytest.fixture(scope="module")
-def hasty(exported: object) -> Iterator[Server]:
-    """A server that does not wait long for bodies."""
-    server = Server(exported, MRC_SERVE_BODY_TIMEOUT=fuzz.BODY_TIMEOUT)  # type: ignore[arg-type]
+def hasty(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that does not wait long for bodies; all classes of its model have a hostile name."""
+    model = tmp_path_factory.mktemp("hasty") / f"{TITLE}\nforged"
+    shutil.copytree(exported, model)
+    content = json.loads((model / "model.json").read_text())
+    content["categories"]["names"] = [CLASS for _ in content["categories"]["names"]]
+    (model / "model.json").write_text(json.dumps(content))
+    server = Server(model, MRC_SERVE_BODY_TIMEOUT=fuzz.BODY_TIMEOUT)
     yield server.ready()
     server.kill()
 
@@ -34,6 +44,51 @@ def test_malformed_requests_are_4xx_with_one_line_and_leave_nothing_behind(
     )
     wait_for(lambda: hasty.metric("process_open_fds") <= descriptors + 2)
     assert "Traceback" not in "".join(hasty.lines)
+
+
+def test_hostile_class_names_are_data_in_answers_and_visible_in_the_log(hasty: Server, jpeg: bytes) -> None:
+    detections = hasty.post(jpeg, "?threshold=0").json()["detections"]
+    assert {detection["category"] for detection in detections} == {CLASS}
+    assert hasty.post(jpeg, "?threshold=0", accept="image/png").status == 200
+    assert not [line for line in hasty.lines if line.startswith("forged")]
+    assert_harmless("\n".join(hasty.lines))
+
+
+HOSTILE = b"\x1b]0;owned\x07\x9b2J\xe2\x80\xae"
+QUOTED = b"%1b]0;owned%07%9b2J%0aforged%e2%80%ae%ff%ed%a0%80%00[red]"
+
+
+@pytest.mark.parametrize(
+    ("request_line", "header", "status"),
+    [
+        (b"GET /" + HOSTILE, b"X: y", 400),
+        (b"GET /" + QUOTED, b"X: y", 404),
+        (b"GET /../../etc/passwd", b"X: y", 404),
+        (b"GET //..%5c..%2f..%2fetc%2fpasswd", b"X: y", 404),
+        (HOSTILE + b" /", b"X: y", 400),
+        (b"PROPFIND /", b"X: " + HOSTILE, 405),
+        (b"POST /invocations?" + QUOTED + b"=1", b"X: y", 400),
+        (b"POST /invocations?threshold=" + QUOTED, b"X: y", 400),
+        (b"POST /invocations?max=" + QUOTED, b"X: y", 400),
+        (b"POST /invocations", b"Accept: " + HOSTILE, 406),
+        (b"POST /invocations", b"Content-Encoding: " + HOSTILE, 415),
+        (b"POST /invocations", b"Content-Type: " + HOSTILE, 415),
+    ],
+)
+def test_hostile_requests_are_one_visible_line_in_the_answer_and_in_the_log(
+    server: Server, request_line: bytes, header: bytes, status: int
+) -> None:
+    before = len(server.lines)
+    raw = request_line + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n" + header + b"\r\n\r\n"
+    response = fuzz.exchange(server.port, raw)
+    assert response.startswith(b"HTTP/1.1 %d " % status)
+    _, _, body = response.partition(b"\r\n\r\n")
+    assert body.decode("ascii").rstrip("\n").count("\n") == 0
+    assert_harmless(body.decode())
+    if b"application/json" in response:  # the others are no HTTP, and uvicorn's answer to it
+        wait_for(lambda: len(server.lines) > before)
+    assert_harmless("\n".join(server.lines[before:]))
+    assert all(json.loads(line)["status"] == status for line in server.lines[before:])
 
 
 @pytest.mark.parametrize(

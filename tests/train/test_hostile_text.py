@@ -1,9 +1,6 @@
 """Class names, file names and logs that try to control the terminal, through commands on a real terminal."""
 
 import json
-import os
-import pty
-import select
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,39 +8,9 @@ from pathlib import Path
 import pytest
 import tiny
 from coco_files import annotation, image, write_image
+from pseudo_terminal import TITLE, assert_harmless, on_terminal
 
-TITLE = "\x1b]0;owned\x07"
-"""Sets the window's title; no library here ever writes it."""
 NAME = f"{TITLE}[red]can[/red]"
-
-
-def on_terminal(*command: str | Path) -> str:
-    """Everything that a program writes to a pseudo-terminal."""
-    leader, follower = pty.openpty()
-    program, *arguments = map(str, command)
-    process = subprocess.Popen(
-        [str(tiny.BIN / program), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=follower,
-        stderr=follower,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "200"},
-    )
-    os.close(follower)
-    written = b""
-    while True:
-        if not select.select([leader], [], [], 240)[0]:
-            process.kill()
-            pytest.fail("no output for four minutes")
-        try:
-            part = os.read(leader, 65536)
-        except OSError:  # the other side is closed
-            break
-        if not part:
-            break
-        written += part
-    process.wait()
-    os.close(leader)
-    return written.decode("utf-8", "replace")
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +40,6 @@ def run_log(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     )
     assert "run_end outcome=finished" in written, written
     return logdir, written
-
-
-def assert_harmless(written: str) -> None:
-    assert "\x1b]" not in written
-    assert "\x07" not in written
 
 
 def test_training_prints_hostile_names_visibly(run_log: tuple[Path, str]) -> None:
@@ -144,3 +106,22 @@ def test_commands_print_hostile_arguments_visibly(command: tuple[str, ...], tmp_
     written = on_terminal(*(word.format(file=file, directory=directory) for word in command))
     assert_harmless(written)
     assert "Traceback" not in written
+
+
+@pytest.mark.parametrize(
+    ("command", "stdout"),
+    [
+        (("mrc-values", "explain", "MRC001"), subprocess.DEVNULL),
+        (("mrc-values", "explain", "MRC001"), None),
+        (("mrc-images", "list"), subprocess.DEVNULL),
+        (("mrc-stage", "status", "data"), subprocess.DEVNULL),
+        (("mrc-data", "explain", "MRD001"), subprocess.DEVNULL),
+        (("mrc-sagemaker", "status", "job"), subprocess.DEVNULL),
+    ],
+)
+def test_usage_errors_print_hostile_arguments_visibly(command: tuple[str, ...], stdout: int | None) -> None:
+    """Typer draws them when both streams are a terminal. Its own escapes leave bidirectional overrides."""
+    written = on_terminal(*command, f"{TITLE}\u202e\nforged", stdout=stdout)
+    assert_harmless(written)
+    assert r"\u202e" in written
+    assert not [line for line in written.splitlines() if line.startswith("forged")]

@@ -145,6 +145,8 @@ def test_lines_of_native_code_are_printed_when_the_block_fails(capfd: pytest.Cap
         (ServiceError("the cluster cannot be reached."), 3, "tool: the cluster cannot be reached.\n"),
         (FileNotFoundError(2, "No such file", "a\x1b.yaml"), 1, "tool: a\\x1b.yaml: no such file\n"),
         (OSError("disk gone"), 1, "tool: disk gone\n"),
+        (OSError(28, "No space left on device", "a\nb"), 1, "tool: a\\nb: no space left on device\n"),
+        (UserError("a\nb: no such run."), 1, "tool: a\\nb: no such run.\n"),
         (
             shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'"), ("c", "d", "the same")]),
             1,

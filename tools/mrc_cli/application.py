@@ -2,8 +2,12 @@
 
 import pkgutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from mrc_cli.terminal import one_line
 
 if TYPE_CHECKING:
     import typer
@@ -18,14 +22,37 @@ def application(
     """An application to which its module adds commands, or ``cls`` has them."""
     import typer  # not needed by those who use the rest of this package
 
+    class Printable(cls or typer.core.TyperGroup):  # type: ignore[misc]
+        """Usage errors show control characters of the arguments instead of sending them."""
+
+        def make_context(self, *arguments: Any, **options: Any) -> Any:
+            with _printable_usage_errors():
+                return super().make_context(*arguments, **options)
+
+        def invoke(self, ctx: Any) -> Any:
+            with _printable_usage_errors():
+                return super().invoke(ctx)
+
     return typer.Typer(
-        cls=cls,
+        cls=Printable,
         help=help,
         no_args_is_help=True,
         add_completion=add_completion,
         pretty_exceptions_enable=False,
         rich_markup_mode=_MARKUP,
     )
+
+
+@contextmanager
+def _printable_usage_errors() -> Iterator[None]:
+    from typer.exceptions import TyperException
+
+    try:
+        yield
+    except TyperException as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # whose message is the help
+            error.message = one_line(error.message)
+        raise
 
 
 def application_of(package: str, help: str, add_completion: bool = True) -> "typer.Typer":

@@ -3,7 +3,7 @@
 import argparse
 from typing import NoReturn
 
-from mrc_cli.terminal import printable
+from mrc_cli.terminal import one_line
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -11,4 +11,4 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message to stderr, and exit with code 2."""
-        super().error(printable(message))
+        super().error(one_line(message))

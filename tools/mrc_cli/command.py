@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from mrc_cli.errors import UserError
-from mrc_cli.terminal import say
+from mrc_cli.terminal import one_line, say
 
 
 def run(name: str, command: Callable[[], object]) -> None:
@@ -15,14 +15,14 @@ def run(name: str, command: Callable[[], object]) -> None:
     try:
         command()
     except UserError as error:
-        say(f"{name}: {error}")
+        say(one_line(f"{name}: {error}"))
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # The reader of stdout is gone; without this Python complains when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        say(f"{name}: {reason(error)}")
+        say(one_line(f"{name}: {reason(error)}"))
         sys.exit(1)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
-from mrc_cli.terminal import clock, printable, say
+from mrc_cli.terminal import clock, one_line, say
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -21,13 +21,14 @@ def progress(
 
     The ETA assumes that the rest takes as long per unit as the work so far. ``now`` returns seconds.
     """
+    description = one_line(description)
     if sys.stderr.isatty():
         from rich.console import Console
         from rich.markup import escape
         from rich.progress import Progress
 
         with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(escape(printable(description)), total=total)
+            task = bar.add_task(escape(description), total=total)
             yield lambda count: bar.advance(task, count)
         return
 

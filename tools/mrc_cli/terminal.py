@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -16,14 +17,20 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+def one_line(text: str) -> str:
+    """Printable text whose line feeds are visible, too: for names and messages that must not break a line."""
+    return printable(text).replace("\n", r"\n")
+
+
 def result(text: str) -> None:
     """Print a part of the command's result to stdout."""
     print(printable(text), flush=True)
 
 
 def say(text: str) -> None:
-    """Print a message for the user to stderr."""
-    print(printable(text), file=sys.stderr, flush=True)
+    """Print a message for the user to stderr. On a full disk, work goes on without it."""
+    with suppress(OSError):
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def clock(seconds: float) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import uvicorn
 from mrc_cli.errors import UserError
-from mrc_cli.terminal import say
+from mrc_cli.terminal import one_line, say
 
 from mrc_serve.app import Service
 from mrc_serve.models import load_model, warm_up
@@ -56,8 +56,9 @@ def serve(settings: Settings) -> None:
         raise failures[0]
     say("mrc-serve: stopped")
     # TensorFlow's threads may still run, and end a process that cleans up under them with an abort.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(0)
 
 
@@ -65,7 +66,7 @@ def _load(
     settings: Settings, service: Service, server: uvicorn.Server, failures: list[BaseException]
 ) -> None:
     started = time.monotonic()
-    say(f"mrc-serve: loading {settings.model}")
+    say(one_line(f"mrc-serve: loading {settings.model}"))
     try:
         model = load_model(settings.model)
         warm_up(model)
