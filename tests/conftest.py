@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,18 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
         return directory
 
     return provide
+
+
+@pytest.fixture(scope="session")
+def faulty_files(once: Once) -> Path:
+    """The library that makes writing fail in the programs that it is preloaded into."""
+    source = Path(__file__).parent / "train" / "faulty_files.c"
+
+    def build(directory: Path) -> None:
+        command = ["cc", "-shared", "-fPIC", "-o", directory / "faulty_files.so", source, "-ldl"]
+        subprocess.run(command, check=True)
+
+    return once("library", build) / "faulty_files.so"
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,14 @@
 """``mrc-report``: the result of a run as a table, its curves, and images with detections."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mrc_cli import command
 from mrc_cli.arguments import ArgumentParser
+from mrc_cli.files import write_atomically
 from mrc_cli.terminal import printable, result, say
 
 from mrc_viz.evaluations import Table, evaluation_table
@@ -64,7 +66,9 @@ def report(run: Path, output: Path, images: int) -> None:
     from mrc_viz.curves import plot_curves
 
     curves = output / "curves.png"
-    plot_curves(history).savefig(curves)
+    drawn = io.BytesIO()
+    plot_curves(history).savefig(drawn)
+    write_atomically(curves, drawn.getvalue())
     result(str(curves))
     if not images:
         return
@@ -77,7 +81,7 @@ def report(run: Path, output: Path, images: int) -> None:
     predictor = Predictor.load(run)
     for split in splits:
         path = output / ("detections.png" if len(splits) == 1 else f"detections-{split.name}.png")
-        path.write_bytes(encode_png(detection_sheet(predictor, split, sample_images(split, images))))
+        write_atomically(path, encode_png(detection_sheet(predictor, split, sample_images(split, images))))
         result(str(path))
 
 

@@ -12,7 +12,7 @@ from mrc_stage.errors import WrongData
 from mrc_stage.manifest import Entry, Manifest
 from mrc_stage.objects import Bucket, Version
 from mrc_stage.sources import Source
-from mrc_stage.uploading import SOURCE
+from mrc_stage.uploading import SOURCE, metadata
 
 MIB = 1 << 20
 
@@ -77,7 +77,7 @@ def prepare_one(bucket: Bucket, source: Source, before: Entry | None = None) -> 
     sent = source.sha256
     # An earlier run that did not get to the manifest may have finished this object.
     version = bucket.find(source.key)
-    if version is None or bucket.metadata(source.key).get(SOURCE) != source.identity:
+    if version is None or bucket.metadata(source.key).get(SOURCE) != metadata(source.identity):
         with progress(f"uploading {source.key}", -(-source.size // MIB), "MiB") as advance:
             version, digest = source.upload(bucket, _Mebibytes(advance))
             sent = sent or digest

@@ -27,9 +27,9 @@ Advance = Callable[[int], None]
 class Source(NamedTuple):
     """An object to be made.
 
-    ``identity`` changes when its content does; it is ASCII, as S3's metadata. ``size`` may be an estimate,
-    0 if it is not known. ``sha256`` is empty if it is not known. ``upload`` returns the object's version,
-    and the SHA-256 of what it sent or an empty string.
+    ``identity`` changes when its content does. ``size`` may be an estimate, 0 if it is not known. ``sha256``
+    is empty if it is not known. ``upload`` returns the object's version, and the SHA-256 of what it sent
+    or an empty string.
     """
 
     key: str
@@ -61,7 +61,7 @@ def public(file: Remote, is_archive: bool) -> Source:
         mirrors = Mirrors(file)
         return upload_ranges(bucket, file.key, identity, mirrors.size, mirrors.read, advance), ""
 
-    identity = f"sha256={file.sha256}" if file.sha256 else ascii(file.mirrors[0])[1:-1]
+    identity = f"sha256={file.sha256}" if file.sha256 else file.mirrors[0]
     return Source(file.key, file.size, identity, file.sha256, is_archive, upload)
 
 
@@ -151,8 +151,8 @@ def _copied(path: Path, key: str, is_archive: bool) -> Source:
                 file.write(piece)
                 advance(len(piece))
 
-    stat, name = path.stat(), ascii(path.name)[1:-1]
-    return _written(key, stat.st_size, f"{name} {stat.st_size} {stat.st_mtime_ns}", is_archive, write)
+    stat = path.stat()
+    return _written(key, stat.st_size, f"{path.name} {stat.st_size} {stat.st_mtime_ns}", is_archive, write)
 
 
 def _written(

@@ -26,6 +26,11 @@ NOTE = ".mrc-upload/"
 """Prefix of a small object beside an unfinished upload. S3 does not say what an upload is made from."""
 
 
+def metadata(source: str) -> str:
+    """The value of SOURCE: S3's metadata is ASCII, as the names of most sources are."""
+    return source if source.isascii() else ascii(source)
+
+
 def part_bytes(size: int) -> int:
     """The size of a part, so that an object of about this many bytes fits into one upload."""
     return max(PART_BYTES, -(-size // (MAX_PARTS - 100)))
@@ -43,7 +48,7 @@ class Multipart:
         self._what = f"s3:PutObject to {bucket.where}{key}"
         self._names = {"Bucket": bucket.where.bucket, "Key": bucket.where.prefix + key}
         self._note = f"{bucket.where.prefix}{NOTE}{key}.json"
-        self._source = source
+        self._source = source = metadata(source)
         self._parts: dict[int, dict[str, Any]] = {}
         with aws.calling(self._what):
             self._id, self._earlier = self._open(source)

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mrc_cli.errors import UserError
+from mrc_cli.files import naming
 from mrc_cli.staged import WORKSPACE
 
 REPAIR = "repair-"
@@ -57,16 +58,15 @@ class Workspace:
     def journal(self, shard: int) -> Iterator["Journal"]:
         """This shard's journal, for appending."""
         path = self._journal(shard)
-        with path.open("a+b") as file:
-            file.seek(0)
-            content = file.read()
-            if not content.startswith(self._digest.encode() + b"\n"):
-                file.truncate(0)
-                file.write(self._digest.encode() + b"\n")
-            elif not content.endswith(b"\n"):
-                file.truncate(content.rfind(b"\n") + 1)
-            file.flush()
-            yield Journal(file.fileno())
+        with path.open("a+b", buffering=0) as file:
+            content = path.read_bytes()
+            with naming(path):
+                if not content.startswith(self._digest.encode() + b"\n"):
+                    file.truncate(0)
+                    file.write(self._digest.encode() + b"\n")
+                elif not content.endswith(b"\n"):
+                    file.truncate(content.rfind(b"\n") + 1)
+            yield Journal(path, file.fileno())
 
     def repairs(self) -> list[int]:
         """Numbers of the shards that have a tree for repairs."""
@@ -93,14 +93,15 @@ class Workspace:
 class Journal:
     """Appends the numbers of complete ranges."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path, self._descriptor = path, descriptor
 
     def append(self, numbers: Iterable[int]) -> None:
         """Note ranges whose files are written, once these are on the disk."""
-        _flush_file_system(self._descriptor)
-        os.write(self._descriptor, "".join(f"{number}\n" for number in numbers).encode())
-        os.fsync(self._descriptor)
+        with naming(self._path):
+            _flush_file_system(self._descriptor)
+            os.write(self._descriptor, "".join(f"{number}\n" for number in numbers).encode())
+            os.fsync(self._descriptor)
 
 
 def _flush_file_system(descriptor: int) -> None:

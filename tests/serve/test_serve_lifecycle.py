@@ -1,10 +1,14 @@
 """From the start of a server to its end, overload included."""
 
 import base64
+import contextlib
 import http.client
 import json
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -99,6 +103,37 @@ def test_sigterm_finishes_what_was_accepted_and_exits_with_0(one_worker: Server,
 def pack(directory: Path, archive: Path, prefix: str = ".") -> None:
     with tarfile.open(archive, "w:gz") as packed:
         packed.add(directory, prefix)
+
+
+def test_a_log_on_a_full_disk_costs_no_answer(exported: Path, jpeg: bytes) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    command = [sys.executable, "-m", "mrc_serve.cli", str(exported), "--port", port]
+    with Path("/dev/full").open("w") as full, subprocess.Popen(command, stdout=full, stderr=full) as process:
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=120)
+
+        def status(method: str, path: str, body: bytes | None = None) -> int:
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            response.read()
+            return response.status
+
+        def is_ready() -> bool:
+            assert process.poll() is None
+            with contextlib.suppress(ConnectionRefusedError):
+                return status("GET", "/ping") == 200
+            return False
+
+        try:
+            wait_for(is_ready)
+            socket_of_all = connection.sock
+            assert [status("POST", "/invocations", jpeg) for _ in range(3)] == [200] * 3
+            assert status("GET", "/nothing") == 404
+            assert connection.sock is socket_of_all, "the connection was closed"
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_a_model_tar_gz_is_unpacked_also_after_kill_9(

@@ -1,18 +1,23 @@
 """The directory that is staged into: rights, room, repairs, verify and status."""
 
+import json
 import os
+import re
 import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import tiny
 from data_sets import data_set, tree
 from mrc_cli.errors import UserError
 from mrc_cli.staged import incomplete
 from mrc_stage import destination, preparing, publishing, sources, staging, unpacked, verifying
 from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket
+
+FAULTY_STAGE = Path(__file__).with_name("faulty_stage.py")
 
 
 @pytest.fixture
@@ -79,6 +84,29 @@ def test_a_file_system_that_is_full_ends_in_one_line_and_the_next_run_completes(
     assert "Traceback" not in done.stderr
     assert subprocess.run(arguments).returncode == 0
     assert tree(tmp_path / "out") == tree(original)
+
+
+def test_what_cannot_be_written_is_named_in_one_line_and_the_next_run_completes(
+    bucket: Bucket, original: Path, tmp_path: Path, faulty_files: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, FAULTY_STAGE, str(bucket.where), tmp_path / "out"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"LD_PRELOAD": str(faulty_files), "PYTHONPATH": str(Path(tiny.__file__).parent)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(results) == 12
+    for output, number, out, code, stderr in results:
+        *_, line = stderr.splitlines()
+        assert code == 1, stderr
+        named = rf"mrc-stage: {out}/\S*{output.split()[-1]}\S*: {os.strerror(number).lower()}"
+        assert re.match(named, line), line
+        assert "Traceback" not in stderr
+        assert tree(Path(out)) == tree(original)
+        assert publishing.read_marker(Path(out))
+        assert not Path(out, ".mrc-stage").exists()
 
 
 def test_too_little_room_is_reported_before_anything_is_fetched(

@@ -1,6 +1,7 @@
 /* Preloaded into a process: writing to files whose path contains a text fails with a chosen errno, as it does on
    a full disk (ENOSPC), a broken one (EIO) or a network file system whose server came back (ESTALE). The texts and
-   numbers are those in MRC_FAULTS=text:errno,..., or the one that the process sets itself. Locks fail with the
+   numbers are those in MRC_FAULTS=text:errno,..., or the one that the process sets itself. A text that starts with
+   "fsync " fails only when the file is flushed, where network file systems report what they could not write. Locks fail with the
    errno in MRC_FAULT_FLOCK. fsync of files whose path contains "/model-" waits until the file
    MRC_SAVE_WAITS_FOR exists. */
 
@@ -48,15 +49,18 @@ void fault_set(const char *text, int number) {
 
 int fault_hits(void) { return hits; }
 
-static int fails(const char *path) {
+static int fails_at(const char *path, int at_fsync) {
     for (int i = 0; path && i < count; i++) {
-        if (!strstr(path, faults[i].text)) continue;
+        int only_fsync = !strncmp(faults[i].text, "fsync ", 6);
+        if (only_fsync != at_fsync || !strstr(path, faults[i].text + (only_fsync ? 6 : 0))) continue;
         hits++;
         errno = faults[i].number;
         return 1;
     }
     return 0;
 }
+
+static int fails(const char *path) { return fails_at(path, 0); }
 
 static int fails_fd(int fd) {
     char link[32], path[4096];
@@ -99,10 +103,10 @@ int fsync(int fd) {
     char link[32], path[4096];
     const char *awaited = getenv("MRC_SAVE_WAITS_FOR");
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = awaited ? readlink(link, path, sizeof path - 1) : -1;
+    ssize_t length = readlink(link, path, sizeof path - 1);
     path[length > 0 ? length : 0] = 0;
-    while (strstr(path, "/model-") && access(awaited, F_OK)) usleep(50000);
-    return NEXT(fsync)(fd);
+    while (awaited && strstr(path, "/model-") && access(awaited, F_OK)) usleep(50000);
+    return fails_at(path, 1) ? -1 : NEXT(fsync)(fd);
 }
 
 int flock(int fd, int operation) {

@@ -22,15 +22,6 @@ ENDLESS = ("TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", 
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Path:
-    """The library that makes saving slow."""
-    path = tmp_path / "faulty_files.so"
-    source = Path(__file__).parent / "faulty_files.c"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", path, source, "-ldl"], check=True)
-    return path
-
-
-@pytest.fixture
 def launchers() -> Iterator[list["subprocess.Popen[str]"]]:
     """Launchers to end with the test."""
     started: list[subprocess.Popen[str]] = []
@@ -42,7 +33,7 @@ def launchers() -> Iterator[list["subprocess.Popen[str]"]]:
 
 
 def test_a_launcher_that_replaces_one_that_still_saves_waits_and_resumes_from_that_checkpoint(
-    library: Path, tiny_scenes: Path, tmp_path: Path, launchers: list["subprocess.Popen[str]"]
+    faulty_files: Path, tiny_scenes: Path, tmp_path: Path, launchers: list["subprocess.Popen[str]"]
 ) -> None:
     def launch(**environment: str) -> "subprocess.Popen[str]":
         (tmp_path / "hostfile").write_text("localhost slots=1\n")
@@ -59,7 +50,7 @@ def test_a_launcher_that_replaces_one_that_still_saves_waits_and_resumes_from_th
         return process
 
     saved = tmp_path / "saved"
-    deleted = launch(LD_PRELOAD=str(library), MRC_SAVE_WAITS_FOR=str(saved))
+    deleted = launch(LD_PRELOAD=str(faulty_files), MRC_SAVE_WAITS_FOR=str(saved))
     while not (tmp_path / "run" / "model-2.index").exists():
         assert deleted.poll() is None, deleted.communicate()
         time.sleep(0.1)

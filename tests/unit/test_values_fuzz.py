@@ -135,6 +135,11 @@ HOSTILE: dict[str, tuple[bytes, int, str]] = {
         1,
         "values.yaml:1:11: error MRC004 maskrcnn",
     ),
+    "an object with a misspelt field": (
+        b"maskrcnn:\n  extra_deploy: [{apiVersion: v1, kind: Secret, metadata: {name: a}, d ata: {b: c}}]",
+        1,
+        "2:18: error MRC007 maskrcnn.extra_deploy[0]: Kubernetes rejects Secret a: has no field d ata.",
+    ),
     "a Helm template": (b"maskrcnn:\n  name: {{ .Release.Name }}\n", 1, "values.yaml:2:10: error MRC001"),
     "a web page": (b"<!doctype html><p>404</p>\n", 1, "the file contains a single value"),
     "a shell script": (b"#!/bin/sh\nset -e\n", 1, "the file contains a single value"),
@@ -205,7 +210,7 @@ def test_a_hundred_damaged_files_give_findings_and_no_traceback(tmp_path: Path) 
     contents = {str(number): _damaged(COMPLETE, chance) for number in range(FUZZ_FILES or 100)}
     for name, (code, lines, errors) in _validated(tmp_path, contents).items():
         assert code in (0, 1) and "Traceback" not in errors, (seed, contents[name], errors)
-        assert [line for line in lines if not FINDING.fullmatch(line)] == []
+        assert [line for line in lines if not FINDING.fullmatch(line)] == [], (seed, contents[name])
 
 
 def _damaged(content: bytes, chance: random.Random) -> bytes:

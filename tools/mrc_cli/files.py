@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -15,12 +17,19 @@ def write_atomically(path: Path, content: str | bytes, mode: int = 0o644) -> Non
         OSError: when the file cannot be written; it names ``path``, where the old content is still there.
     """
     data = content.encode() if isinstance(content, str) else content
-    try:
+    with naming(path):
         _replace(path, data, mode)
-    except OSError as error:
-        error.filename, error.filename2 = str(path), None  # not the temporary file
-        raise
     flush_directory(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError within the block names this file. Writing to an open file names none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mrc_cli import findings
 from mrc_cli.findings import Finding, Position, Severity, ValuePath, parse_dotted, shortened
@@ -185,7 +186,8 @@ def _rejections(rendered: Mapping[str, str], chart: Path, loaded: Values) -> Ite
     for rejection in kubeschema.check(rendered):
         path = _source(rejection, loaded)
         position = loaded.position(path) if path else Position(str(chart))
-        message = f"Kubernetes rejects {rejection.object}, {rejection.field}: {rejection.message}."
+        where = ", ".join(filter(None, (rejection.object, rejection.field)))
+        message = f"Kubernetes rejects {where}: {rejection.message}."
         yield Finding(position, Severity.ERROR, "MRC007", path, message, "Change this value." if path else "")
 
 
@@ -194,6 +196,15 @@ def _source(rejection: kubeschema.Rejection, loaded: Values) -> ValuePath:
     for document in reversed(loaded.given):
         for path in document.positions:
             value = values.lookup(document.values, path)
-            if path and value == rejection.instance and value not in (None, "", {}, []):
+            if path and value not in (None, "", {}, []) and _became(value, rejection.instance):
                 return path
     return ()
+
+
+def _became(value: Any, instance: Any) -> bool:
+    """Whether a value was rendered as it is; the chart adds a namespace to an object that has none."""
+    if isinstance(value, dict) and isinstance(instance, dict) and "kind" in value:
+        metadata = value.get("metadata")
+        added = {"namespace": (instance.get("metadata") or {}).get("namespace")}
+        return instance == value | ({"metadata": added | metadata} if isinstance(metadata, dict) else {})
+    return bool(value == instance)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,4 +66,5 @@ class AccessLog:
                     "bytes_in": received,
                     "bytes_out": sent,
                 }
-                result(json.dumps(line | fields))
+                with suppress(OSError):  # a full disk under the log costs no answer
+                    result(json.dumps(line | fields))

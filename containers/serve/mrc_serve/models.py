@@ -1,5 +1,6 @@
 """Finding and loading the model: an export, a model.tar.gz of one, or a run's directory."""
 
+import os
 import tarfile
 import tempfile
 import zlib
@@ -69,6 +70,11 @@ def _from_archive(archive: Path) -> LoadedModel:
             with tarfile.open(archive, "r:gz") as content:
                 content.extractall(directory, filter="data")
         except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+            if isinstance(error, OSError) and error.errno and error.filename != str(archive):
+                raise ModelError(
+                    f"{archive}: cannot be unpacked into {directory}: {os.strerror(error.errno).lower()}; "
+                    "make room there, or set TMPDIR"
+                ) from None
             reason = str(error).partition("\n")[0]
             raise ModelError(
                 f"{archive}: cannot be unpacked ({reason}); pack the model with: {_PACK}"

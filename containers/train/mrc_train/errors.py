@@ -1,5 +1,6 @@
 """The errors of a training run that its user can fix, beside those of the settings and the data."""
 
+import re
 from typing import NamedTuple
 
 from mrc_cli.errors import UserError
@@ -40,3 +41,12 @@ class Stopped(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be written: "No space left on device", from an error of Python or TensorFlow."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    # TensorFlow's message is a page long; the line that names the file ends with the reason.
+    match = re.search(r"/\S+; (.+)", str(error))
+    return match[1] if match else str(error).partition("\n")[0]

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
-from mrc_cli.files import flush_directory, write_atomically
+from mrc_cli.files import flush_directory, naming, write_atomically
 
 from mrc_train import exported
 from mrc_train.checkpoints import load_weights, newest_weights
 from mrc_train.config import Config, parse
 from mrc_train.data.categories import Categories
 from mrc_train.data.coco import load_split
-from mrc_train.errors import RunDirectoryError
+from mrc_train.errors import RunDirectoryError, reason
 from mrc_train.inference import LoadedModel
 from mrc_train.log import quiet_tensorpack
 from mrc_train.model.detector import INFERENCE_INPUTS, MaskRCNN
@@ -101,7 +101,7 @@ class Predictor(LoadedModel):
         when it is complete; missing parent directories are created.
 
         Raises:
-            RunDirectoryError: when the target already exists.
+            RunDirectoryError: when the target already exists, or TensorFlow cannot write it.
             OSError: when it cannot be written.
         """
         if target.exists():
@@ -113,9 +113,15 @@ class Predictor(LoadedModel):
             values = self._predictor.sess.run(variables)
             write_npz(target, {v.op.name: x for v, x in zip(variables, values, strict=True)})
             return
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary,
+            naming(target),
+        ):
             model = Path(temporary) / "model"
-            exported.save(model, self._predictor.sess, INFERENCE_INPUTS, self._output_names)
+            try:
+                exported.save(model, self._predictor.sess, INFERENCE_INPUTS, self._output_names)
+            except tf.errors.OpError as error:
+                raise RunDirectoryError(f"{target}: {reason(error).lower()}") from None
             content = exported.describe(self.cfg, self.categories, self.checkpoint.name)
             write_atomically(model / exported.MODEL_FILE, content)
             model.rename(target)

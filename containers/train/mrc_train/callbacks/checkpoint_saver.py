@@ -1,7 +1,6 @@
 """Checkpoints of a run."""
 
 import os
-import re
 from pathlib import Path
 
 from mrc_cli.files import flush_directory
@@ -9,7 +8,7 @@ from mrc_cli.files import flush_directory
 from mrc_train.callbacks.divergence import divergence_error
 from mrc_train.callbacks.periods import is_due
 from mrc_train.checkpoints import all_prefixes, newest_complete
-from mrc_train.errors import RunDirectoryError
+from mrc_train.errors import RunDirectoryError, reason
 from mrc_train.log import log
 from mrc_train.run_lines import Checkpoint
 from mrc_train.statistics import Statistics
@@ -74,11 +73,9 @@ class CheckpointSaver(ModelSaver):
         except (OSError, tf.errors.OpError) as error:
             for part in directory.glob(f"{name}.*"):
                 part.unlink()
-            # TensorFlow's message is a page long; the line that names the file ends with the reason.
-            reason = re.search(rf"{name}\S*; (.+)", str(error))
             # Training on would only lose more: the next checkpoint would fail as well.
             raise RunDirectoryError(
-                f"{directory / name} cannot be saved: {reason[1] if reason else error}; the last good "
+                f"{directory / name} cannot be saved: {reason(error)}; the last good "
                 f"checkpoint is {newest_complete(directory) or 'none'}. Free some space and start again to "
                 "resume from it."
             ) from None
