@@ -1,7 +1,6 @@
 """From the start of a server to its end, overload included."""
 
 import base64
-import contextlib
 import http.client
 import json
 import shutil
@@ -121,9 +120,11 @@ def test_a_log_on_a_full_disk_costs_no_answer(exported: Path, jpeg: bytes) -> No
 
         def is_ready() -> bool:
             assert process.poll() is None
-            with contextlib.suppress(ConnectionRefusedError):
+            try:
                 return status("GET", "/ping") == 200
-            return False
+            except ConnectionRefusedError:
+                connection.close()
+                return False
 
         try:
             wait_for(is_ready)
