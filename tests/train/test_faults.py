@@ -62,10 +62,10 @@ def started() -> Iterator[list["subprocess.Popen[str]"]]:
 THREE_EPOCHS = ("TRAIN.STEPS_PER_EPOCH=3", "TRAIN.LR_EPOCH_SCHEDULE=[(3, None)]", "TRAIN.EVAL_PERIOD=0")
 
 
-@pytest.mark.usefixtures("one_core")
 def test_a_run_stopped_by_sigterm_within_an_epoch_resumes_bit_by_bit(
     tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
+    """With a thread on each core: the operations are deterministic on CPUs by default."""
     settings = (
         *(*THREE_EPOCHS, "TRAIN.BASE_LR=0.05", "TRAIN.BATCH_SIZE_PER_GPU=2"),
         *("TRAIN.GRADIENT_ACCUMULATION=2", "PREPROC.AUGMENT=dihedral", "DATA.NUM_WORKERS=2"),
