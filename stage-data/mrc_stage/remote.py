@@ -49,7 +49,7 @@ COCO_2017 = tuple(
     )
 )
 
-WEIGHTS_URL = "https://models.tensorpack.com/FasterRCNN/ImageNet-R50-AlignPadded.npz"
+WEIGHTS_URL = "https://models.tensorpack.com/FasterRCNN/ImageNet-R50-AlignPadding.npz"
 """The backbone of the tutorial's values. No digest of it is published."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from data_sets import data_set, tree
 from file_server import FileServer
 from mrc_cli.errors import ServiceError, UsageError
@@ -16,6 +17,8 @@ from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket
 from mrc_stage.ranged_file import Ranged
 from mrc_stage.remote import Remote
+
+CHARTS = Path(__file__).parents[2] / "charts"
 
 IMAGES = {f"val2017/{number:012}.jpg": random.Random(number).randbytes(90_000) for number in range(150)}
 
@@ -181,6 +184,12 @@ def test_members_of_public_archives_come_only_from_servers_that_prove_who_they_a
     monkeypatch.setattr(sources, "Mirrors", Probe)
     sources.coco_2017_members()
     assert len(asked) == 3 and all(url.startswith("https://") for url in asked)
+
+
+@pytest.mark.parametrize("chart", ["maskrcnn", "maskrcnn-optimized", "sagemaker"])
+def test_the_weights_are_staged_where_the_charts_read_them(chart: str) -> None:
+    values = yaml.safe_load((CHARTS / chart / "values.yaml").read_text())["maskrcnn"]
+    assert values["backbone_weights"] == f"data/{sources.weights(remote.WEIGHTS_URL).key}"
 
 
 @pytest.mark.parametrize(
