@@ -58,7 +58,7 @@ def ensure_parts(api: SageMaker, parts: list[Resource]) -> None:
 def wait(
     api: SageMaker, name: str, wanted: str | None, timeout: float, seconds: float = POLL_SECONDS
 ) -> dict[str, Any]:
-    """Wait until an endpoint serves; its description.
+    """Wait until an endpoint is in service; its description.
 
     Args:
         wanted: name of the configuration that it is to serve. SageMaker calls an endpoint InService after a

@@ -81,7 +81,7 @@ def ensure(name: str, document: Document) -> str:
 
     Raises:
         UserError: when a role of this name exists that SageMaker may not take.
-        ServiceError: when AWS cannot be reached or refuses.
+        ServiceError: when AWS cannot be reached or denies a request.
     """
     iam = client("iam")
     with calling("iam:GetRole"):

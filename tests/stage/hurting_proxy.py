@@ -38,8 +38,10 @@ class HurtingProxy:
         self._thread.start()
 
     def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream: Streams | None = None
@@ -93,6 +95,13 @@ class HurtingProxy:
         if kind == "cut":
             await writer.drain()
             raise ConnectionError
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def _length(head: bytes) -> int:

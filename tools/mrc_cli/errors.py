@@ -18,6 +18,6 @@ class UsageError(UserError):
 
 
 class ServiceError(UserError):
-    """A service outside this machine, such as the cluster or AWS, cannot be reached or refuses a request."""
+    """A service outside this machine, such as the cluster or AWS, cannot be reached or denies a request."""
 
     exit_code = 3

@@ -14,7 +14,7 @@ def invoke(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG or npy file.")],
     region: Region = None,
 ) -> None:
-    """Detect in an image with an endpoint; prints its answer, JSON.
+    """Detect the objects in an image with an endpoint; print its answer, JSON.
 
     Example: mrc-sagemaker invoke maskrcnn image.jpg
     """

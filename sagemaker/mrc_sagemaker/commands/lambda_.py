@@ -11,7 +11,7 @@ from mrc_sagemaker.arguments import Region
 
 def lambda_(
     function: Annotated[str, typer.Argument(metavar="FUNCTION", help="Name of the Lambda function.")],
-    endpoint: Annotated[str, typer.Option(metavar="NAME", help="Endpoint that detects.")],
+    endpoint: Annotated[str, typer.Option(metavar="NAME", help="Endpoint that detects the objects.")],
     input_bucket: Annotated[str, typer.Option(metavar="BUCKET", help="Bucket in which images arrive.")],
     output_bucket: Annotated[str, typer.Option(metavar="BUCKET", help="Bucket for the detections.")],
     role: Annotated[str, typer.Option(metavar="ARN", help="Role of the function.")],
@@ -20,7 +20,7 @@ def lambda_(
     ] = "",
     region: Region = None,
 ) -> None:
-    """Create or update a Lambda function that detects in each image that arrives in a bucket.
+    """Create or update a Lambda function that detects the objects in each image that arrives in a bucket.
 
     Example: mrc-sagemaker lambda detect --endpoint maskrcnn --input-bucket images --output-bucket detections
     --role arn:aws:iam::123456789012:role/Detect

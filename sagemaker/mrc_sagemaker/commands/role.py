@@ -20,7 +20,7 @@ def role(
         typer.Option(metavar="ROLE", help="Create this role, or update its policy; print its ARN."),
     ] = None,
 ) -> None:
-    """Print the documents of the least execution role for a job and its endpoint, or create the role.
+    """Print the policies of the execution role that a job and its endpoint need, or create the role.
 
     Example: mrc-sagemaker role maskrcnn -f values.yaml --create SageMakerTraining
 

@@ -28,7 +28,7 @@ def train(
     Example: mrc-sagemaker train maskrcnn -f values.yaml --wait
 
     Exit code: 0 started (with --wait: completed), 1 findings or a failed job, 2 wrong usage, 3 AWS cannot be
-    reached or refuses.
+    reached or denies it.
     """
     from mrc_sagemaker import images, rendering, training
     from mrc_sagemaker.api import SageMaker

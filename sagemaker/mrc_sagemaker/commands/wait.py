@@ -19,7 +19,7 @@ def wait(
         float, typer.Option(metavar="SECONDS", min=0.1, help="Time between two requests.")
     ] = POLL_SECONDS,
 ) -> None:
-    """Wait until a training job has completed or an endpoint serves.
+    """Wait until a training job has completed or an endpoint is in service.
 
     A job that failed or was stopped, and an update of an endpoint that failed, end the command with exit
     code 1 and SageMaker's reason.

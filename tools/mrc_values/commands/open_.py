@@ -19,7 +19,10 @@ def open_(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the release.")],
     kind: Annotated[str, typer.Argument(metavar="SERVER", help="jupyter, tensorboard or serve.")],
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port on this machine. [default: any free port]")
+        int,
+        typer.Option(
+            min=0, max=65535, help="Port on this machine. [default: any free port]", show_default=False
+        ),
     ] = 0,
     namespace: Namespace = None,
     context: Context = None,

@@ -29,7 +29,7 @@ def preflight(
     version: ChartVersion = None,
     format: FormatOfFindings = FindingFormat.TEXT,
 ) -> None:
-    """Find what is in the way of a cluster in an AWS account, before `terraform apply`.
+    """Find what would prevent a cluster in an AWS account, before `terraform apply`.
 
     Asks AWS for zones that offer the instance type, quotas and what already counts against them, the state of
     a reservation, and the region of a bucket. Creates nothing.

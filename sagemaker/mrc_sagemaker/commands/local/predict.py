@@ -18,7 +18,7 @@ def predict(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG, PNG or npy file.")],
     port: Annotated[int, typer.Option(metavar="PORT", help="Port of mrc-sagemaker local serve.")] = PORT,
 ) -> None:
-    """Detect in an image with the server of `mrc-sagemaker local serve`; prints its answer, JSON.
+    """Detect the objects in an image with `mrc-sagemaker local serve`; print its answer, JSON.
 
     The limits are those of an endpoint: 6 MiB and 60 seconds.
 

@@ -21,6 +21,7 @@ def open_(
             min=0,
             max=65535,
             help="Port for Jupyter or the inference server. [default: a free one from 8888 or 8080 on]",
+            show_default=False,
         ),
     ] = 0,
 ) -> None:
