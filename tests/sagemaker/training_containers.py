@@ -9,7 +9,7 @@ from pathlib import Path
 import tiny
 
 HYPERPARAMETERS = {
-    **dict(setting.split("=", 1) for setting in tiny.SETTINGS),
+    **dict(setting.split("=", 1) for setting in (*tiny.SETTINGS, *tiny.C4)),
     "TRAIN.STEPS_PER_EPOCH": "3",
     "TRAIN.LR_EPOCH_SCHEDULE": "[(2, None)]",
     "data_train": "train2017",

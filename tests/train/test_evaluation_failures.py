@@ -21,6 +21,7 @@ def test_an_evaluation_that_fails_is_reported_and_training_continues(
         "TRAIN.STEPS_PER_EPOCH=2",
         "TRAIN.LR_EPOCH_SCHEDULE=[(3, None)]",
         "TRAIN.CHECKPOINT_PERIOD=99",
+        *tiny.C4,
     )
     done = tiny.train_two_ranks(["python", SCRIPT], tmp_path, tiny_scenes, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -83,7 +84,7 @@ def test_annotations_as_cvat_writes_them_are_evaluated_twice(tiny_scenes: Path, 
             entry |= {"attributes": {"occluded": False}, "iscrowd": None, "area": str(entry["area"])}
         file.write_text(json.dumps(content))
     done = tiny.train(
-        tmp_path / "run", data, "TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]"
+        tmp_path / "run", data, "TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(2, None)]", *tiny.C4
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [

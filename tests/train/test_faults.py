@@ -113,7 +113,7 @@ def test_sigterm_to_the_launcher_ends_all_ranks_with_143_after_one_step(
         "OMPI_MCA_orte_default_hostfile": str(tmp_path / "hostfile"),
         "OMPI_MCA_plm": "isolated",
     }
-    command = tiny.two_ranks(["mrc-train"], tmp_path / "run", tiny_scenes, *THREE_EPOCHS)
+    command = tiny.two_ranks(["mrc-train"], tmp_path / "run", tiny_scenes, *THREE_EPOCHS, *tiny.C4)
     process = tiny.start("bash", "-c", LAUNCH.read_text(), "launch", *command, **environment, **tiny.MPI)
     started.append(process)
     lines_until(process, "rank 0 of 2", "rank 1 of 2")
@@ -136,7 +136,7 @@ def test_a_second_signal_ends_a_run_immediately(
         f"DATA.BASEDIR={tiny_scenes}",
         *tiny.SETTINGS,
     )
-    process = tiny.start(*command, *THREE_EPOCHS)
+    process = tiny.start(*command, *THREE_EPOCHS, *tiny.C4)
     started.append(process)
     lines_until(process, "rank 0 of 1")
     process.send_signal(signal.SIGTERM)
@@ -150,7 +150,12 @@ def test_a_second_signal_ends_a_run_immediately(
 def test_when_a_rank_dies_all_ranks_end_within_a_minute_and_mpirun_fails(
     tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
-    endless = ("TRAIN.STEPS_PER_EPOCH=1", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=0")
+    endless = (
+        "TRAIN.STEPS_PER_EPOCH=1",
+        "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]",
+        "TRAIN.EVAL_PERIOD=0",
+        *tiny.C4,
+    )
     process = tiny.start(*tiny.two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *endless), **tiny.MPI)
     started.append(process)
     lines_until(process, "rank 0 of 2", "rank 1 of 2")
@@ -194,7 +199,7 @@ def test_a_killed_run_resumes_from_its_newest_complete_checkpoint_and_logs_what_
 ) -> None:
     data, logdir = tmp_path / "data", tmp_path / "run"
     shutil.copytree(tiny_scenes, data)
-    settings = ("TRAIN.STEPS_PER_EPOCH=4", "TRAIN.LR_EPOCH_SCHEDULE=[(5, None)]")
+    settings = ("TRAIN.STEPS_PER_EPOCH=4", "TRAIN.LR_EPOCH_SCHEDULE=[(5, None)]", *tiny.C4)
     command = (
         *tiny.QUICK_TRAIN,
         "--logdir",

@@ -25,7 +25,7 @@ def test_no_output_but_the_checkpoint_ends_a_run_when_it_cannot_be_written(
     epochs = len(FAULTS) + 1  # the last one without a fault
     done = tiny.run(
         *("python", HERE / "faulty_outputs.py", ",".join(f"{output}:{number}" for output, number in FAULTS)),
-        *("--logdir", tmp_path, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS),
+        *("--logdir", tmp_path, "--config", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS, *tiny.C4),
         *("TRAIN.STEPS_PER_EPOCH=1", f"TRAIN.LR_EPOCH_SCHEDULE=[({epochs}, None)]"),
         LD_PRELOAD=str(faulty_files),
         MRC_FAULTS=",".join(f"{name}:{number}" for name, number in zip(AT_START, NUMBERS, strict=True)),

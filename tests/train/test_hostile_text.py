@@ -36,7 +36,16 @@ def run_log(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     logdir = tmp_path_factory.mktemp("runs") / "run"
     settings = ("TRAIN.STEPS_PER_EPOCH=1", "TRAIN.LR_EPOCH_SCHEDULE=[(1, None)]")
     written = on_terminal(
-        *("mrc-train", "--logdir", logdir, "--config", f"DATA.BASEDIR={data}", *tiny.SETTINGS, *settings)
+        *(
+            "mrc-train",
+            "--logdir",
+            logdir,
+            "--config",
+            f"DATA.BASEDIR={data}",
+            *tiny.SETTINGS,
+            *tiny.C4,
+            *settings,
+        )
     )
     assert "run_end outcome=finished" in written, written
     return logdir, written

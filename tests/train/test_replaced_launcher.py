@@ -42,7 +42,7 @@ def test_a_launcher_that_replaces_one_that_still_saves_waits_and_resumes_from_th
             "OMPI_MCA_orte_default_hostfile": str(tmp_path / "hostfile"),
             "OMPI_MCA_plm": "isolated",
         }
-        settings = ("TRAINER=horovod", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS, *ENDLESS)
+        settings = ("TRAINER=horovod", f"DATA.BASEDIR={tiny_scenes}", *tiny.SETTINGS, *tiny.C4, *ENDLESS)
         mpirun = ("mpirun", "--allow-run-as-root", "--bind-to", "none", "-np", "1", "--tag-output")
         command = (*mpirun, "mrc-train", "--logdir", tmp_path / "run", "--config", *settings)
         process = tiny.start("bash", "-c", LAUNCH.read_text(), "launch", *command, **environment, **tiny.MPI)

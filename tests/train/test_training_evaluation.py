@@ -61,7 +61,7 @@ def test_delayed_metrics_end_all_ranks_at_the_target_and_a_restart_changes_nothi
 ) -> None:
     endless = ("TRAIN.STEPS_PER_EPOCH=2", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=10")
     targets = ("TRAIN.EVAL_ASYNC=True", "TEST.BOX_TARGET=0", "TEST.MASK_TARGET=0")
-    settings = (*endless, "TRAIN.CHECKPOINT_PERIOD=9999", *targets)
+    settings = (*endless, "TRAIN.CHECKPOINT_PERIOD=9999", *targets, *tiny.C4)
     done = tiny.train_two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *settings)
     assert done.returncode == 0, done.stdout + done.stderr
     last = statistics(tmp_path)[-1]["global_step"]

@@ -11,7 +11,10 @@ import psutil
 import tiny
 from mrc_train.run_directory import read_progress
 
-ENDLESS = ("TRAIN.STEPS_PER_EPOCH=5", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=0")
+ENDLESS = (
+    *("TRAIN.STEPS_PER_EPOCH=5", "TRAIN.LR_EPOCH_SCHEDULE=[(9999, None)]", "TRAIN.EVAL_PERIOD=0"),
+    *tiny.C4,
+)
 
 
 def test_a_stopped_rank_ends_all_ranks_and_the_error_names_the_last_step(
