@@ -1,6 +1,7 @@
 """Setup for all tests, and the trained run that most of them read."""
 
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -11,6 +12,14 @@ import pytest
 
 # Background jobs of a shell ignore SIGINT, and the programs that tests interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is collected lives to the end, and looking through it for garbage takes a fifth of the time.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 Once = Callable[[str, Callable[[Path], None]], Path]
