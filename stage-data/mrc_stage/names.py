@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
+from mrc_stage.errors import WrongData
+
 MAX_COMPONENT = 255
 """Bytes of one component, the limit of ext4, NFS and Lustre alike."""
 
@@ -35,6 +37,12 @@ def problems(names: Iterable[str]) -> Iterator[str]:
     for directory, name in directories.items():
         if (file := known.get(directory.casefold())) == directory:
             yield f"{file!r} is a file, and a directory for {name!r}"
+
+
+def check(where: str, names: Iterable[str], purpose: str = "staged") -> None:
+    """Raises WrongData that lists what is wrong with the names."""
+    if wrong := list(problems(names)):
+        raise WrongData(f"{where}: names that cannot be {purpose}: {'; '.join(wrong[:10])}.")
 
 
 def unlistable(text: str) -> str:

@@ -51,8 +51,7 @@ def describe(bucket: Bucket, sources: Sequence[Source]) -> None:
 
 def _before(bucket: Bucket, sources: Sequence[Source]) -> tuple[Manifest | None, dict[str, Entry]]:
     """The manifest of an earlier run, and its entries by key."""
-    if wrong := list(names.problems(source.key for source in sources)):
-        raise WrongData(f"{bucket.where}: names that cannot be prepared: {'; '.join(wrong[:10])}.")
+    names.check(str(bucket.where), (source.key for source in sources), "prepared")
     before = manifest.read(bucket)
     return before, {entry.key: entry for entry in before.entries} if before else {}
 
@@ -111,8 +110,7 @@ def _checked_directory(bucket: Bucket, source: Source, version: Version) -> str:
     read = archive.read_directory(bucket.ranged(source.key, version))
     if not source.is_archive:
         return ""
-    if wrong := list(names.problems(member.name for member in read.members)):
-        raise WrongData(f"{bucket.where}{source.key}: names that cannot be staged: {'; '.join(wrong[:10])}.")
+    names.check(f"{bucket.where}{source.key}", (member.name for member in read.members))
     return read.digest
 
 

@@ -10,7 +10,6 @@ from typing import IO, NamedTuple, cast
 from mrc_cli.errors import UserError
 
 from mrc_stage import names, remote
-from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket, Version
 from mrc_stage.ranged_file import Ranged
 from mrc_stage.remote import Mirrors, Remote
@@ -122,8 +121,7 @@ def _directory(root: Path) -> Iterator[Source]:
     for name, entries in groups.items():
         members = sorted(path for entry in entries for path in files_below(entry))
         relative = [path.relative_to(root).as_posix() for path in members]
-        if wrong := list(names.problems(relative)):
-            raise WrongData(f"{root}: names that cannot be staged: {'; '.join(wrong[:10])}.")
+        names.check(str(root), relative)
         digest = hashlib.sha256()
         size = 0
         for path, member in zip(members, relative, strict=True):

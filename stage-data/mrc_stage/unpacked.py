@@ -14,7 +14,6 @@ from mrc_cli.terminal import result, say
 
 from mrc_stage import archive, manifest, names, sources
 from mrc_stage.archive import Member
-from mrc_stage.errors import WrongData
 from mrc_stage.objects import Bucket, Version
 from mrc_stage.ranged_file import Ranged
 from mrc_stage.uploading import Upload
@@ -42,7 +41,7 @@ def prepare_directory(bucket: Bucket, root: Path, dry_run: bool) -> None:
     top = (entry for entry in root.iterdir() if not entry.name.startswith("."))
     files = sorted(path for entry in top for path in sources.files_below(entry))
     keys = [path.relative_to(root).as_posix() for path in files]
-    _check_names(str(root), keys)
+    names.check(str(root), keys)
     if large := [path for path in files if path.stat().st_size > MAX_BYTES]:
         raise UserError(f"{large[0]}: more than 5 GiB cannot be sent as one object. Leave out --unpacked.")
     present = _present(bucket)
@@ -86,7 +85,7 @@ def prepare_archives(bucket: Bucket, archives: Sequence[Ranged], dry_run: bool) 
             if member.name not in present or present[member.name].size != member.size
         ]
         groups += [(source, group) for group in archive.ranges(missing)]
-    _check_names(", ".join(source.name for source in archives), [member.name for member in everything])
+    names.check(", ".join(source.name for source in archives), [member.name for member in everything])
 
     one_large = threading.Lock()  # each holds several parts in memory
 
@@ -122,11 +121,6 @@ def _send_large(bucket: Bucket, source: Ranged, member: Member) -> None:
         file.finish()
     finally:
         file.stop()
-
-
-def _check_names(where: str, keys: Sequence[str]) -> None:
-    if wrong := list(names.problems(keys)):
-        raise WrongData(f"{where}: names that cannot be staged: {'; '.join(wrong[:10])}.")
 
 
 def _present(bucket: Bucket) -> dict[str, Version]:

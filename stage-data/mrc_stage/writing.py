@@ -37,10 +37,8 @@ def write_range(bucket: Bucket, part: Range, wanted: Sequence[Member], tree: Pat
         data = memoryview(source.read(start, end))
         while left:
             member = left[0]
-            _write(
-                tree / member.name,
-                [archive.contents(member, data[member.start - start : member.end - start])],
-            )
+            content = archive.contents(member, data[member.start - start : member.end - start])
+            _write(tree / member.name, [content])
             left.pop(0)
 
     def attempt_large() -> None:

@@ -53,7 +53,10 @@ class Container:
         mounts = [f"--volume={volume}" for volume in volumes]
         return run("buildah", "run", "--isolation=chroot", *mounts, self.name, "--", *command)
 
-    def remove(self) -> None:
+    def __enter__(self) -> "Container":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         run("buildah", "rm", self.name)
 
 
@@ -65,9 +68,8 @@ def run(*argv: str) -> str:
 
 @pytest.fixture(scope="module")
 def gpu() -> Iterator[Container]:
-    container = Container("train-gpu")
-    yield container
-    container.remove()
+    with Container("train-gpu") as container:
+        yield container
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +123,8 @@ def test_nccls_plugin_for_efa_is_found_and_names_its_version(gpu: Container, tmp
 
 @pytest.fixture(scope="module")
 def cpu() -> Iterator[Container]:
-    container = Container("train-cpu")
-    yield container
-    container.remove()
+    with Container("train-cpu") as container:
+        yield container
 
 
 @pytest.fixture(scope="module")

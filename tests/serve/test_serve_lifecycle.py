@@ -5,7 +5,6 @@ import http.client
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -18,6 +17,7 @@ import pytest
 from inference_server import Server, program, wait_for
 from mrc_cli.errors import UsageError
 from mrc_serve.settings import from_environment
+from server_charts import free_port
 
 Start = Callable[..., Server]
 
@@ -105,12 +105,10 @@ def pack(directory: Path, archive: Path, prefix: str = ".") -> None:
 
 
 def test_a_log_on_a_full_disk_costs_no_answer(exported: Path, jpeg: bytes) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    command = [sys.executable, "-m", "mrc_serve.cli", str(exported), "--port", port]
+    port = free_port()
+    command = [sys.executable, "-m", "mrc_serve.cli", str(exported), "--port", str(port)]
     with Path("/dev/full").open("w") as full, subprocess.Popen(command, stdout=full, stderr=full) as process:
-        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
 
         def status(method: str, path: str, body: bytes | None = None) -> int:
             connection.request(method, path, body)

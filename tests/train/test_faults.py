@@ -72,15 +72,7 @@ def test_a_run_stopped_by_sigterm_within_an_epoch_resumes_bit_by_bit(
     )
     assert tiny.train(tmp_path / "uninterrupted", tiny_scenes, *settings).returncode == 0
     resumed = tmp_path / "resumed"
-    command = (
-        *tiny.QUICK_TRAIN,
-        "--logdir",
-        resumed,
-        "--config",
-        f"DATA.BASEDIR={tiny_scenes}",
-        *tiny.SETTINGS,
-    )
-    process = tiny.start(*command, *settings)
+    process = tiny.start(*tiny.training(resumed, tiny_scenes, *settings))
     started.append(process)
     lines_until(process, "rank 0 of 1")  # the first step follows seconds later, and completes
     process.send_signal(signal.SIGTERM)
@@ -128,15 +120,7 @@ def test_sigterm_to_the_launcher_ends_all_ranks_with_143_after_one_step(
 def test_a_second_signal_ends_a_run_immediately(
     tiny_scenes: Path, tmp_path: Path, started: list["subprocess.Popen[str]"]
 ) -> None:
-    command = (
-        *tiny.QUICK_TRAIN,
-        "--logdir",
-        tmp_path,
-        "--config",
-        f"DATA.BASEDIR={tiny_scenes}",
-        *tiny.SETTINGS,
-    )
-    process = tiny.start(*command, *THREE_EPOCHS, *tiny.C4)
+    process = tiny.start(*tiny.training(tmp_path, tiny_scenes, *THREE_EPOCHS, *tiny.C4))
     started.append(process)
     lines_until(process, "rank 0 of 1")
     process.send_signal(signal.SIGTERM)
@@ -200,16 +184,7 @@ def test_a_killed_run_resumes_from_its_newest_complete_checkpoint_and_logs_what_
     data, logdir = tmp_path / "data", tmp_path / "run"
     shutil.copytree(tiny_scenes, data)
     settings = ("TRAIN.STEPS_PER_EPOCH=4", "TRAIN.LR_EPOCH_SCHEDULE=[(5, None)]", *tiny.C4)
-    command = (
-        *tiny.QUICK_TRAIN,
-        "--logdir",
-        logdir,
-        "--config",
-        f"DATA.BASEDIR={data}",
-        *tiny.SETTINGS,
-        *settings,
-    )
-    process = tiny.start(*command)
+    process = tiny.start(*tiny.training(logdir, data, *settings))
     started.append(process)
     deadline = time.monotonic() + 120
     while not (logdir / "model-8.index").exists() and time.monotonic() < deadline:
