@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from server_charts import JupyterServer, jupyter, tensorboard
-from trained_releases import CACHE, EXAMPLES, ROOT, Release
+from trained_releases import EXAMPLES, ROOT, SCREENSHOTS, Release
 
 VIZ = ROOT / "container-viz"
 ARGUMENTS = [
@@ -154,13 +154,12 @@ def screenshot() -> Callable[[Page, str], None]:
 
     If MRC_TEST_FIGURES is set, the figures of docs/notebook.md in that directory are replaced as well.
     """
-    directory = CACHE / "screenshots"
-    directory.mkdir(parents=True, exist_ok=True)
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     figures = os.environ.get("MRC_TEST_FIGURES")
 
     def save(page: Page, name: str) -> None:
         page.wait_for_timeout(1000)  # scrolling is painted with a delay
-        page.screenshot(path=directory / f"{name}.png")
+        page.screenshot(path=SCREENSHOTS / f"{name}.png")
         if figures and name in DOC_FIGURES:
             page.screenshot(path=Path(figures) / f"{DOC_FIGURES[name]}.jpg", type="jpeg", quality=85)
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import Locator, Page, expect
 from server_charts import JupyterServer
-from trained_releases import CACHE, Release
+from trained_releases import SCREENSHOTS, Release
 
 ERRORS = "[data-mime-type='application/vnd.jupyter.stderr']"
 """Selector for errors and warnings of cells."""
@@ -63,7 +63,7 @@ def _wait_until_run(page: Page) -> None:
     try:
         expect(last.locator(".jp-InputPrompt")).to_have_text(re.compile(r"\[\d+\]"), timeout=150_000)
     except AssertionError:
-        page.screenshot(path=CACHE / "screenshots" / "not-run.png")
+        page.screenshot(path=SCREENSHOTS / "not-run.png")
         raise
 
 

@@ -14,7 +14,7 @@ from mrc_viz.runs import validation_splits
 from playwright.sync_api import BrowserContext, Page, expect
 from server_charts import JupyterServer
 from testcluster import images
-from trained_releases import CACHE, ROOT, Release
+from trained_releases import ROOT, RUNS, Release
 
 NOTEBOOK = "test-model.ipynb"
 USER, GROUP = 1000, 100
@@ -46,9 +46,9 @@ def shared_fs(drawn_scenes: Release, tmp_path_factory: pytest.TempPathFactory) -
     efs = tmp_path_factory.mktemp("image") / "efs"
     run = efs / "kubeflow" / drawn_scenes.name
     shutil.copytree(drawn_scenes.directory, run)
-    shutil.copytree(CACHE / "efs" / "scenes", efs / "scenes")
+    shutil.copytree(RUNS / "efs" / "scenes", efs / "scenes")
     settings = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(settings.replace(f"{CACHE}/efs/", "/efs/"))
+    (run / "config.yaml").write_text(settings.replace(f"{RUNS}/efs/", "/efs/"))
     change_owner(efs, USER, GROUP)
     return efs
 

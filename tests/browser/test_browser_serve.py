@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 import pycocotools.mask
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
-from trained_releases import BIN, CACHE, Release
+from trained_releases import BIN, RUNS, Release
 
 DROP = """([content, name]) => {
   const bytes = Uint8Array.from(atob(content), (char) => char.charCodeAt(0));
@@ -27,7 +27,7 @@ def address(drawn_scenes: Release) -> Iterator[str]:
     """Address of the inference server that `mrc-values local open` starts for a run that detects objects."""
     if drawn_scenes.trained:
         pytest.skip("MRC_TEST_RUN is not a release of mrc-values local")
-    command = [str(BIN / "mrc-values"), "local", "open", drawn_scenes.name, "serve", "--dir", str(CACHE)]
+    command = [str(BIN / "mrc-values"), "local", "open", drawn_scenes.name, "serve", "--dir", str(RUNS)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     yield process.stdout.readline().strip()
@@ -38,7 +38,7 @@ def address(drawn_scenes: Release) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def scene() -> Path:
     """A validation image with several objects."""
-    return min((CACHE / "efs" / "scenes" / "val2017").iterdir())
+    return min((RUNS / "efs" / "scenes" / "val2017").iterdir())
 
 
 def detections(address: str, image: Path, threshold: float) -> list[dict[str, object]]:
