@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
-SHORTER = " --set 'maskrcnn.lr_schedule=[600]'"
+SHORTER = " --set 'maskrcnn.lr_schedule=[300]'"
 """What the page says makes a short training of it."""
 
 INSTEAD = {
@@ -130,7 +130,7 @@ def test_the_commands_of_the_tutorial_end_with_detections_of_a_model_trained_in_
     contents = re.findall(r"-detections\.png: (.*) with a score of", printed)
     assert len(contents) == len(images) > 1
     assert set(contents) != {"nothing"}
-    (run,) = (shell.directory / ".cluster" / "volumes" / "efs" / "kubeflow").glob("maskrcnn/model-600.index")
+    (run,) = (shell.directory / ".cluster" / "volumes" / "efs" / "kubeflow").glob("maskrcnn/model-300.index")
     assert run.exists(), "the checkpoints stay when the release is gone"
 
 

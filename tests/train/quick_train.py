@@ -1,18 +1,15 @@
-"""``mrc-train`` without TensorFlow's graph optimization, which takes longer than the few steps of a test, and
-without garbage collection, which is a tenth of the rest.
+"""``mrc-train`` without TensorFlow's graph optimization, which takes longer than the few steps of a test.
 
 Scripts that change the trainer import this first: it sets the environment and starts MPI, which has to be
 done before TensorFlow is imported.
 """
 
-import gc
 import sys
 from typing import Any
 
 from mrc_train import cpu_environment
 from mrc_train.ranks import MpiRanks
 
-gc.disable()
 cpu_environment.set_defaults()
 if "TRAINER=horovod" in sys.argv:
     MpiRanks()

@@ -20,7 +20,7 @@ ENDLESS = (
 def test_a_stopped_rank_ends_all_ranks_and_the_error_names_the_last_step(
     tiny_scenes: Path, tmp_path: Path
 ) -> None:
-    command = tiny.two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *ENDLESS, "TRAIN.STEP_TIMEOUT=30")
+    command = tiny.two_ranks(tiny.QUICK_TRAIN, tmp_path, tiny_scenes, *ENDLESS, "TRAIN.STEP_TIMEOUT=20")
     process = tiny.start(*command, **tiny.MPI)
     try:
         deadline = time.monotonic() + 120
@@ -35,7 +35,7 @@ def test_a_stopped_rank_ends_all_ranks_and_the_error_names_the_last_step(
         process.kill()
         process.wait()
     assert process.returncode != 0
-    assert "mrc-train: error: rank 0: no progress for 3" in output
+    assert "mrc-train: error: rank 0: no progress for 2" in output
     assert not frozen.is_running() or frozen.status() == psutil.STATUS_ZOMBIE
 
 
