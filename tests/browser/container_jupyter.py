@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from server_charts import JupyterServer, command_of, free_port, prepared, running, server, wait_until_ready
+from loopback import free_port
+from server_charts import JupyterServer, command_of, prepared, running, server, wait_until_ready
 
 
 @contextmanager

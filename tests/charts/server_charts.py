@@ -2,7 +2,6 @@
 
 import base64
 import os
-import socket
 import ssl
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from loopback import free_port
 from maskrcnn_chart import expand
 from mrc_values.helm import render
 from rendering import CHARTS, Object, objects, only
@@ -252,13 +252,6 @@ def tensorboard(efs: Path, directory: Path, token: str = "", **values: Any) -> I
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
         yield address
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def restricted_violations(pod: dict[str, Any]) -> list[str]:

@@ -6,6 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from loopback import free_port
+
 START_TIMEOUT = 60
 REGION = "us-west-2"
 
@@ -18,9 +20,7 @@ class StandIn:
     """
 
     def __init__(self, directory: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         url = f"http://127.0.0.1:{port}"
         self.environment = {
             "AWS_ENDPOINT_URL": url,

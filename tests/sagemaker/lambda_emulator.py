@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from loopback import free_port
 from mrc_sagemaker.lambda_function import archive
 
 START_TIMEOUT = 180.0
@@ -36,7 +36,7 @@ class Emulator:
 
     def __init__(self, program: Path, directory: Path, environment: Mapping[str, str]) -> None:
         zipfile.ZipFile(io.BytesIO(archive())).extractall(directory)
-        addresses = [f"127.0.0.1:{_free_port()}" for _ in range(2)]
+        addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
         self._url = f"http://{addresses[0]}/2015-03-31/functions/function/invocations"
         self._log = (directory / "log").open("wb")
         flags = ["--runtime-interface-emulator-address", addresses[0], "--runtime-api-address", addresses[1]]
@@ -71,9 +71,3 @@ class Emulator:
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._log.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

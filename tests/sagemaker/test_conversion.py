@@ -114,3 +114,9 @@ def test_another_manifest_is_one_line(tmp_path: Path) -> None:
     done = run("convert", file)
     assert (done.returncode, done.stdout) == (1, "")
     assert "Pod of v1 is not of the legacy SageMaker operator" in done.stderr
+
+
+def test_a_file_that_does_not_exist_is_a_usage_error(tmp_path: Path) -> None:
+    done = run("convert", tmp_path / "old.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"mrc-sagemaker: {tmp_path}/old.yaml: no such file or directory\n"

@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 from inference_server import Server, program, wait_for
+from loopback import free_port
 from mrc_cli.errors import UsageError
 from mrc_serve.settings import from_environment
-from server_charts import free_port
 
 Start = Callable[..., Server]
 

@@ -4,13 +4,14 @@ import base64
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from loopback import free_port
 
 USER, PASSWORD = "test", "secret"
 HTPASSWD = "test:$2b$04$Bu.TDoZBNdX48V4eaKvj1OYHuV9/7Jw1JQfvRN.Lr1i18CpU2T6Oi\n"
@@ -36,9 +37,7 @@ class Registry:
     """
 
     def __init__(self, directory: Path, network: int | None = None) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.inside = ["nsenter", f"--net=/proc/{network}/ns/net"] if network else []
         (directory / "htpasswd").write_text(HTPASSWD)
         (directory / "config.yml").write_text(CONFIG.format(directory=directory, port=self.port))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import helm_python
 import pytest
+from loopback import free_port
 from mrc_cli.errors import ServiceError, UsageError
 from mrc_values import chart_source
 from values_files import CHART
@@ -45,9 +46,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory, archive: Path) -> Iterato
     if not shutil.which("docker-registry"):
         pytest.skip("needs Debian's package docker-registry")
     directory = tmp_path_factory.mktemp("registry")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (directory / "config.yml").write_text(CONFIG.format(directory=directory, port=port))
     with (directory / "log").open("wb") as log:
         server = subprocess.Popen(
@@ -101,9 +100,7 @@ def test_a_chart_that_the_registry_lacks_is_wrong_usage(
 
 
 def test_a_registry_that_does_not_respond_is_exit_code_3() -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        address = f"oci://127.0.0.1:{closed.getsockname()[1]}/charts/maskrcnn"
+    address = f"oci://127.0.0.1:{free_port()}/charts/maskrcnn"
     with pytest.raises(ServiceError, match="connection refused"):
         chart_source.directory(address, None)
 

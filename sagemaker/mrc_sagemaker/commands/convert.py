@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 import yaml
-from mrc_cli.errors import UserError
+from mrc_cli.errors import UsageError, UserError
 from mrc_cli.terminal import result, say
 
 from mrc_sagemaker.arguments import Chart
@@ -36,6 +36,8 @@ def convert(
     for file in manifests:
         try:
             documents = [document for document in yaml.safe_load_all(file.read_text()) if document]
+        except OSError as error:
+            raise UsageError(f"{file}: {(error.strerror or str(error)).lower()}") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
         for document in documents:
