@@ -124,7 +124,7 @@ def _train_here(environment: Mapping[str, str]) -> int:
 
 
 def _await(hosts: Sequence[Host]) -> list[int]:
-    """The exit codes of all hosts; Ctrl-C goes on to all of them, as SIGTERM."""
+    """The exit codes of all hosts; Ctrl-C is passed on to all of them as SIGTERM."""
     stopped = False
     while any(host.process.poll() is None for host in hosts):
         try:

@@ -79,7 +79,7 @@ def test_a_packaged_chart_holds_the_files_of_its_linked_folders(
     assert files.keys() == {path for path in contents(charts / chart) if not left_out(path)}
     for path in files.keys() - chart_files(files):
         assert files[path] == (charts / chart / path).read_bytes(), path
-    # Helm writes Chart.yaml anew.
+    # Helm rewrites Chart.yaml.
     for path in chart_files(files):
         written, source = (
             yaml.safe_load(text) for text in (files[path], (charts / chart / path).read_text())

@@ -1,6 +1,6 @@
-"""What befalls a training in real pods while it runs: it goes on, and nothing that it has learnt is lost.
+"""Faults and upgrades during a training in real pods: it continues or resumes, and no checkpoint is lost.
 
-All of it befalls one training without end, one after the other: each test finds it training and leaves it so.
+All tests use one training without end, one after the other: each begins and ends with a training that runs.
 """
 
 import json
@@ -75,7 +75,7 @@ def test_an_upgrade_of_the_chart_mpijob_does_not_affect_the_run(training: Traini
 def test_a_run_resumes_after_a_worker_pod_was_deleted(training: Training) -> None:
     checkpoint = training.checkpoints()[-1]
     launcher = training.launchers()[-1]
-    # In the midst of a step: with its grace period a worker goes on training for a minute.
+    # During a step: with its grace period, a worker would continue to train for a minute.
     training.user.kubectl("delete", "pod", f"{training.name}-worker-1", "--grace-period=1", "--wait=false")
     resumed_from = training.await_resumption(launcher)
     assert_nothing_lost(training, checkpoint, resumed_from)

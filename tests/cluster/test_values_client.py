@@ -1,4 +1,4 @@
-"""How mrc-values asks the API server, as seen on the line."""
+"""How mrc-values asks the API server, as a proxy records it."""
 
 import json
 import subprocess

@@ -101,7 +101,7 @@ def run(admin: Client, outputs: Path, verb: str, *arguments: str) -> tuple[int, 
 
 @pytest.fixture(scope="module")
 def up(admin: Client, outputs: Path, autoscaler: Path) -> str:
-    """What `cluster up` said."""
+    """The messages of `cluster up`."""
     code, _, stderr = run(admin, outputs, "up", f"--charts={CHARTS}", f"--autoscaler-chart={autoscaler}")
     assert code == 0, stderr
     return stderr

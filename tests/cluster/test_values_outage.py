@@ -166,7 +166,7 @@ def all_without_an_answer(tried: "Mapping[str, subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def freeze(alone: Client, outage: Outage, tmp_path_factory: pytest.TempPathFactory) -> Outage:
-    """The job that waited for room runs; the API server stops and goes on; the job ends."""
+    """The job that waited for room runs; the API server is stopped and continued; the job ends."""
     until(lambda: len(running_launchers(alone, "next")) == 1, "a launcher")
     dashboard(alone)
     log = launcher_log(alone, tmp_path_factory.mktemp("logs"), "next")

@@ -9,7 +9,7 @@ from values_tool import command
 
 
 def plan(user: Client, directory: Path) -> tuple[dict[str, str], str]:
-    """The file systems that are chosen, and what is said about the claims."""
+    """The file systems that are chosen, and the messages about the claims."""
     file = directory / "values.yaml"
     file.write_text(f"global: {{namespace: {user.namespace}}}\n")
     flags = ("--node-group", "p4d", "--nodes", "2", "--fs", "auto", "-f", str(file), "--write")

@@ -46,7 +46,7 @@ def snapshot_of(user: Client, job: str) -> Snapshot:
 
 
 def reasons_of(user: Client, job: str, *, later: bool = False) -> list[Reason]:
-    """Why a job waits; ``later``: as seen in a minute, when patience is over."""
+    """Why a job waits; ``later``: as it is explained a minute later, when waiting is no longer normal."""
     snapshot = snapshot_of(user, job)
     return reasons.explain(
         replace(snapshot, time=datetime.now(UTC) + timedelta(minutes=1)) if later else snapshot

@@ -78,7 +78,7 @@ def fetched(url: str, seconds: float = 10) -> str:
 
 
 def started(user: Client, *arguments: str) -> "subprocess.Popen[str]":
-    """The program, which goes on."""
+    """The program, which continues to run."""
     return subprocess.Popen(
         [str(PROGRAM), *arguments, f"--namespace={user.namespace}"],
         env=user.cluster.environment | {"PYTHONUNBUFFERED": "1"},

@@ -19,8 +19,8 @@ from s3_server import S3Server
 from testcluster import programs
 
 
-class Served:
-    """A server on loopback for the life of a test; a handler's answers may depend on ``seen``."""
+class StubServer:
+    """An HTTP server on loopback."""
 
     def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -32,7 +32,7 @@ class Served:
         self._server.server_close()
 
 
-class Quiet(BaseHTTPRequestHandler):
+class QuietHandler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
 
@@ -52,7 +52,7 @@ def test_a_rotated_token_of_pod_identity_is_read_again(
     """VictoriaMetrics 9280, doris 66554."""
     tokens: list[str] = []
 
-    class Agent(Quiet):
+    class Agent(QuietHandler):
         def do_GET(self) -> None:
             tokens.append(self.headers["Authorization"])
             keys = {"AccessKeyId": "test", "SecretAccessKey": "testsecret", "Token": None}
@@ -60,7 +60,7 @@ def test_a_rotated_token_of_pod_identity_is_read_again(
 
     original = data_set(tmp_path / "original", 300, 20_000)
     preparing.prepare(bucket, sources.local(original))
-    agent, proxy, token = Served(Agent), HurtingProxy(server.port, 1.0, ("expired",)), tmp_path / "token"
+    agent, proxy, token = StubServer(Agent), HurtingProxy(server.port, 1.0, ("expired",)), tmp_path / "token"
     proxy.spared, proxy.limit = 3, 1
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
@@ -82,10 +82,10 @@ def test_a_rotated_token_of_pod_identity_is_read_again(
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[Served]:
+def elsewhere() -> Iterator[StubServer]:
     """A bucket of eu-west-1 with one object: requests for another region get a 301 without Location."""
 
-    class Redirecting(Quiet):
+    class Redirecting(QuietHandler):
         def do_GET(self) -> None:
             if "/eu-west-1/s3/" not in self.headers["Authorization"]:
                 code = b"<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>"
@@ -98,13 +98,13 @@ def elsewhere() -> Iterator[Served]:
 
         do_HEAD = do_GET
 
-    running = Served(Redirecting)
+    running = StubServer(Redirecting)
     yield running
     running.stop()
 
 
 @pytest.fixture
-def foreign(elsewhere: Served, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+def foreign(elsewhere: StubServer, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     """That bucket as a client of us-east-1 sees it."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", elsewhere.url)
     return Bucket(Location("far", ""))

@@ -19,7 +19,7 @@ LISTABLE = "[red]\u202e[bold].jpg"
 
 
 def stage(*arguments: object) -> list[str]:
-    """The lines that a command of mrc-stage writes to a terminal; pictures of its progress are one line."""
+    """The lines that a command of mrc-stage writes to a terminal; all frames of its progress are one line."""
     written = on_terminal("mrc-stage", *map(str, arguments))
     assert_harmless(written)
     assert "Traceback" not in written

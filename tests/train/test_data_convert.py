@@ -207,7 +207,7 @@ def test_circles_and_ellipses_of_via_have_their_area(tmp_path: Path, convert: Co
     assert circle["area"] == pytest.approx(math.pi * 15**2, rel=0.03)
     assert ellipse["area"] == pytest.approx(math.pi * 25 * 8, rel=0.03)
     np.testing.assert_allclose(circle["bbox"], [15, 5, 30, 30], atol=0.5)
-    np.testing.assert_allclose(ellipse["bbox"], [22, -5, 16, 50], atol=0.5)  # turned upright
+    np.testing.assert_allclose(ellipse["bbox"], [22, -5, 16, 50], atol=0.5)  # rotated by 90 degrees
     assert "left out: 1 regions of shape point" in stderr
     assert not (tmp_path / "data" / "val2017").exists()
 

@@ -79,7 +79,7 @@ def test_a_box_that_reaches_one_pixel_out_is_not_doubted(tmp_path: Path) -> None
 
 
 def test_boxes_that_follow_the_exif_rotation_are_named_as_such(tmp_path: Path) -> None:
-    # The file says 60 x 40, the boxes were drawn on the image turned upright, 40 x 60.
+    # The file says 60 x 40, the boxes were drawn on the rotated image, 40 x 60.
     entries = [annotation(1, [5, 5, 20, 20]), annotation(1, [5, 35, 20, 20])]
     note = notes(tmp_path, entries)
     assert note.startswith("1 of 2 boxes reach out of their image.")

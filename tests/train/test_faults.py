@@ -39,14 +39,14 @@ def lines_until(process: "subprocess.Popen[str]", *texts: str) -> list[str]:
 
 
 def ranks_alive(logdir: Path) -> list[psutil.Process]:
-    found = []
+    ranks = []
     for process in psutil.process_iter():
         try:
             if str(logdir) in process.cmdline() and "OMPI_COMM_WORLD_RANK" in process.environ():
-                found.append(process)
+                ranks.append(process)
         except psutil.Error:
             continue
-    return found
+    return ranks
 
 
 @pytest.fixture

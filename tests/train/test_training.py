@@ -114,10 +114,12 @@ def test_two_ranks_detect_what_one_process_detects(
     assert done.returncode == 0, done.stderr
     images = {image["id"] for image in json.loads(annotations(tiny_scenes).read_text())["images"]}
     together, alone = (
-        sorted(json.loads(file.read_text()), key=lambda found: (found["image_id"], -found["score"]))
+        sorted(
+            json.loads(file.read_text()), key=lambda detection: (detection["image_id"], -detection["score"])
+        )
         for file in (logdir / "result" / "val2017-2.json", tmp_path / "alone.json")
     )
-    assert len(together) > 20 and {found["image_id"] for found in together} == images
+    assert len(together) > 20 and {detection["image_id"] for detection in together} == images
     for one, other in zip(together, alone, strict=True):
         assert (one["image_id"], one["category_id"]) == (other["image_id"], other["category_id"])
         assert one["score"] == pytest.approx(other["score"], abs=2e-6)  # both are rounded to six decimals

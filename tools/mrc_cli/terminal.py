@@ -28,7 +28,7 @@ def result(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print a message for the user to stderr. On a full disk, work goes on without it."""
+    """Print a message for the user to stderr. On a full disk, work continues without it."""
     with suppress(OSError):
         print(printable(text), file=sys.stderr, flush=True)
 

@@ -83,7 +83,7 @@ def push(
 ) -> None:
     """Push images under all their names, and write their digests into values files.
 
-    A second push moves nothing, and a push that broke off goes on where it stopped. A tag that already names
+    A second push moves nothing, and an interrupted push continues where it stopped. A tag that already names
     another image is an error. The values files are .images/<chart>.yaml.
 
     Examples:

@@ -10,10 +10,10 @@ STOPPED_CODES = (0, 128 + signal.SIGTERM, 128 + signal.SIGUSR1)
 
 
 class StopSignal:
-    """Whether SIGTERM has arrived. While a program runs, the signal goes on to it.
+    """Whether SIGTERM has arrived. While a program runs, it gets SIGUSR1 then.
 
-    It is passed on as SIGUSR1: mpirun forwards that to all ranks, on all hosts, whereas it kills them a
-    second after a SIGTERM. The trainer saves a checkpoint after either.
+    mpirun forwards SIGUSR1 to all ranks, on all hosts, whereas it kills them a second after a SIGTERM. The
+    trainer saves a checkpoint after either.
     """
 
     def __init__(self) -> None:
