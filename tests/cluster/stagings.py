@@ -45,7 +45,8 @@ class Server:
     def pid(self) -> int:
         """Returns the server's PID on the host."""
         (pod,) = self.user.objects("pods", app="s3")
-        (pid,) = (pid for pid in _processes(pod["metadata"]["uid"]) if _program(pid) == "/versitygw")
+        processes = _processes(pod["metadata"]["uid"])
+        (pid,) = (pid for pid in processes if _command(pid).startswith("/versitygw\0"))
         return pid
 
     @contextmanager
@@ -108,6 +109,15 @@ class Staging:
             lambda: any(file.is_file() for file in workspace.rglob("*")), "a file", STEP_TIMEOUT, every=0.01
         )
 
+    def suspend_pod(self) -> str:
+        """Suspends the program of a pod that has not ended, so that it cannot; returns the pod's name."""
+        for pod in self.pods():
+            for pid in _processes(pod["metadata"]["uid"]):
+                if "mrc-stage" in _command(pid):
+                    os.kill(pid, signal.SIGSTOP)
+                    return str(pod["metadata"]["name"])
+        raise AssertionError("no pod is staging")
+
 
 @contextmanager
 def frozen(pid: int) -> Iterator[None]:
@@ -135,5 +145,6 @@ def _processes(pod: str) -> Iterator[int]:
             continue
 
 
-def _program(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0]
+def _command(pid: int) -> str:
+    """The words of a process's command line, each with a NUL byte after it."""
+    return Path(f"/proc/{pid}/cmdline").read_text()

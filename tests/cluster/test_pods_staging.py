@@ -51,14 +51,14 @@ def server(user: Client, scenes: Path, original: Path) -> Server:
 
 @pytest.fixture(scope="module")
 def killed(user: Client, server: Server) -> Iterator[Staging]:
-    """A staging of which a pod was deleted in the midst."""
+    """A staging of which a pod was deleted while its program ran."""
     staging, pid = Staging(user, "killed"), server.pid()
     staging.install(ALL)
     staging.await_file()
     with frozen(pid):
-        running = [pod for pod in staging.pods() if pod["status"]["phase"] == "Running"]
-        assert running and not (staging.directory / ".mrc-staged.json").exists(), "in the midst"
-        user.kubectl("delete", "pod", running[-1]["metadata"]["name"], "--grace-period=1")
+        pod = staging.suspend_pod()
+        assert not (staging.directory / ".mrc-staged.json").exists()
+        user.kubectl("delete", "pod", pod, "--grace-period=1")
     waited = mrc_values(user, "wait", staging.name, "--timeout=280")
     assert waited.returncode == 0, waited.stdout
     yield staging
