@@ -115,9 +115,10 @@ format: setup ## format the code and let ruff fix what it can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-reference: setup ## generate versions, the charts' schemas, docs/values.md and docs/rules.md
+reference: setup ## generate versions, the charts' schemas and shared values, docs/values.md and docs/rules.md
 	@$(BIN)/python packaging/version.py
 	@$(BIN)/python packaging/schemas.py
+	@$(BIN)/python packaging/sagemaker_values.py
 	@$(BIN)/python packaging/stage_manifests.py
 	@$(BIN)/python packaging/values_page.py
 	@$(BIN)/python packaging/rules_page.py

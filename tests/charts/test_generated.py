@@ -24,7 +24,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path / "charts"
 
 
-@pytest.mark.parametrize("script", ["schemas.py", "stage_manifests.py", "version.py"])
+@pytest.mark.parametrize("script", ["sagemaker_values.py", "schemas.py", "stage_manifests.py", "version.py"])
 def test_the_generated_files_are_up_to_date(script: str) -> None:
     program = ROOT / "packaging" / script
     result = subprocess.run([sys.executable, program, "--check"], capture_output=True, text=True)
