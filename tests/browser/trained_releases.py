@@ -76,9 +76,8 @@ class Release:
 
     def _train(self) -> None:
         shutil.rmtree(self.directory, ignore_errors=True)
-        scenes = RUNS / "efs" / "scenes"
-        if self.data is None and not scenes.exists():
-            _run("mrc-scenes", scenes, *SCENES)
+        if self.data is None:
+            _run("mrc-scenes", RUNS / "efs" / "scenes", *SCENES)
         sets = [word for text in (*self.sets, *self._weights()) for word in ("--set", text)]
         data_fs = ["--data-fs", str(self.data.parent)] if self.data else []
         up = ["local", "up", self.name, str(CHARTS / self.chart), "-f", str(self.values), *sets, *data_fs]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 import yaml
+from mrc_cli.command import reason
 from mrc_cli.errors import UsageError, UserError
 from mrc_cli.terminal import result, say
 
@@ -37,7 +38,7 @@ def convert(
         try:
             documents = [document for document in yaml.safe_load_all(file.read_text()) if document]
         except OSError as error:
-            raise UsageError(f"{file}: {(error.strerror or str(error)).lower()}") from None
+            raise UsageError(reason(error)) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
         for document in documents:
